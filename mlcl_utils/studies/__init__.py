@@ -1,0 +1,55 @@
+"""The studies: one module each, found by name.
+
+A study is registered by one line in the catalogue below. Names and parameters are to be had without importing
+torch; what a study computes is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mlcl_utils.errors import unknown
+
+if TYPE_CHECKING:
+    from mlcl_utils.studies.base import Execution, Study
+
+# Name of the notebook -> module that defines STUDY. In the order in which they are carried out.
+_CATALOGUE = {
+    "02_label_space": "mlcl_utils.studies.label_space",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all studies, in the order in which they are carried out."""
+    return tuple(_CATALOGUE)
+
+
+def get(name: str) -> Study:
+    """The study of a name.
+
+    Raises:
+        UsageError: there is no study of that name; the nearest is suggested.
+    """
+    if name not in _CATALOGUE:
+        raise unknown("study", name, _CATALOGUE)
+    study: Study = importlib.import_module(_CATALOGUE[name]).STUDY
+    return study
+
+
+def start(name: str, **given: Any) -> Execution:
+    """Begin a study's notebook: resolve and print its parameters and open its results folder.
+
+    Args:
+        name: the study, such as ``"02_label_space"``.
+        given: its parameters; None means the preset's value, strings are turned into their types.
+
+    Returns:
+        The execution, with ``parameters``, ``folder`` and ``finish``.
+
+    Raises:
+        UsageError: an unknown name, a wrong type or an impossible value.
+    """
+    from mlcl_utils.studies.base import begin
+
+    return begin(get(name), given)
