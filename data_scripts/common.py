@@ -1,0 +1,307 @@
+"""What the rebuild scripts share: groups, splits, checks and writing a data set's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save_file
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from mlcl_utils.data import dataset as stored
+
+SPLITS = 10
+FRACTIONS = (0.7, 0.1, 0.2)
+SHARD_BYTES = 15_500_000
+
+
+# ----------------------------------------------------------------------------------------------------- groups
+
+
+def join_groups(count: int, pairs: npt.ArrayLike, *keys: Sequence[object]) -> npt.NDArray[np.int32]:
+    """Groups of examples linked by a pair or by an equal key (the connected components).
+
+    Args:
+        count: number N of examples.
+        pairs: (P, 2) positions of examples to be kept together.
+        keys: each a sequence of N values; examples with the same value are kept together.
+
+    Returns:
+        int32 (N,), groups numbered from 0 in the order in which they first occur.
+    """
+    edges = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2)]
+    for key in keys:
+        first: dict[object, int] = {}
+        edges.append(
+            np.array([(first.setdefault(value, i), i) for i, value in enumerate(key)], dtype=np.int64)
+        )
+    linked = np.concatenate(edges)
+    graph = coo_array(
+        (np.ones(len(linked), dtype=np.int8), (linked[:, 0], linked[:, 1])), shape=(count, count)
+    )
+    component = connected_components(graph, directed=False)[1]
+    _, first_seen, inverse = np.unique(component, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first_seen))[inverse].astype(np.int32)
+
+
+def similar_pairs(
+    features: npt.NDArray[np.floating], threshold: float, block: int = 1024
+) -> npt.NDArray[np.int64]:
+    """Pairs i < j of rows whose cosine exceeds the threshold, (P, 2)."""
+    unit = unit_rows(features)
+    found = []
+    for start in range(0, len(unit), block):
+        rows, columns = np.nonzero(unit[start : start + block] @ unit[start:].T > threshold)
+        keep = columns > rows
+        found.append(np.column_stack([rows[keep] + start, columns[keep] + start]))
+    return np.concatenate(found)
+
+
+def unit_rows(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Rows scaled to unit norm, float32."""
+    values = features.astype(np.float32)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+
+
+# ----------------------------------------------------------------------------------------------------- splits
+
+
+def grouped_splits(
+    labels: npt.NDArray[np.int8], groups: npt.NDArray[np.int32], seed: int
+) -> npt.NDArray[np.uint8]:
+    """Ten splits into training, validation and test examples, stratified over groups by all labels.
+
+    Iterative stratification (Sechidis, Tsoumakas, Vlahavas, 2011) with groups as the units that are dealt out
+    and their numbers of examples and positives as the amounts wanted: the label with the fewest undealt
+    positives is dealt next, each of its groups to the part that still wants most of that label, in shares of
+    what the part should hold. Groups of more than 1% of the examples are dealt first, to the part that wants
+    most examples, so that none upsets a small part.
+
+    Args:
+        labels: int8 (N, L), 1 for a positive.
+        groups: int32 (N,), numbered from 0 without gaps.
+        seed: another seed gives other splits; split r is drawn with (seed, r).
+
+    Returns:
+        uint8 (10, N): 0 training, 1 validation, 2 test.
+    """
+    positive = (labels == 1).astype(np.int64)
+    totals = np.zeros((int(groups.max()) + 1, labels.shape[1] + 1), dtype=np.int64)
+    np.add.at(totals, groups, np.column_stack([positive, np.ones(len(groups), dtype=np.int64)]))
+    return np.stack([_deal(totals, np.random.default_rng([seed, r]))[groups] for r in range(SPLITS)])
+
+
+def _deal(totals: npt.NDArray[np.int64], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Part of each group; the last column of `totals` counts examples, the others positives of each label."""
+    fractions = np.array(FRACTIONS)
+    wanted = fractions[:, None] * totals.sum(axis=0)
+    part = np.full(len(totals), -1, dtype=np.int64)
+    order = generator.permutation(len(totals))
+
+    def give(group: int, column: int) -> None:
+        # Of the parts that want about equally much of this label the one that wants more examples, relative
+        # to its size, takes the group: positives first, then the sizes of the parts.
+        desire = wanted[:, column]
+        near = np.flatnonzero(desire >= desire.max() - 0.5)
+        chosen = near[np.argmax((wanted[:, -1] / fractions)[near])]
+        part[group] = chosen
+        wanted[chosen] -= totals[group]
+
+    for group in order[totals[order, -1] > 0.01 * totals[:, -1].sum()]:
+        give(group, -1)
+    while True:
+        open_groups = order[part[order] < 0]
+        remaining = totals[open_groups, :-1].sum(axis=0)
+        if not remaining.any():
+            break
+        label = int(np.argmin(np.where(remaining > 0, remaining, np.iinfo(np.int64).max)))
+        for group in open_groups[totals[open_groups, label] > 0]:
+            give(group, label)
+    for group in order[part[order] < 0]:
+        give(group, -1)
+    return part.astype(np.uint8)
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def write_dataset(
+    folder: Path,
+    *,
+    name: str,
+    modality: Literal["text", "image"],
+    version: int,
+    label_names: Sequence[str],
+    labels: npt.NDArray[np.int8],
+    features: npt.NDArray[np.floating],
+    groups: npt.NDArray[np.int32],
+    splits: npt.NDArray[np.uint8],
+    columns: dict[str, list[str] | list[bytes]],
+    card: str,
+    named: npt.NDArray[np.bool_] | None = None,
+    extra_files: Sequence[str] = (),
+) -> None:
+    """Write a data set's folder and check it by reading it back.
+
+    Args:
+        folder: where to; made if missing. Only the files of the set are written or replaced.
+        name: registered name.
+        modality: what the raw examples are.
+        version: integer to be raised when the data change on purpose.
+        label_names: L names.
+        labels: int8 (N, L), 0 or 1.
+        features: (N, d), stored as float16.
+        groups: int32 (N,).
+        splits: uint8 (10, N).
+        columns: raw examples, N values a column: `id` and either `title` and `text`, or `image` (encoded
+            bytes).
+        card: data card, Markdown.
+        named: bool (N, L), positives named in the text.
+        extra_files: names of files already in the folder that belong to the set (the contact sheet).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, indices = np.nonzero(labels == 1)
+    arrays = {
+        "label_indptr": np.concatenate([[0], np.cumsum((labels == 1).sum(axis=1))]).astype(np.int32),
+        "label_indices": indices.astype(np.int16),
+        "groups": groups.astype(np.int32),
+        "splits": splits.astype(np.uint8),
+    }
+    if named is not None:
+        arrays["named"] = named[rows, indices].astype(np.uint8)
+    save_file({"features": np.ascontiguousarray(features, dtype=np.float16)}, folder / stored.FEATURES)
+    save_file(arrays, folder / stored.LABELS)
+    (folder / stored.CARD).write_text(card, encoding="utf-8")
+    files = [stored.FEATURES, stored.LABELS, stored.CARD, *extra_files]
+    files += _write_raw(
+        folder, columns, "examples.parquet" if modality == "text" else "images-{:02d}.parquet"
+    )
+    content = {
+        "name": name,
+        "modality": modality,
+        "version": version,
+        "examples": len(labels),
+        "positives": len(indices),
+        "label_names": list(label_names),
+        "files": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in sorted(files)},
+    }
+    content["digest"] = stored.content_digest(content)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    (folder / stored.MANIFEST).write_text(text, encoding="utf-8")
+    check_dataset(folder)
+
+
+def _write_raw(folder: Path, columns: dict[str, list[str] | list[bytes]], pattern: str) -> list[str]:
+    """Write the raw columns as Parquet, in shards below the limit if there are images, and return the file
+    names."""
+    table = pa.table(columns)
+    starts = [0]
+    if "image" in columns:
+        size = 0
+        for position, image in enumerate(columns["image"]):
+            if size + len(image) > SHARD_BYTES:
+                starts.append(position)
+                size = 0
+            size += len(image)
+    written = []
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(table)], strict=True)):
+        file = pattern.format(number)
+        # Images are compressed already; text gains by a high level and costs nothing to read.
+        pq.write_table(
+            table.slice(start, end - start), folder / file, compression="zstd", compression_level=19
+        )
+        written.append(file)
+    return written
+
+
+# ----------------------------------------------------------------------------------------------------- checks
+
+
+def check_dataset(folder: Path) -> None:
+    """Read a folder back and check what every set promises; raises AssertionError that names the promise."""
+    stored.read.cache_clear()
+    data = stored.read(folder)
+    count = len(data)
+    assert len(data.ids) == len(set(data.ids)) == count, "ids are unique, one an example"
+    assert data.features.shape[0] == count, "one feature row an example"
+    assert np.isfinite(data.features).all(), "features are finite"
+    assert data.splits.shape == (SPLITS, count), "ten splits"
+    assert set(np.unique(data.splits)) == {0, 1, 2}, "splits hold training, validation and test"
+    assert len(set(data.label_names)) == data.labels.shape[1], "label names are unique"
+    assert (data.labels == 1).any(axis=0).all(), "every label has a positive"
+    for split in data.splits:
+        crossing = len(np.unique(np.column_stack([data.groups, split]), axis=0)) - len(np.unique(data.groups))
+        assert crossing == 0, "no group crosses a split"
+        assert (data.labels[split == 0] == 1).any(axis=0).all(), "every label has a training positive"
+    for file in data.raw_files:
+        assert (folder / file).stat().st_size < 16_000_000, f"{file} is under 16 MB"
+
+
+def check_features(
+    folder: Path,
+    count: int,
+    encode: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]],
+    seed: int = 0,
+) -> None:
+    """Encode random examples again and compare them with the shipped features to float16 rounding.
+
+    Args:
+        folder: the data set's folder.
+        count: number of random examples.
+        encode: gives float32 features (n, d) of the examples at given positions, from their source.
+        seed: of the choice.
+
+    Raises:
+        SystemExit: an example differs by more than half a unit in the last place plus 1e-5.
+    """
+    data = stored.read(folder)
+    chosen = np.sort(np.random.default_rng(seed).choice(len(data), size=min(count, len(data)), replace=False))
+    shipped = data.features[chosen]
+    again = encode(chosen)
+    # Half a unit of float16 is the rounding itself; 1e-5 is what float32 sums in another order may move.
+    allowed = np.abs(np.spacing(shipped)).astype(np.float32) / 2 + 1e-5 * (1 + np.abs(again))
+    difference = np.abs(again - shipped.astype(np.float32))
+    worst = float((difference / allowed).max())
+    print(f"{data.name}: {len(chosen)} examples encoded again, largest difference {difference.max():.2e}")
+    if worst > 1:
+        bad = [data.ids[chosen[i]] for i in np.flatnonzero((difference > allowed).any(axis=1))]
+        raise SystemExit(f"{data.name}: features of {len(bad)} examples differ, such as {', '.join(bad[:3])}")
+
+
+def split_quality(
+    labels: npt.NDArray[np.int8], splits: npt.NDArray[np.uint8], minimum: int = 10
+) -> dict[str, float | int]:
+    """How near the splits come to 70/10/20, over examples and over the positives of each label.
+
+    Args:
+        labels: int8 (N, L).
+        splits: uint8 (10, N).
+        minimum: labels with fewer positives than this in the whole set are left out of the label shares.
+
+    Returns:
+        largest deviation of a part's share of the examples; mean and largest deviation of a part's share of a
+        label's positives; smallest number of positives of a label in each part, over all splits and labels.
+    """
+    positive = labels == 1
+    counts = positive.sum(axis=0)
+    frequent = counts >= minimum
+    fractions = np.array(FRACTIONS)
+    shares = np.stack([[(split == p).mean() for p in range(3)] for split in splits])
+    positives = np.stack([[positive[split == p].sum(axis=0) for p in range(3)] for split in splits])
+    deviation = np.abs(positives[:, :, frequent] / counts[frequent] - fractions[None, :, None])
+    return {
+        "examples_max_deviation": float(np.abs(shares - fractions).max()),
+        "label_mean_deviation": float(deviation.mean()),
+        "label_max_deviation": float(deviation.max()),
+        "min_positives_train": int(positives[:, 0].min()),
+        "min_positives_validation": int(positives[:, 1].min()),
+        "min_positives_test": int(positives[:, 2].min()),
+    }
