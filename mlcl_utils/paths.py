@@ -1,0 +1,13 @@
+"""Where things lie in the checkout, whatever the working directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The folder that holds ``notebooks/`` and ``results/``; relative paths are taken from here."""
+
+
+def shown(path: Path) -> str:
+    """A path as a message shows it: relative to the checkout where it lies in it."""
+    return path.relative_to(CHECKOUT).as_posix() if path.is_relative_to(CHECKOUT) else str(path)

@@ -1,0 +1,86 @@
+"""What vouches for results: digests of sources and files, versions, and the manifest that lists them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlcl_utils.errors import UsageError
+from mlcl_utils.paths import CHECKOUT, shown
+
+MANIFEST = "manifest.json"
+
+# Sources that no result depends on: they start notebooks and print.
+_FRONT_END = ("batch.py", "cli.py")
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Write ``manifest.json`` into a folder: whole, or not at all."""
+    temporary = folder / f".{MANIFEST}.{os.getpid()}"
+    try:
+        temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(folder / MANIFEST)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return folder / MANIFEST
+
+
+def notebook_digest(notebook: Path) -> str:
+    """SHA-256 of a notebook's cells without their outputs.
+
+    Raises:
+        UsageError: no such notebook, or not a notebook.
+    """
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        return hash_json([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
+    except FileNotFoundError:
+        raise UsageError(f"notebook '{shown(notebook)}' is missing; restore it with git checkout") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"'{shown(notebook)}' is not a notebook; restore it with git checkout") from None
+
+
+def package_digest() -> str:
+    """SHA-256 of the package's Python sources that results can depend on."""
+    package = Path(__file__).resolve().parents[1]
+    sources = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
+    return hash_json({name: file_digest(sources[name]) for name in sorted(sources) if name not in _FRONT_END})
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_json(value: Any) -> str:
+    """SHA-256 of a value's JSON form, in hexadecimal; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def commit() -> str | None:
+    """The commit that is checked out, with ``+changes`` where tracked files differ; None if there is none."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(CHECKOUT), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def package_versions() -> dict[str, str]:
+    """Installed version of this package and of each that it requires."""
+    own = "mlcl-studies"
+    required = [line for line in importlib.metadata.requires(own) or [] if "extra ==" not in line]
+    names = [own, *(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in required)]
+    return {name: importlib.metadata.version(name) for name in sorted(names)}

@@ -1,0 +1,218 @@
+"""Typed parameters of studies: what a command line, papermill or a notebook gives, turned into types.
+
+Nothing here imports torch or pandas: parameters are checked before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mlcl_utils import data, losses
+from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.paths import CHECKOUT, shown
+
+# Say where and how a study is computed, not what: they change neither the results folder nor the digest.
+_INCIDENTAL = frozenset({"preset", "results", "data_root", "workers", "engine"})
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in {"true", "false"}):
+        raise ValueError("should be a number")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """A list from what a shell or papermill passes: ``[10,30]``, ``bce,reg``, ``['bce']``, one bare value."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            try:
+                parsed = ast.literal_eval(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                # A shell has eaten the quotes: [bce,reg].
+                if not text.endswith("]"):
+                    raise ValueError(
+                        "should be a list such as [a,b]: the closing bracket is missing"
+                    ) from None
+                text = text[1:-1]
+            else:
+                if not isinstance(parsed, list):
+                    raise ValueError("should be a list such as [a,b]")
+                return tuple(parsed)
+        return tuple(word.strip().strip("'\"") for word in text.split(",")) if text else ()
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    if isinstance(value, int | float):
+        return (value,)
+    raise ValueError("should be a list such as [a,b]")
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("should name at least one")
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise ValueError(f"names {value!r} twice")
+    return values
+
+
+def _known_datasets(names: tuple[str, ...]) -> tuple[str, ...]:
+    return _known("data set", names, data.names())
+
+
+def _known_losses(names: tuple[str, ...]) -> tuple[str, ...]:
+    return _known("loss", names, losses.names())
+
+
+def _known(kind: str, given: tuple[str, ...], valid: Sequence[str]) -> tuple[str, ...]:
+    for name in given:
+        if name not in valid:
+            raise unknown(kind, name, valid)
+    return given
+
+
+def _from_checkout(path: Path) -> Path:
+    return CHECKOUT / path.expanduser()
+
+
+def _results_folder(path: Path) -> Path:
+    """The path from the checkout, if results can be written there; it need not exist yet."""
+    path = _from_checkout(path)
+    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if not existing.is_dir():
+        raise UsageError(f"results '{shown(path)}': '{shown(existing)}' is not a folder; name another one")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"results '{shown(path)}': no permission to write in '{shown(existing)}'")
+    return path
+
+
+def _data_folder(path: Path) -> Path:
+    path = _from_checkout(path)
+    if not path.is_dir():
+        raise UsageError(f"data_root '{shown(path)}' is not a folder; give the one that holds your data sets")
+    return path
+
+
+def _available_device(device: str) -> str:
+    if device == "cuda":
+        import torch  # Only who asks for a GPU waits for this import.
+
+        if not torch.cuda.is_available():
+            raise UsageError("device 'cuda': torch finds no CUDA device on this machine; use 'auto' or 'cpu'")
+    return device
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+"""A whole number of at least 1."""
+Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+"""A finite number above 0."""
+Fraction = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
+"""A number in (0, 1]."""
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_as_list), AfterValidator(_distinct)]
+"""One or more different `Count`."""
+Fractions = Annotated[tuple[Fraction, ...], BeforeValidator(_as_list), AfterValidator(_distinct)]
+"""One or more different `Fraction`."""
+Datasets = Annotated[
+    tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_distinct), AfterValidator(_known_datasets)
+]
+"""Names of registered data sets."""
+Losses = Annotated[
+    tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_distinct), AfterValidator(_known_losses)
+]
+"""Names of registered losses."""
+
+
+class StudyParameters(BaseModel):
+    """The parameters that every study has, resolved: whatever was not given has the preset's value.
+
+    A study adds its own in a subclass. `Study.resolve` makes one from what a user gave.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Literal["smoke", "quick", "standard", "paper"] = Field(
+        description="values of all that is not given"
+    )
+    datasets: Datasets = Field(description="data sets, by name")
+    losses: Losses = Field(description="losses to compare, by name")
+    replicates: Count = Field(description="number of replicates; replicate r uses split r and seed r")
+    epochs: Count = Field(description="passes over the training part")
+    device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(_available_device)] = Field(
+        default="auto", description="where to train; auto takes a GPU if there is one"
+    )
+    workers: Count | None = Field(
+        default=None, description="processes that train; not given: by cores and GPUs"
+    )
+    engine: Literal["local"] = Field(default="local", description="what carries out the runs")
+    results: Annotated[Path, AfterValidator(_results_folder)] = Field(
+        default=Path("results"), validate_default=True, description="folder that results are written to"
+    )
+    data_root: Annotated[Path, AfterValidator(_data_folder)] | None = Field(
+        default=None, description="folder of data sets that do not ship with the repository"
+    )
+    seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] = Field(
+        default=0, description="offset added to the seed of every replicate"
+    )
+
+    def that_matter(self) -> dict[str, Any]:
+        """The values that results depend on, as JSON types: not where, or by how many processes."""
+        return {
+            name: value for name, value in self.model_dump(mode="json").items() if name not in _INCIDENTAL
+        }
+
+
+def describe(parameters: StudyParameters, given: Mapping[str, Any]) -> str:
+    """The parameters as aligned lines, with what was given marked."""
+    values = parameters.model_dump(mode="json")
+    width = max(map(len, values))
+    lines = []
+    for name, value in values.items():
+        text = shown(Path(value)) if name in {"results", "data_root"} and value else _plain(value)
+        mark = "" if not_given(given.get(name)) else "  (given)"
+        lines.append(f"  {name:{width}}  {text}{mark}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def not_given(value: Any) -> bool:
+    """Whether a value stands for "from the preset": None, also as papermill and command lines spell it."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in {"none", "null"})
+
+
+def refusal(error: ValidationError, parameters: type[StudyParameters]) -> UsageError:
+    """The first thing wrong, as one line that names the parameter and the offending value."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UsageError):
+        return cause
+    if first["type"] == "missing":
+        return UsageError(f"parameter '{name}' has no value in this preset; give one")
+    if first["type"] == "literal_error":
+        return unknown(name, str(first["input"]), _choices(parameters.model_fields[name].annotation))
+    value = re.sub(r"\s+", " ", repr(first["input"]))
+    value = value if len(value) <= 60 else f"{value[:57]}..."
+    reason = str(cause) if cause else first["msg"].removeprefix("Input ")
+    return UsageError(f"parameter '{name}': {value} {reason}")
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The words of the Literal in an annotation."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) in {Annotated, types.UnionType}:
+        return tuple(word for part in get_args(annotation) for word in _choices(part))
+    return ()
