@@ -1,0 +1,66 @@
+# Every target makes .venv first if it is absent or out of date; nothing outside the checkout is touched.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c '$(SUITS)' 2>/dev/null && echo $(name))))
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+# Compiled now, or the first import of everything would pay for it.
+export UV_COMPILE_BYTECODE := 1
+# The machine's certificates, as pip uses them: behind a proxy only they are right.
+export UV_SYSTEM_CERTS ?= 1
+# A virtual environment that happens to be active is not the one meant here.
+unexport VIRTUAL_ENV
+
+.PHONY: help setup studies test lint format mutants clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make setup    make .venv with everything in it (downloads about 3 GB, once)"
+	@echo "make studies  carry out all studies at the preset quick; results in results/"
+	@echo "make test     check style and types, then run all tests"
+	@echo "make lint     check style and types only"
+	@echo "make format   put the sources into the project's style"
+	@echo "make mutants  show that the tests notice small mistakes in the losses"
+	@echo "make clean    remove caches and .venv; results stay"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements.lock requirements-uv.lock
+	@test -n "$(PYTHON)" || { echo "make setup: needs Python 3.11, 3.12 or 3.13; name one with: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	@$(BIN)/python -c '$(SUITS)' 2>/dev/null || { echo "==> making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "==> installing uv into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@echo "==> installing the packages of requirements.lock (a download of about 3 GB the first time, most of it torch)"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	@echo "==> installing mlcl-studies, editable"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "==> $(VENV) is ready"
+
+studies: setup
+	@echo "==> carrying out all studies at the preset quick"
+	@$(BIN)/mlcl run --preset quick
+
+lint: setup
+	@echo "==> style"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "==> types"
+	@$(BIN)/mypy
+
+test: lint
+	@echo "==> tests"
+	@$(BIN)/pytest
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+mutants: setup
+	@$(BIN)/python tests/losses/mutants.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
