@@ -1,0 +1,54 @@
+"""Metrics for multi-label prediction and for representations, with their conventions stated.
+
+Labels are integer matrices of shape (examples, labels) with three states: positive 1, negative 0, unobserved
+-1. Unobserved entries are left out of everything. Scores are real matrices of the same shape in which larger
+means more likely; the thresholds live on their scale, so that on logits a probability of one half is the
+score 0. An entry is predicted positive if its score reaches the threshold (``>=``).
+
+Two definitions of macro-F1 circulate; here it is the mean of the labels' F1, not the F1 of the mean precision
+and recall (Opitz and Burst, "Macro F1 and Macro F1", arXiv 1911.03347).
+
+A mean over nothing (no label with a positive, no example that can be ranked, an empty band) is NaN.
+"""
+
+from __future__ import annotations
+
+from mlcl_utils.metrics.classification import (
+    hamming_loss,
+    label_f1,
+    macro_f1,
+    micro_f1,
+    sample_f1,
+    subset_accuracy,
+)
+from mlcl_utils.metrics.evaluation import Bands, evaluate, frequency_bands
+from mlcl_utils.metrics.ranking import (
+    ExampleRanking,
+    average_precision,
+    eleven_point_average_precision,
+    micro_average_precision,
+    rank_examples,
+)
+from mlcl_utils.metrics.representation import describe_representation, view_alignment
+from mlcl_utils.metrics.thresholds import Thresholds, tune_thresholds
+
+__all__ = [
+    "Bands",
+    "ExampleRanking",
+    "Thresholds",
+    "average_precision",
+    "describe_representation",
+    "eleven_point_average_precision",
+    "evaluate",
+    "frequency_bands",
+    "hamming_loss",
+    "label_f1",
+    "macro_f1",
+    "micro_average_precision",
+    "micro_f1",
+    "rank_examples",
+    "sample_f1",
+    "subset_accuracy",
+    "tune_thresholds",
+    "view_alignment",
+]

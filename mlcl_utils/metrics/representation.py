@@ -1,0 +1,160 @@
+"""How a representation lies on the unit sphere, and how that follows the labels.
+
+Embeddings are scaled to unit norm here; s_ij is the cosine of examples i and j. Pairs are i < j. Two examples
+share a label if both have it as an observed positive, so with missing labels "share none" includes pairs that
+may share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlcl_utils.metrics.arrays import Array, Floats, Mask, checked_labels, mean
+
+BLOCK = 512
+"""Rows of the similarity matrix held at once."""
+
+
+def describe_representation(
+    embeddings: Array, labels: Array, *, temperature: float = 0.1
+) -> dict[str, float]:
+    """Every representation metric by name.
+
+    - ``uniformity``: -log E exp(-2 |z_i - z_j|^2) over all pairs; larger is more uniform, the sign in which
+      Wang and Liu (arXiv 2012.09740) report it.
+    - ``tolerance``: E[s | share a label] (there, for single labels); ``tolerance_gap``: that minus
+      E[s | share none].
+    - ``jaccard_slope``: least-squares slope of s on the Jaccard index of the label sets.
+    - ``alignment``: E |z_i - z_j|^2 over pairs that share a label (Wang and Isola, arXiv 2005.10242), which
+      is 2 - 2 * tolerance.
+    - ``effective_rank``: exponential of the entropy of the normalised singular values of the centred vectors
+      (Roy and Vetterli 2007), between 1 and the dimension; NaN if all vectors are equal.
+    - ``penalty_entropy``: mean over anchors of the entropy (natural logarithm) of the relative penalties
+      e^{s_ij / temperature} / sum, over the j that share no label with i (2012.09740); small if few hard
+      negatives take all of the penalty.
+
+    Examples without an observed positive count for uniformity and effective rank only. What has no pair to
+    stand on is NaN.
+
+    Args:
+        embeddings: (n, d), finite, none of them zero, n at least 2.
+        labels: (n, L) in {-1, 0, 1}.
+        temperature: above 0; used by the penalties alone.
+
+    Raises:
+        ValueError: shapes that do not fit, a zero or non-finite embedding, a temperature that is not
+            positive.
+    """
+    known = checked_labels(labels)
+    vectors = _unit(embeddings)
+    if len(vectors) != len(known):
+        raise ValueError(f"{len(vectors)} embeddings but {len(known)} rows of labels")
+    if len(vectors) < 2:
+        raise ValueError("a representation needs at least two embeddings")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+
+    spread = 0.0
+    for _, similarity, upper in _blocks(vectors):
+        spread += float(np.exp(4 * similarity[upper] - 4).sum())  # |z_i - z_j|^2 = 2 - 2 s_ij
+    pairs = len(vectors) * (len(vectors) - 1) / 2
+    result = {"uniformity": -float(np.log(spread / pairs)), "effective_rank": _effective_rank(vectors)}
+    labelled = (known == 1).any(axis=1)
+    result.update(_by_labels(vectors[labelled], known[labelled], temperature))
+    return result
+
+
+def view_alignment(embeddings: Array, views: Array) -> float:
+    """Mean squared distance between the unit vectors of two views of each example (arXiv 2005.10242), 0 to 4.
+
+    Args:
+        embeddings: (n, d), finite, none zero.
+        views: (n, d), the other view of each.
+    """
+    first, second = _unit(embeddings), _unit(views)
+    if first.shape != second.shape:
+        raise ValueError(f"embeddings have shape {first.shape} but views have shape {second.shape}")
+    return mean(((first - second) ** 2).sum(axis=1))
+
+
+def _by_labels(vectors: Floats, labels: Array, temperature: float) -> dict[str, float]:
+    """The metrics that compare similarities with labels; every example has a positive."""
+    positive = (labels == 1).astype(np.float32)
+    sizes = positive.sum(axis=1)
+    pairs = shared = 0
+    total = total_shared = 0.0
+    jaccard_sum = jaccard_square = product = 0.0
+    entropies = []
+    for rows, similarity, upper in _blocks(vectors):
+        overlap = positive[rows] @ positive.T
+        union = sizes[rows, None] + sizes - overlap
+        share = overlap > 0
+        s = similarity[upper]
+        jaccard = overlap[upper].astype(np.float64) / union[upper]
+        together = share[upper]
+        pairs += s.size
+        shared += int(together.sum())
+        total += float(s.sum())
+        total_shared += float(s[together].sum())
+        jaccard_sum += float(jaccard.sum())
+        jaccard_square += float(jaccard @ jaccard)
+        product += float(jaccard @ s)
+        entropies.append(_entropy(similarity / temperature, ~share))
+
+    def over(numerator: float, denominator: float) -> float:
+        return numerator / denominator if denominator > 0 else float("nan")
+
+    tolerance = over(total_shared, shared)
+    deviation = over(jaccard_square, pairs) - over(jaccard_sum, pairs) ** 2
+    covariance = over(product, pairs) - over(jaccard_sum, pairs) * over(total, pairs)
+    return {
+        "tolerance": tolerance,
+        "tolerance_gap": tolerance - over(total - total_shared, pairs - shared),
+        # Equal Jaccard indices leave a deviation of rounding errors, and a slope of nothing over nothing.
+        "jaccard_slope": over(covariance, deviation) if deviation > 1e-12 else float("nan"),
+        "alignment": 2 - 2 * tolerance,
+        "penalty_entropy": mean(np.concatenate(entropies)) if entropies else float("nan"),
+    }
+
+
+def _entropy(logits: Floats, negative: Array) -> Floats:
+    """Entropy of the softmax over the negatives of every row that has some."""
+    some = negative.any(axis=1)
+    masked = np.where(negative[some], logits[some], -np.inf)
+    masked -= masked.max(axis=1, keepdims=True)
+    weight = np.exp(masked)
+    total = weight.sum(axis=1)
+    # sum of p log p with 0 log 0 = 0: entries of weight 0 drop out before -inf can meet them.
+    inner = (weight * np.where(weight > 0, masked, 0.0)).sum(axis=1)
+    entropy: Floats = np.log(total) - inner / total
+    return entropy
+
+
+def _effective_rank(vectors: Floats) -> float:
+    values = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
+    values = values[values > values.max(initial=0.0) * 1e-12]
+    if values.sum() < 1e-9:
+        return float("nan")
+    share = values / values.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
+def _unit(embeddings: Array) -> Floats:
+    if embeddings.ndim != 2:
+        raise ValueError(f"embeddings must have shape (examples, dimensions), not {embeddings.shape}")
+    vectors = embeddings.astype(np.float64)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        raise ValueError("embeddings must be finite and none of them zero")
+    unit: Floats = vectors / norms
+    return unit
+
+
+def _blocks(vectors: Floats) -> Iterator[tuple[slice, Floats, Mask]]:
+    """Blocks of rows of the similarity matrix, each with the mask of its entries i < j."""
+    columns = np.arange(len(vectors))
+    for start in range(0, len(vectors), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(vectors)))
+        yield rows, vectors[rows] @ vectors.T, columns[None, :] > columns[rows, None]
