@@ -1,0 +1,97 @@
+"""The losses, by name.
+
+    criterion = losses.create("reg", temperature=0.1)
+    value = criterion(labels, embeddings=z, prototypes=p)
+
+``names`` and ``check`` need no torch: a loss is imported when it is created or described. A loss is one file
+with one class, registered by one line in ``_CLASSES``. Names joined by ``+`` are a sum of losses.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.losses.info import Hyperparameter, LossInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mlcl_utils.losses.base import Loss
+
+__all__ = ["Hyperparameter", "LossInfo", "available", "check", "create", "info", "names"]
+
+_CLASSES = {  # name: module.class
+    "asl": "asl.ASL",
+    "bce": "bce.BCE",
+    "jaccard_supcon": "jaccard_supcon.JaccardSupCon",
+    "msc": "msc.MSC",
+    "prototype": "prototype.Prototype",
+    "reg": "reg.REG",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the losses, in alphabetical order."""
+    return tuple(sorted(_CLASSES))
+
+
+def check(name: str) -> tuple[str, ...]:
+    """The losses that a name stands for: itself, or the parts of a sum such as ``"splc+clml"``.
+
+    Raises:
+        UsageError: there is no such loss; suggests the nearest name.
+    """
+    parts = tuple(name.split("+"))
+    for part in parts:
+        if part not in _CLASSES:
+            raise unknown("loss", part, _CLASSES)
+    if len(set(parts)) < len(parts):
+        raise UsageError(f"loss '{name}' names a loss twice")
+    return parts
+
+
+def create(name: str, **hyperparameters: Any) -> nn.Module:
+    """The criterion of that name.
+
+    Args:
+        name: one of :func:`names`, or several joined by ``+`` for their sum.
+        hyperparameters: as :func:`info` lists them; of a sum, a mapping for each part:
+            ``create("splc+clml", splc={"gamma": 2.0}, clml={"weight": 0.1})``.
+
+    Raises:
+        UsageError: there is no such loss or hyperparameter.
+        ValueError: a hyperparameter is out of range; says which, and what it was.
+    """
+    parts = check(name)
+    if len(parts) == 1:
+        return _class(name)(**hyperparameters)
+    from mlcl_utils.losses.combined import Combined
+
+    return Combined({part: _class(part) for part in parts}, hyperparameters)
+
+
+def info(name: str) -> LossInfo:
+    """The description of one loss or sum of losses.
+
+    Raises:
+        UsageError: there is no such loss.
+    """
+    parts = check(name)
+    if len(parts) == 1:
+        return _class(name).info()
+    from mlcl_utils.losses.combined import combined_info
+
+    return combined_info([_class(part).info() for part in parts])
+
+
+def available() -> dict[str, LossInfo]:
+    """The descriptions of all losses by name."""
+    return {name: info(name) for name in names()}
+
+
+def _class(name: str) -> type[Loss]:
+    module, cls = _CLASSES[name].split(".")
+    loaded: type[Loss] = getattr(importlib.import_module(f"{__name__}.{module}"), cls)
+    return loaded

@@ -1,0 +1,20 @@
+"""Binary cross-entropy."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mlcl_utils.losses.base import ClassificationLoss
+
+
+class BCE(ClassificationLoss):
+    """Binary cross-entropy: each label is its own problem."""
+
+    name = "bce"
+    paper = "the maximum likelihood of independent labels"
+    version = 1
+
+    def entries(self, positive: Tensor, logits: Tensor, epoch: int) -> Tensor:
+        """-[y log σ(x) + (1-y) log(1-σ(x))] for each entry."""
+        return F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")

@@ -1,0 +1,150 @@
+"""The arithmetic that the contrastive losses share.
+
+Five of them have one form, a weighted cross-entropy of a softmax over similarities,
+
+    -(1/A) Σ_i Σ_j w_ij log p_ij,    log p_ij = s_ij/τ - log Σ_{k≠i} b_k exp(s_ik/τ),
+
+and differ only in the weights and in what the anchors i and the candidates j are. :func:`contrast` computes
+it, with its gradient in the same pass, for some rows of anchors at a time, so that neither the similarities
+nor the weights need ever be held whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mlcl_utils.losses.base import Loss, hyperparameter
+
+BLOCK_BYTES = 2**28  # of one array of (anchors, candidates) above which it is cut into blocks of rows
+
+
+class ContrastiveLoss(Loss):
+    """A loss on the similarities of embeddings; unobserved labels are simply not positive."""
+
+    family = "contrastive"
+    temperature: float = hyperparameter(0.1, "divides the similarities", above=0)
+
+
+class PairwiseLoss(ContrastiveLoss):
+    """A contrastive loss in the form of :func:`contrast`, which can work in blocks of rows."""
+
+    takes_sparse_labels: ClassVar[bool] = True
+    block: int | None = hyperparameter(
+        None, "anchors at a time; none: all of them where the memory allows", least=1, optional=int
+    )
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Rows scaled to unit norm; a row of zeros stays zero and passes a finite gradient."""
+    norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / norms.where(norms > 0, 1)
+
+
+def positives(labels: Tensor, like: Tensor) -> Tensor:
+    """The indicator of the positive labels (batch, labels), in the type of ``like``."""
+    return (labels > 0).to(like.dtype)
+
+
+def contrast(
+    vectors: Tensor,
+    weights: Callable[[slice], Tensor],
+    *,
+    anchors: int,
+    temperature: float,
+    block: int | None,
+    total: Tensor | None = None,
+    log_bias: Tensor | None = None,
+    regularise: bool = False,
+) -> Tensor:
+    """The weighted cross-entropy described at the top of this module.
+
+    Args:
+        vectors: (candidates, dim) the candidates, the first of which are the anchors; of unit norm.
+        weights: gives the weights w_ij, not negative, of some rows of anchors as a new array (rows,
+            candidates); what it has for self-pairs is ignored. The arrays are overwritten.
+        anchors: the number of anchors.
+        temperature: τ.
+        block: the number of anchors at a time, by default as many as :data:`BLOCK_BYTES` allows.
+        total: the number A of which the loss is a mean; by default the number of anchors with a positive
+            weight.
+        log_bias: (candidates,) the logarithms of the b_j; by default all zero.
+        regularise: add -(1/A) Σ_ij sg(max(p_ij - w_ij, 0)) [w_ij ≠ 0] s_ij/τ, sg being without gradient,
+            which takes away the part of the gradient that pushes positives away.
+
+    Returns:
+        A scalar.
+    """
+    with torch.no_grad():
+        candidates = vectors.detach()
+        needs_gradient = vectors.requires_grad
+        rows = block or max(1, BLOCK_BYTES // (candidates.shape[0] * candidates.element_size()))
+        value = candidates.new_zeros(())
+        count = candidates.new_zeros(())
+        gradient = torch.zeros_like(candidates) if needs_gradient else candidates
+        for start in range(0, anchors, rows):
+            part = slice(start, min(start + rows, anchors))
+            scaled = candidates[part] / temperature
+            block_value, active, slope = _block(
+                scaled @ candidates.T, weights(part), start, log_bias, regularise
+            )
+            value += block_value
+            count += active
+            if needs_gradient:
+                gradient[part].addmm_(slope, candidates, alpha=1 / temperature)
+                gradient.addmm_(slope.T, scaled)
+        mean = 1 / (count if total is None else total).clamp(min=1)
+        value *= mean
+    return _WithGradient.apply(vectors, value, gradient * mean)  # type: ignore[no-any-return]
+
+
+def _block(
+    similarity: Tensor, weight: Tensor, start: int, log_bias: Tensor | None, regularise: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Value, number of anchors with a positive, and gradient by the similarities, of one block of rows.
+
+    Args:
+        similarity: (rows, candidates) s_ij/τ.
+        weight: (rows, candidates) w_ij.
+        start: the number of the first row among the anchors.
+        log_bias: (candidates,) or none.
+        regularise: see :func:`contrast`.
+    """
+    self_pairs = {"offset": start}
+    weight.diagonal(**self_pairs).zero_()
+    mass = weight.sum(dim=1, keepdim=True)
+    logits = similarity.clone() if log_bias is None else similarity + log_bias
+    logits.diagonal(**self_pairs).fill_(-torch.inf)
+    # finite, so that an anchor without candidates does not turn into inf - inf
+    highest = logits.amax(dim=1, keepdim=True).clamp(min=torch.finfo(logits.dtype).min)
+    exponentials = logits.sub_(highest).exp_()
+    normaliser = exponentials.sum(dim=1, keepdim=True).clamp(min=torch.finfo(logits.dtype).tiny)
+    slope = exponentials.mul_(mass / normaliser)  # mass · p; an anchor without positives has none
+    value = (mass * (highest + normaliser.log())).sum()
+    if regularise:
+        excess = (slope - weight).clamp_(min=0).mul_(weight > 0)
+        value -= torch.dot((weight + excess).flatten(), similarity.flatten())
+        slope -= excess
+    else:
+        value -= torch.dot(weight.flatten(), similarity.flatten())
+    slope -= weight
+    return value, (mass > 0).sum(), slope
+
+
+class _WithGradient(torch.autograd.Function):
+    """A value whose gradient is already known."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return upstream * gradient, None, None

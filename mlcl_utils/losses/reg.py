@@ -1,0 +1,72 @@
+"""REG, the regularised multi-label contrastive loss with prototypes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mlcl_utils.losses.base import hyperparameter
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+
+
+class REG(PairwiseLoss):
+    """Contrast of examples and prototypes alike, without the gradient that pushes positives away."""
+
+    name = "reg"
+    paper = (
+        "Audibert, Gauffre, Amini, Multi-Label Contrastive Learning: A Comprehensive Study, arXiv 2412.00101"
+    )
+    version = 1
+
+    alpha: float = hyperparameter(
+        0.0, "preference for positives with few other labels; below 0, only subsets"
+    )
+    regularise: bool = hyperparameter(True, "cancel the gradient that pushes positives away")
+
+    def compute(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Tensor:
+        """Mean over the examples and prototypes with a positive.
+
+        The weights w_ij = (1/|y_i|) Σ_{l∈y_i∩y_j} r_ij/D_il with D_il = Σ_{k≠i, l∈y_k} r_ik need no sum over
+        l for each pair: r_ij leaves the sum, and Σ_l (y_il/D_il) y_jl and D are products of matrices. A
+        prototype has one label, so that its own weights are columns of the label matrix, scaled; prototypes
+        share none.
+        """
+        batch = len(embeddings)
+        positive = positives(labels, embeddings)
+        sizes = positive.sum(dim=1)
+        # r_ij for an anchor that is a prototype: |y_i∩y_j| is 1 wherever it counts
+        rarity = sizes.clamp(min=1) ** -self.alpha if self.alpha >= 0 else (sizes == 1).to(positive.dtype)
+        by_label = positive * rarity[:, None]
+        by_label /= by_label.sum(dim=0).clamp_(min=torch.finfo(positive.dtype).tiny)
+
+        def weights(rows: slice) -> Tensor:
+            examples = slice(rows.start, min(rows.stop, batch))
+            labels_ = slice(max(rows.start, batch) - batch, max(rows.stop, batch) - batch)
+            own = positive[examples]
+            result = positive.new_zeros(rows.stop - rows.start, batch + len(prototypes))
+            to_examples, to_prototypes = result[: len(own), :batch], result[: len(own), batch:]
+            if self.alpha == 0:  # r is 1 wherever it counts: D_il is the number of examples with the label
+                torch.div(own, positive.sum(dim=0).clamp_(min=1), out=to_prototypes)
+                to_prototypes /= sizes[examples, None].clamp(min=1)
+                torch.mm(to_prototypes, positive.T, out=to_examples)
+            else:
+                shared = own @ positive.T
+                if self.alpha > 0:
+                    preference = (shared / sizes.clamp(min=1)) ** self.alpha
+                else:
+                    preference = (shared == sizes).to(shared.dtype)
+                preference.diagonal(offset=rows.start).zero_()
+                torch.div(own, 1 + preference @ positive, out=to_prototypes)
+                to_prototypes /= sizes[examples, None].clamp(min=1)
+                torch.mul(preference, to_prototypes @ positive.T, out=to_examples)
+            result[len(own) :, :batch] = by_label[:, labels_].T
+            return result
+
+        return contrast(
+            torch.cat([unit(embeddings), unit(prototypes)]),
+            weights,
+            anchors=batch + len(prototypes),
+            temperature=self.temperature,
+            block=self.block,
+            regularise=self.regularise,
+        )
