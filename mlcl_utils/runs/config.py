@@ -1,0 +1,67 @@
+"""What a run is: one training with one configuration, and the identity that follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlcl_utils import data, losses
+from mlcl_utils.training import BASELINES, Recipe
+
+TRAINER_VERSION = 1
+"""Raised when training, the probe, a baseline or a metric gives other numbers for the same configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The configuration of a run; equal configurations are the same run.
+
+    Attributes:
+        dataset: a name of :func:`mlcl_utils.data.names`.
+        num_labels: size of the label space.
+        base_labels: size of the smallest label space of the sweep; it fixes the examples.
+        replicate: split of the data, in [0, 10).
+        train_fraction: share of the training groups, in (0, 1].
+        loss: a name of :func:`mlcl_utils.losses.names` or of a baseline.
+        hyperparameters: of the loss.
+        recipe: how the encoder is trained; None for a baseline without an encoder.
+        seed: of initialisation, batch order and every other draw.
+    """
+
+    dataset: str
+    num_labels: int
+    base_labels: int
+    replicate: int
+    loss: str
+    seed: int
+    train_fraction: float = 1.0
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the run trains no encoder with a loss."""
+        return self.loss in BASELINES
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as plain values, as it is stored."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> RunConfig:
+        """The configuration that :meth:`as_dict` described."""
+        recipe = stored["recipe"]
+        return cls(**{**stored, "recipe": None if recipe is None else Recipe(**recipe)})
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits: the configuration with the versions of the data, the loss and the trainer."""
+        versions = {"data": data.version(self.dataset), "trainer": TRAINER_VERSION}
+        if not self.is_baseline:
+            versions["loss"] = losses.info(self.loss).version
+        described = json.dumps({"config": self.as_dict(), "versions": versions}, sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()[:16]

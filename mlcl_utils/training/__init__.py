@@ -1,0 +1,52 @@
+"""Training: a model with a loss, the probe that every representation is read with, and the baselines.
+
+The parts that need torch are imported when they are first used, so that configurations can be written without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mlcl_utils.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mlcl_utils.training.baselines import nearest_neighbours, prior
+    from mlcl_utils.training.loop import Fitted, TrainingError, fit, represent, untrained
+    from mlcl_utils.training.probe import Probe, fit_probe
+
+__all__ = [
+    "BASELINES",
+    "Fitted",
+    "Probe",
+    "Recipe",
+    "TrainingError",
+    "fit",
+    "fit_probe",
+    "nearest_neighbours",
+    "prior",
+    "represent",
+    "untrained",
+]
+
+BASELINES = {
+    "prior": "the share of training positives, the same scores for every example",
+    "nearest_neighbours": "labels of the 20 nearest training examples by cosine of the input, weighted by it",
+    "logistic_regression": "the linear probe on the input itself",
+    "random_encoder": "the linear probe on an encoder that was never trained",
+}
+"""What every results table is read against: name to a line of explanation."""
+
+
+_WHERE = {
+    "loop": ("Fitted", "TrainingError", "fit", "represent", "untrained"),
+    "probe": ("Probe", "fit_probe"),
+    "baselines": ("nearest_neighbours", "prior"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

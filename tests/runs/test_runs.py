@@ -1,0 +1,152 @@
+"""Runs on the embedded data: identity, storage, repetition, failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlcl_utils import runs
+from mlcl_utils.errors import DataError
+from mlcl_utils.runs import RunConfig, Store
+from mlcl_utils.runs.execute import measure, task_for
+from mlcl_utils.training import Recipe
+
+SMALL = Recipe(epochs=1, min_steps=0, width=32)
+
+
+def config(**changes) -> RunConfig:
+    given = {
+        "dataset": "debtags",
+        "num_labels": 10,
+        "base_labels": 10,
+        "replicate": 0,
+        "train_fraction": 0.1,
+        "loss": "bce",
+        "seed": 0,
+        "recipe": SMALL,
+    }
+    return RunConfig(**(given | changes))
+
+
+def test_identity_follows_from_every_field_and_nothing_else():
+    same = config(hyperparameters={"a": 1, "b": 2.0}).id, config(hyperparameters={"b": 2.0, "a": 1}).id
+    assert same[0] == same[1]
+    changed = [
+        config(),
+        config(num_labels=11),
+        config(base_labels=9),
+        config(replicate=1),
+        config(train_fraction=0.2),
+        config(loss="asl"),
+        config(seed=1),
+        config(hyperparameters={"temperature": 0.2}),
+        config(recipe=dataclasses.replace(SMALL, learning_rate=2e-3)),
+        config(recipe=None, loss="prior"),
+    ]
+    assert len({each.id for each in changed}) == len(changed)
+    assert all(RunConfig.from_dict(each.as_dict()) == each for each in changed)
+
+
+def test_a_grid_is_stored_whole_and_not_repeated(tmp_path):
+    grid = [config(), config(loss="reg"), config(loss="prior", recipe=None), config()]
+    first = runs.carry_out(grid, results=tmp_path, workers=1, progress=False)
+    assert [run.config for run in first.runs] == grid[:3]
+    assert first.existed == 0
+    assert not first.failures
+    stamps = {run.config.id: (run.folder / "run.json").stat().st_mtime_ns for run in first.runs}
+    again = runs.carry_out(grid, results=tmp_path, workers=1, progress=False)
+    assert again.existed == 3
+    assert stamps == {run.config.id: (run.folder / "run.json").stat().st_mtime_ns for run in again.runs}
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(stamps)
+
+
+def test_workers_and_folders_make_no_difference_to_the_bit(tmp_path):
+    grid = [config(loss=loss, replicate=r, seed=r) for loss in ("bce", "reg", "msc") for r in (0, 1)]
+    beside = runs.carry_out(grid, results=tmp_path / "a", workers=2, progress=False)
+    alone = runs.carry_out(grid, results=tmp_path / "b", workers=1, progress=False)
+    assert len(beside.runs) == len(alone.runs) == 6
+    for one, other in zip(beside.runs, alone.runs, strict=True):
+        assert one.metrics == other.metrics
+        assert one.history == other.history
+    assert len({run.metrics["probe_map"] for run in alone.runs}) == 6
+
+
+def test_metrics_follow_from_the_stored_scores(tmp_path):
+    (run,) = runs.carry_out([config(loss="reg")], results=tmp_path, progress=False).runs
+    scores = run.scores()
+    assert set(scores) == {"direct.validation", "direct.test", "probe.validation", "probe.test"}
+    assert {array.dtype for array in scores.values()} == {np.dtype(np.float16)}
+    again = measure(task_for(run.config), scores, base_labels=10)
+    assert again
+    assert all(run.metrics[name] == value for name, value in again.items() if np.isfinite(value))
+
+
+def test_a_failed_run_is_recorded_and_the_others_go_on(tmp_path):
+    diverging = config(recipe=dataclasses.replace(SMALL, learning_rate=1e30))
+    grid = runs.carry_out(
+        [diverging, config(loss="prior", recipe=None)], results=tmp_path, workers=1, progress=False
+    )
+    assert [run.config.loss for run in grid.runs] == ["prior"]
+    ((failed, error),) = grid.failures
+    assert failed == diverging
+    assert "not finite in epoch 0" in error
+    assert grid.time_seconds > sum(run.timings["time_total"] for run in grid.runs)
+    assert runs.pending([diverging], tmp_path) == [diverging]
+
+
+def test_a_damaged_run_is_refused_with_its_folder(tmp_path):
+    (run,) = runs.carry_out([config(loss="prior", recipe=None)], results=tmp_path, progress=False).runs
+    (run.folder / "run.json").write_text("{")
+    with pytest.raises(DataError, match=run.config.id):
+        Store(tmp_path).read(run.config)
+
+
+CARRY_OUT = """
+import sys
+from pathlib import Path
+from tests.runs.test_runs import config
+from mlcl_utils import runs
+
+if __name__ == "__main__":
+    grid = [config(replicate=r, seed=r, num_labels=k) for k in (30, 20, 10) for r in range(4)]
+    runs.carry_out(grid, results=Path(sys.argv[1]), workers=2)
+"""
+
+
+def _finished(results: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in (results / "runs").glob("[!.]*/run.json")}
+
+
+@pytest.mark.slow
+def test_a_killed_grid_keeps_what_was_finished_and_leaves_no_worker(tmp_path):
+    script = tmp_path / "carry_out.py"
+    script.write_text(CARRY_OUT)
+    results = tmp_path / "results"
+    command = [sys.executable, str(script), str(results)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for _ in iter(lambda: process.stderr.read(1), ""):  # each character of the bar is a chance to look
+            if _finished(results):
+                break
+        workers = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        # standard error is inherited by the workers: it ends when the last of them has ended
+        process.stderr.read()
+    assert workers
+    before = _finished(results)
+    assert 0 < len(before) < 12
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    after = _finished(results)
+    assert len(after) == 12
+    assert before.items() <= after.items()

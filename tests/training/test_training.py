@@ -1,0 +1,163 @@
+"""Training, the probe and the baselines, on a small problem whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import NearestNeighbors
+
+from mlcl_utils import losses, training
+from mlcl_utils.data import Part, Task
+from mlcl_utils.training import Recipe, TrainingError
+from mlcl_utils.training import probe as probing
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(epochs=4, min_steps=0, batch_size=32, width=24)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_task(seed: int = 0, n: int = 300, width: int = 12, labels: int = 5) -> Task:
+    """Labels that are noisy linear functions of the features, rarer and rarer."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(width, labels))
+    features = rng.normal(size=(2 * n, width)) * rng.uniform(0.1, 10, size=width) + rng.normal(size=width) * 5
+    standard = (features - features.mean(0)) / features.std(0)
+    logits = standard @ weight - np.linspace(0, 3, labels)
+    truth = (logits + rng.logistic(size=logits.shape) > 0).astype(np.int8)
+
+    def part(rows: slice) -> Part:
+        index = np.arange(2 * n, dtype=np.int64)[rows]
+        return Part(features[rows].astype(np.float32), truth[rows], index.astype(np.int32), index, None)
+
+    return Task(
+        name="made",
+        modality="text",
+        label_names=tuple(map(str, range(labels))),
+        label_index=np.arange(labels),
+        frequency=(truth[:n] == 1).sum(0),
+        train=part(slice(0, n)),
+        validation=part(slice(n, n + n // 2)),
+        test=part(slice(n + n // 2, 2 * n)),
+        replicate=0,
+    )
+
+
+def fit(task: Task, loss: str = "bce", recipe: Recipe = RECIPE, seed: int = 0, **hyperparameters):
+    return training.fit(task, loss, recipe, hyperparameters=hyperparameters, seed=seed, device=CPU)
+
+
+@pytest.mark.parametrize("loss", ["bce", "asl", "prototype", "msc", "reg", "jaccard_supcon"])
+def test_training_lowers_the_loss_on_both_parts(loss):
+    fitted = fit(make_task(), loss, Recipe(epochs=10, min_steps=0, batch_size=32, width=24))
+    assert [row["epoch"] for row in fitted.history] == list(range(10))
+    assert fitted.history[-1]["train_loss"] < fitted.history[0]["train_loss"]
+    assert fitted.history[-1]["validation_loss"] < fitted.history[0]["validation_loss"]
+
+
+@pytest.mark.parametrize("loss", ["bce", "reg"])
+def test_same_seed_same_weights_to_the_bit_another_seed_others(loss):
+    task = make_task()
+    first, again, other = (fit(task, loss, seed=seed).model.state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["encoder.linear.weight"], other["encoder.linear.weight"])
+
+
+def test_training_does_not_disturb_the_random_state_of_the_caller():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    fit(make_task())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_loss_that_is_not_finite_names_the_epoch_and_the_loss():
+    with pytest.raises(TrainingError, match=r"'bce' was not finite in epoch 0.*1e\+30"):
+        fit(make_task(), recipe=Recipe(epochs=3, min_steps=0, batch_size=32, width=24, learning_rate=1e30))
+
+
+def test_a_small_training_part_gets_its_minimum_of_steps():
+    recipe = Recipe(epochs=3, min_steps=50, batch_size=32)
+    assert recipe.epochs_for(10_000) == 3
+    assert recipe.epochs_for(64) * recipe.steps_per_epoch(64) >= 50
+    assert fit(make_task(n=64), recipe=recipe).steps >= 50
+
+
+def test_the_classifier_starts_at_the_prior_and_inputs_are_standardised():
+    task = make_task()
+    model = training.untrained(task, RECIPE, tensors=("logits",), seed=0, device=CPU)
+    share = (task.train.labels == 1).mean(0)
+    assert np.allclose(torch.sigmoid(model.classifier.bias).detach().numpy(), share, atol=1e-6)
+    standard = (torch.from_numpy(task.train.features) - model.encoder.mean) / model.encoder.scale
+    assert torch.allclose(standard.mean(0), torch.zeros(12), atol=1e-4)
+    assert torch.allclose(standard.std(0), torch.ones(12), atol=1e-4)
+
+
+def test_a_constant_feature_is_harmless():
+    task = make_task()
+    task.train.features[:, 3] = 2.5
+    fitted = fit(task)
+    assert np.isfinite(fitted.history[-1]["validation_loss"])
+
+
+def test_every_registered_loss_of_a_head_that_exists_can_be_trained():
+    known = {"logits", "embeddings", "prototypes", "features"}
+    trained = [name for name, info in losses.available().items() if set(info.tensors) <= known]
+    assert {"bce", "asl", "prototype", "msc", "reg", "jaccard_supcon"} <= set(trained)
+    for name in trained:
+        assert fit(make_task(n=64), name, Recipe(epochs=1, min_steps=0, batch_size=32, width=16)).steps == 2
+
+
+def probe_of(task: Task):
+    train, validation = (torch.from_numpy(part.features) for part in (task.train, task.validation))
+    labels = torch.from_numpy(task.train.labels), torch.from_numpy(task.validation.labels)
+    return training.fit_probe(train, labels[0], validation, labels[1])
+
+
+def test_the_probe_is_the_solution_that_scikit_learn_finds():
+    task = make_task()
+    fitted = probe_of(task)
+    mean, scale = task.train.features.mean(0), task.train.features.std(0, ddof=1)
+    x = (task.train.features - mean) / scale
+    test = torch.from_numpy(task.test.features)
+    for label in range(5):
+        # scikit-learn minimises the summed loss plus |w|^2 / (2 C)
+        reference = LogisticRegression(C=1 / (fitted.penalty * len(x)), tol=1e-8, max_iter=5000)
+        reference.fit(x, task.train.labels[:, label])
+        expected = reference.decision_function((task.test.features - mean) / scale)
+        assert np.abs(fitted.scores(test)[:, label].numpy() - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def test_the_probe_takes_the_penalty_that_is_best_on_validation():
+    task = make_task(n=80, labels=4)
+    fitted = probe_of(task)
+    assert fitted.tried[fitted.penalty] == max(fitted.tried.values())
+    scores = fitted.scores(torch.from_numpy(task.validation.features)).numpy()
+    reference = average_precision_score(task.validation.labels, scores, average="macro")
+    assert fitted.tried[fitted.penalty] == pytest.approx(reference, abs=1e-6)
+    assert fitted.at_edge == (fitted.penalty in (probing.PENALTIES[0], probing.PENALTIES[-1]))
+
+
+def test_nearest_neighbours_are_those_of_scikit_learn():
+    task = make_task()
+    train, test = torch.from_numpy(task.train.features), torch.from_numpy(task.test.features)
+    scores = training.nearest_neighbours(train, torch.from_numpy(task.train.labels), test, neighbours=7)
+    reference = NearestNeighbors(n_neighbors=7, metric="cosine").fit(task.train.features)
+    distance, nearest = reference.kneighbors(task.test.features)
+    weight = np.maximum(1 - distance, 1e-6)
+    votes = (weight[:, :, None] * (task.train.labels[nearest] == 1)).sum(1) / weight.sum(1, keepdims=True)
+    assert np.allclose(torch.sigmoid(scores).numpy(), votes.clip(1e-3, 1 - 1e-3), atol=1e-4)
+
+
+def test_the_prior_is_the_share_of_training_positives_for_everyone():
+    labels = torch.tensor([[1, 0], [1, -1], [0, 0], [1, 1]], dtype=torch.int8)
+    assert torch.allclose(torch.sigmoid(training.prior(labels, 2)), torch.tensor([[0.75, 0.25]] * 2))
