@@ -8,7 +8,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mlcl_utils.paths import CHECKOUT, shown
 MANIFEST = "manifest.json"
 
 # Sources that no result depends on: they start notebooks and print.
-_FRONT_END = ("batch.py", "cli.py")
+_FRONT_END = ("batch/", "cli.py")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
@@ -30,6 +30,22 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return folder / MANIFEST
+
+
+def complete(folder: Path, digest: str, names: Sequence[str]) -> None:
+    """Add to a folder's manifest what the notebook itself cannot know: its executed copy, and the digest.
+
+    Args:
+        folder: holds the manifest.
+        digest: hash of all that the results depend on.
+        names: files to vouch for besides those in the manifest.
+
+    Raises:
+        FileNotFoundError: there is no manifest.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"].update({name: file_digest(folder / name) for name in names})
+    write_manifest(folder, {**manifest, "digest": digest})
 
 
 def notebook_digest(notebook: Path) -> str:
@@ -51,7 +67,9 @@ def package_digest() -> str:
     """SHA-256 of the package's Python sources that results can depend on."""
     package = Path(__file__).resolve().parents[1]
     sources = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
-    return hash_json({name: file_digest(sources[name]) for name in sorted(sources) if name not in _FRONT_END})
+    return hash_json(
+        {name: file_digest(sources[name]) for name in sorted(sources) if not name.startswith(_FRONT_END)}
+    )
 
 
 def file_digest(path: Path) -> str:
