@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -184,6 +185,8 @@ def write_dataset(
     files += _write_raw(
         folder, columns, "examples.parquet" if modality == "text" else "images-{:02d}.parquet"
     )
+    for file in files:
+        (folder / file).chmod(0o644)  # safetensors writes files that only their owner may read
     content = {
         "name": name,
         "modality": modality,
@@ -220,6 +223,35 @@ def _write_raw(folder: Path, columns: dict[str, list[str] | list[bytes]], patter
         )
         written.append(file)
     return written
+
+
+def reflow(markdown: str, width: int = 110) -> str:
+    """Markdown with its paragraphs and list items wrapped anew; headings and tables stay as they are."""
+    blocks: list[list[str]] = []
+    for line in markdown.split("\n"):
+        fixed = not line or line.startswith(("#", "|"))
+        if (
+            fixed
+            or line.startswith("- ")
+            or not blocks
+            or blocks[-1][0].startswith(("#", "|"))
+            or not blocks[-1][0]
+        ):
+            blocks.append([line])
+        else:
+            blocks[-1].append(line.strip())
+    return "\n".join(
+        block[0]
+        if block[0].startswith(("#", "|"))
+        else textwrap.fill(
+            " ".join(block),
+            width,
+            subsequent_indent="  " if block[0].startswith("- ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for block in blocks
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- checks

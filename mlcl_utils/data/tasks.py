@@ -205,7 +205,9 @@ def task(
     labels = _most_frequent(positive[train])[:largest]
     if counts[labels[-1]] == 0:
         supported = np.count_nonzero(counts)
-        raise UsageError(f"num_labels={largest}: only {supported} labels of {dataset.name} have training positives")
+        raise UsageError(
+            f"num_labels={largest}: only {supported} labels of {dataset.name} have training positives"
+        )
     if label_draw is not None:
         generator = np.random.default_rng([_seed(dataset.name), replicate, label_draw])
         edges = np.linspace(0, largest, num_labels + 1).round().astype(np.int64)
