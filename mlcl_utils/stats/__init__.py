@@ -1,0 +1,48 @@
+"""Uncertainty: resampled metrics, intervals over replicates and test data, verdicts on claims.
+
+A number in this project has two sources of uncertainty. Another replicate (split and seed) would train
+another model; another draw of test data would score it differently. :class:`Replicates` carries what is
+needed for both: the value in every replicate, and its resamples over test groups. Arms are compared by
+:func:`difference`, which pairs the same replicate and the same resample of the same test examples.
+"""
+
+from __future__ import annotations
+
+from mlcl_utils.stats.bootstrap import group_weights, resample_metrics
+from mlcl_utils.stats.intervals import (
+    Interval,
+    Replicates,
+    combine,
+    difference,
+    interquartile_mean,
+    interval,
+    p_above,
+    p_below,
+    probability_of_improvement,
+    slope,
+    spearman,
+)
+from mlcl_utils.stats.verdicts import Judgement, Verdict, holm, judge, judge_family, judge_not_ahead, overall
+
+__all__ = [
+    "Interval",
+    "Judgement",
+    "Replicates",
+    "Verdict",
+    "combine",
+    "difference",
+    "group_weights",
+    "holm",
+    "interquartile_mean",
+    "interval",
+    "judge",
+    "judge_family",
+    "judge_not_ahead",
+    "overall",
+    "p_above",
+    "p_below",
+    "probability_of_improvement",
+    "resample_metrics",
+    "slope",
+    "spearman",
+]

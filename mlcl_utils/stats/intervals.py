@@ -1,0 +1,255 @@
+"""Intervals over replicates and over test data, paired comparisons, aggregates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats as distributions
+
+from mlcl_utils.metrics.arrays import Array, Floats, mean
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """One quantity (a metric of an arm, a difference of two arms) in every replicate.
+
+    Attributes:
+        index: the replicates' numbers, which pair it with other quantities.
+        values: (R,) the quantity in each.
+        resamples: (R, B) its values in resamples of the test groups, column b being one draw of the data for
+            all replicates (:func:`mlcl_utils.stats.group_weights` with one seed); None if there are none.
+        test_ratio: number of test examples over number of training examples, 20/70 for the stored splits.
+
+    Raises:
+        ValueError: shapes that do not fit, no replicate, a value that is not finite, a ratio below 0.
+    """
+
+    index: tuple[int, ...]
+    values: Floats
+    resamples: Floats | None = None
+    test_ratio: float = 20 / 70
+
+    def __post_init__(self) -> None:
+        if not self.index or self.values.shape != (len(self.index),):
+            raise ValueError(f"{len(self.index)} replicates but values of shape {self.values.shape}")
+        if not np.isfinite(self.values).all():
+            broken = [r for r, value in zip(self.index, self.values, strict=True) if not math.isfinite(value)]
+            raise ValueError(f"the value is not finite in replicates {broken}")
+        if self.resamples is not None and (
+            self.resamples.ndim != 2 or len(self.resamples) != len(self.index) or self.resamples.shape[1] < 2
+        ):
+            raise ValueError(f"{len(self.index)} replicates but resamples of shape {self.resamples.shape}")
+        if not self.test_ratio >= 0:
+            raise ValueError(f"test_ratio must be 0 or more, not {self.test_ratio}")
+
+    @property
+    def estimate(self) -> float:
+        """The mean over replicates."""
+        return mean(self.values)
+
+    @property
+    def replicate_error(self) -> float:
+        """Corrected resampled standard error over replicates; NaN for a single one.
+
+        The variance of the values times 1/R + n_test/n_train: the splits overlap, so that their values vary
+        less than those of independent draws would (Nadeau and Bengio, "Inference for the Generalization
+        Error", Machine Learning 52, 2003).
+        """
+        count = len(self.values)
+        if count < 2:
+            return math.nan
+        return math.sqrt((1 / count + self.test_ratio) * float(self.values.var(ddof=1)))
+
+    @property
+    def bootstrap_error(self) -> float:
+        """Standard deviation of the resampled means over replicates; NaN without resamples.
+
+        A standard error and not percentiles, because resampled metrics are biased: copies of a positive stand
+        together in the ranking and raise average precision (by three standard errors on 300 long-tailed
+        labels), so that percentiles may not even enclose the estimate. Resamples in which the quantity is
+        undefined are left out.
+        """
+        if self.resamples is None:
+            return math.nan
+        means = self.resamples.mean(axis=0)
+        means = means[np.isfinite(means)]
+        return float(means.std(ddof=1)) if len(means) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided confidence interval and the two it was chosen from.
+
+    Attributes:
+        estimate: mean over replicates; it lies in the middle of the interval.
+        lower: lower bound of the wider component.
+        upper: its upper bound.
+        replicate: bounds over replicates (corrected resampled t); NaN with one replicate.
+        bootstrap: bounds over test groups; NaN without resamples.
+        level: confidence, such as 0.95.
+        n: number of replicates.
+    """
+
+    estimate: float
+    lower: float
+    upper: float
+    replicate: tuple[float, float]
+    bootstrap: tuple[float, float]
+    level: float
+    n: int
+
+
+def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
+    """The wider of the two components; both bounds are NaN if there is neither.
+
+    Over replicates: the estimate plus and minus the corrected standard error times a quantile of Student's t
+    with R - 1 degrees of freedom. Over test data: the bootstrap standard error times a normal quantile.
+
+    Raises:
+        ValueError: the level is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, not {level}")
+    estimate, count = replicates.estimate, len(replicates.values)
+    tail = (1 + level) / 2
+    over_replicates = math.nan
+    if count > 1:
+        over_replicates = float(distributions.t.ppf(tail, count - 1)) * replicates.replicate_error
+    over_tests = float(distributions.norm.ppf(tail)) * replicates.bootstrap_error
+    widest = float(np.fmax(over_replicates, over_tests))  # the other one if one is NaN
+    return Interval(
+        estimate=estimate,
+        lower=estimate - widest,
+        upper=estimate + widest,
+        replicate=(estimate - over_replicates, estimate + over_replicates),
+        bootstrap=(estimate - over_tests, estimate + over_tests),
+        level=level,
+        n=count,
+    )
+
+
+def p_above(replicates: Replicates, bound: float) -> float:
+    """One-sided p-value against "at most ``bound``": the larger of the two components'.
+
+    It is below (1 - level) / 2 exactly if the lower bound of :func:`interval` at that level exceeds the
+    bound.
+    """
+    distance = replicates.estimate - bound
+    by_replicates = _tail(distance, replicates.replicate_error, len(replicates.values) - 1)
+    by_tests = _tail(distance, replicates.bootstrap_error, None)
+    return float(np.fmax(by_replicates, by_tests))
+
+
+def p_below(replicates: Replicates, bound: float) -> float:
+    """One-sided p-value against "at least ``bound``"; see :func:`p_above`."""
+    return p_above(combine([replicates], lambda part: -part[0]), -bound)
+
+
+def _tail(distance: float, error: float, freedom: int | None) -> float:
+    if math.isnan(error):
+        return math.nan
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    distribution = distributions.norm if freedom is None else distributions.t(freedom)
+    return float(distribution.sf(distance / error))
+
+
+def combine(parts: Sequence[Replicates], function: Callable[[Floats], Floats]) -> Replicates:
+    """A quantity computed from others in each replicate and each resample.
+
+    Args:
+        parts: k quantities with the same replicates and as many resamples of the same draws.
+        function: maps an array (k, m) to (m,), column by column.
+
+    Raises:
+        ValueError: the parts don't have the same replicates, resamples or test ratio.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if part.index != first.index:
+            raise ValueError(f"replicates {list(part.index)} cannot be paired with {list(first.index)}")
+        if part.test_ratio != first.test_ratio:
+            raise ValueError(f"test ratios {part.test_ratio} and {first.test_ratio} differ")
+    draws = [part.resamples for part in parts]
+    stacked = [draw for draw in draws if draw is not None]
+    if len({None if draw is None else draw.shape for draw in draws}) > 1:
+        raise ValueError("the resamples of the parts differ in number")
+    values = function(np.stack([part.values for part in parts]))
+    resamples = None
+    if stacked:
+        flat = np.stack([draw.ravel() for draw in stacked])
+        resamples = function(flat).reshape(stacked[0].shape)
+    return Replicates(first.index, values, resamples, first.test_ratio)
+
+
+def difference(first: Replicates, second: Replicates) -> Replicates:
+    """First minus second, paired by replicate and resample."""
+    return combine([first, second], lambda part: part[0] - part[1])
+
+
+def slope(x: Array, values: Floats) -> Floats:
+    """Least-squares slopes of the columns of values (k, m) on x (k,): (m,).
+
+    Raises:
+        ValueError: x has fewer than two different values, or another length than the columns.
+    """
+    centred = _checked_axis(x, values) - np.mean(x)
+    slopes: Floats = centred @ values / (centred @ centred)
+    return slopes
+
+
+def spearman(x: Array, values: Floats) -> Floats:
+    """Rank correlations of the columns of values (k, m) with x (k,), ties at their mean rank: (m,).
+
+    NaN for a column without two different values.
+
+    Raises:
+        ValueError: x has fewer than two different values, or another length than the columns.
+    """
+    ranks = distributions.rankdata(_checked_axis(x, values)) - (len(x) + 1) / 2
+    others = distributions.rankdata(values, axis=0) - (len(x) + 1) / 2
+    norms = np.sqrt((ranks @ ranks) * (others**2).sum(axis=0))
+    correlations = np.full(values.shape[1], np.nan)
+    np.divide(ranks @ others, norms, out=correlations, where=norms > 0)
+    return correlations
+
+
+def _checked_axis(x: Array, values: Floats) -> Floats:
+    if values.ndim != 2 or x.shape != values.shape[:1]:
+        raise ValueError(f"x has shape {x.shape} but values have shape {values.shape}")
+    if len(np.unique(x)) < 2:
+        raise ValueError("x needs at least two different values")
+    return x.astype(np.float64)
+
+
+def interquartile_mean(values: Array) -> float:
+    """The mean of the middle half of all values, whole values cut at both ends (Agarwal et al., arXiv
+    2108.13264).
+
+    Args:
+        values: any shape, such as (runs, tasks); pooled.
+    """
+    return float(distributions.trim_mean(values.ravel(), 0.25))
+
+
+def probability_of_improvement(first: Array, second: Array) -> float:
+    """The chance that a run of the first arm beats one of the second, ties counting half, averaged over
+    tasks.
+
+    Runs are compared all with all (Mann and Whitney's statistic; Agarwal et al., arXiv 2108.13264, section
+    4.3).
+
+    Args:
+        first: (runs, tasks).
+        second: (runs, tasks), the runs may differ in number.
+
+    Raises:
+        ValueError: they are not matrices of the same tasks.
+    """
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(f"shapes {first.shape} and {second.shape} are not (runs, tasks) of the same tasks")
+    gap = first[:, None, :] - second[None, :, :]
+    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))

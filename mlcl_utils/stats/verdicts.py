@@ -1,0 +1,168 @@
+"""Verdicts on published claims, from effects oriented so that positive means the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mlcl_utils.metrics.arrays import Array, Floats
+from mlcl_utils.stats.intervals import Interval, Replicates, interval, p_above, p_below
+
+Verdict = Literal["holds", "reversed", "no material effect", "undetermined", "not judged"]
+
+LEVEL = 0.95
+EQUIVALENCE_LEVEL = 0.90
+"""Two one-sided tests at 5% each are a two-sided interval at 90%."""
+
+FEWEST_REPLICATES = 5
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and what it stands on.
+
+    Attributes:
+        verdict: one of five.
+        interval: the effect with its 95% interval, never corrected for multiplicity.
+        p_value: two-sided p-value against an effect within the margin, after Holm's correction in a family;
+            NaN where nothing was tested.
+        reason: why it was not judged; empty otherwise.
+    """
+
+    verdict: Verdict
+    interval: Interval
+    p_value: float
+    reason: str = ""
+
+
+def holm(p_values: Array) -> Floats:
+    """Holm's adjusted p-values, which control the chance of any false rejection in the family (Holm 1979).
+
+    Args:
+        p_values: (m,).
+
+    Returns:
+        (m,) in the order given, at most 1.
+    """
+    order = np.argsort(p_values)
+    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def judge(effect: Replicates, margin: float, *, impediment: str = "") -> Judgement:
+    """The verdict on one claim that an effect exceeds a margin.
+
+    *holds* if the lower bound of the 95% interval exceeds the margin; *reversed* if the upper bound is below
+    its negative; *no material effect* if the 90% interval lies within the margin on both sides; else
+    *undetermined*. With fewer than five replicates, or an impediment, *not judged*.
+
+    Args:
+        effect: oriented so that positive means the claim, in the units of the margin.
+        margin: the smallest effect that matters, 0 or more.
+        impediment: why no verdict can rest on this effect, such as a degenerate arm; empty if nothing is
+            wrong.
+
+    Raises:
+        ValueError: the margin is negative.
+    """
+    return judge_family([effect], margin, impediments=[impediment])[0]
+
+
+def judge_family(
+    effects: Sequence[Replicates], margin: float, *, impediments: Sequence[str] | None = None
+) -> list[Judgement]:
+    """Verdicts on several effects of one claim, such as "ahead of each of the others", corrected by Holm.
+
+    As :func:`judge`, but *holds* and *reversed* need a two-sided p-value of at most 5% after the correction
+    over the effects that are judged. *No material effect* is not a rejection in this sense and keeps its 90%
+    interval.
+
+    Raises:
+        ValueError: the margin is negative, or there are not as many impediments as effects.
+    """
+    if not margin >= 0:
+        raise ValueError(f"margin must be 0 or more, not {margin}")
+    reasons = [
+        impediment or _too_few(effect)
+        for effect, impediment in zip(effects, impediments or [""] * len(effects), strict=True)
+    ]
+    judged = [effect for effect, reason in zip(effects, reasons, strict=True) if not reason]
+    raw = [min(1.0, 2 * min(p_above(effect, margin), p_below(effect, -margin))) for effect in judged]
+    adjusted = iter(holm(np.array(raw)))
+    judgements = []
+    for effect, reason in zip(effects, reasons, strict=True):
+        if reason:
+            judgements.append(Judgement("not judged", interval(effect, level=LEVEL), float("nan"), reason))
+            continue
+        p_value = float(next(adjusted))
+        near = interval(effect, level=EQUIVALENCE_LEVEL)
+        verdict: Verdict
+        if p_value < 1 - LEVEL:
+            verdict = "holds" if effect.estimate > 0 else "reversed"
+        elif -margin < near.lower and near.upper < margin:
+            verdict = "no material effect"
+        else:
+            verdict = "undetermined"
+        judgements.append(Judgement(verdict, interval(effect, level=LEVEL), p_value))
+    return judgements
+
+
+def judge_not_ahead(effect: Replicates, margin: float, *, impediment: str = "") -> Judgement:
+    """The verdict on a claim that one arm is *not* ahead of another by more than the margin
+    (non-superiority).
+
+    *holds* if the upper bound of the 95% interval is below the margin; *reversed* if the lower bound exceeds
+    it; else *undetermined*. The p-value is that of the claim's opposite, "ahead by the margin or more".
+
+    Args:
+        effect: the arm's lead, so that here *negative* speaks for the claim.
+        margin: the smallest lead that matters, 0 or more.
+        impediment: as in :func:`judge`.
+
+    Raises:
+        ValueError: the margin is negative.
+    """
+    if not margin >= 0:
+        raise ValueError(f"margin must be 0 or more, not {margin}")
+    bounds = interval(effect, level=LEVEL)
+    reason = impediment or _too_few(effect)
+    if reason:
+        return Judgement("not judged", bounds, float("nan"), reason)
+    p_value = min(1.0, 2 * p_below(effect, margin))
+    if bounds.upper < margin:
+        return Judgement("holds", bounds, p_value)
+    return Judgement("reversed" if bounds.lower > margin else "undetermined", bounds, p_value)
+
+
+def _too_few(effect: Replicates) -> str:
+    count = len(effect.values)
+    if count >= FEWEST_REPLICATES:
+        return ""
+    return f"{count} replicate{'s' * (count != 1)}, {FEWEST_REPLICATES} are needed"
+
+
+def overall(verdicts: Mapping[str, Verdict], *, setting: Literal["same", "changed"]) -> str:
+    """One line with the verdict on every task, none pooled, such as "holds on emoji; undetermined on
+    debtags".
+
+    In a changed setting (frozen features, say) a reversal is no refutation of the source and reads "did not
+    transfer".
+
+    Args:
+        verdicts: task -> verdict.
+        setting: whether the source's own setting was used.
+    """
+    tasks: dict[str, list[str]] = {}
+    for task, verdict in verdicts.items():
+        words = "did not transfer" if verdict == "reversed" and setting == "changed" else verdict
+        tasks.setdefault(words, []).append(task)
+    return "; ".join(f"{words} on {_listed(names)}" for words, names in tasks.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
