@@ -25,10 +25,20 @@ __all__ = ["Hyperparameter", "LossInfo", "available", "check", "create", "info",
 _CLASSES = {  # name: module.class
     "asl": "asl.ASL",
     "bce": "bce.BCE",
+    "clml": "clml.CLML",
+    "cosine_bce": "cosine_bce.CosineBCE",
+    "focal": "focal.Focal",
+    "hill": "hill.Hill",
+    "instance": "instance.Instance",
     "jaccard_supcon": "jaccard_supcon.JaccardSupCon",
+    "kmcl": "kmcl.KMCL",
     "msc": "msc.MSC",
+    "mulsupcon": "mulsupcon.MulSupCon",
     "prototype": "prototype.Prototype",
     "reg": "reg.REG",
+    "similarity_dissimilarity": "similarity_dissimilarity.SimilarityDissimilarity",
+    "splc": "splc.SPLC",
+    "zlpr": "zlpr.ZLPR",
 }
 
 

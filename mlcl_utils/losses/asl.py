@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from mlcl_utils.losses.base import ClassificationLoss, hyperparameter
+from mlcl_utils.losses.base import LogitLoss, focus, hyperparameter
 
 
-class ASL(ClassificationLoss):
+class ASL(LogitLoss):
     """Asymmetric loss: easy negatives count less than easy positives, and the easiest not at all."""
 
     name = "asl"
@@ -25,7 +24,5 @@ class ASL(ClassificationLoss):
     def entries(self, positive: Tensor, logits: Tensor, epoch: int) -> Tensor:
         """-[y (1-p)^γ+ log p + (1-y) (1-q)^γ- log q] with p = σ(x), q = min(1-p+clip, 1)."""
         right = logits.sigmoid().where(positive, ((-logits).sigmoid() + self.clip).clamp(max=1))
-        # the power of an exact zero has no finite slope for exponents below 1
-        wrong = (1 - right).clamp(min=torch.finfo(logits.dtype).tiny)
-        focus = (wrong**self.gamma_pos).where(positive, wrong**self.gamma_neg)
-        return -focus * right.clamp(min=self.eps).log()
+        weight = focus(1 - right, self.gamma_pos).where(positive, focus(1 - right, self.gamma_neg))
+        return -weight * right.clamp(min=self.eps).log()

@@ -33,6 +33,9 @@ def hyperparameter(default: bool | int | float | str | None, description: str, *
     return Hyperparameter(default, description, **bounds)
 
 
+IGNORE_UNOBSERVED = hyperparameter(False, "leave unobserved entries out, instead of taking them as negative")
+
+
 class Loss(nn.Module):
     """A loss over a batch: ``criterion(labels, tensor=..., epoch=0)`` gives a scalar.
 
@@ -179,33 +182,41 @@ def _check_values(labels: Tensor, tensors: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} must be finite, was {wrong}")
 
 
+def focus(probability: Tensor, gamma: float) -> Tensor:
+    """The focusing weight ``probability ** gamma``; the power of an exact zero would have no finite slope."""
+    return probability.clamp(min=torch.finfo(probability.dtype).tiny) ** gamma
+
+
 class ClassificationLoss(Loss):
-    """A loss on logits that is a sum over the entries of the label matrix.
+    """A loss that is a sum over the entries of the label matrix.
 
     An unobserved entry counts as negative, or, with ``ignore_unobserved``, not at all; then examples without
     any observed entry do not count in the mean over examples either.
     """
 
     family = "classification"
-    ignore_unobserved: bool = hyperparameter(
-        False, "leave unobserved entries out instead of taking them as negative"
-    )
+    ignore_unobserved: bool = IGNORE_UNOBSERVED
     reduction: str = hyperparameter(
         "batch",
         "batch: sum over labels, mean over examples; mean: over entries; sum",
         choices=("batch", "mean", "sum"),
     )
-    entries: Callable[..., Tensor]
-
-    def compute(self, labels: Tensor, *, logits: Tensor, epoch: int) -> Tensor:
-        """Reduce the entries of the loss."""
-        return self.reduce(labels, self.entries(labels > 0, logits, epoch))
 
     def reduce(self, labels: Tensor, entries: Tensor) -> Tensor:
-        """The entries (batch, labels) of a loss reduced to a scalar."""
+        """The entries (batch, labels) of the loss reduced to a scalar."""
         counted = labels >= 0 if self.ignore_unobserved else torch.ones_like(labels, dtype=torch.bool)
         total = entries.where(counted, 0).sum()
         if self.reduction == "sum":
             return total
         count = counted.any(dim=1) if self.reduction == "batch" else counted
         return total / count.sum().clamp(min=1)
+
+
+class LogitLoss(ClassificationLoss):
+    """A classification loss whose ``entries(positive, logits, epoch)`` are a function of the logits alone."""
+
+    entries: Callable[..., Tensor]
+
+    def compute(self, labels: Tensor, *, logits: Tensor, epoch: int) -> Tensor:
+        """The entries, reduced."""
+        return self.reduce(labels, self.entries(labels > 0, logits, epoch))

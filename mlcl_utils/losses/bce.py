@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlcl_utils.losses.base import ClassificationLoss
+from mlcl_utils.losses.base import LogitLoss
 
 
-class BCE(ClassificationLoss):
+class BCE(LogitLoss):
     """Binary cross-entropy: each label is its own problem."""
 
     name = "bce"

@@ -99,7 +99,7 @@ def contrast(
                 gradient.addmm_(slope.T, scaled)
         mean = 1 / (count if total is None else total).clamp(min=1)
         value *= mean
-    return _WithGradient.apply(vectors, value, gradient * mean)  # type: ignore[no-any-return]
+    return with_gradient(vectors, value, gradient * mean)
 
 
 def _block(
@@ -135,11 +135,15 @@ def _block(
     return value, (mass > 0).sum(), slope
 
 
-class _WithGradient(torch.autograd.Function):
-    """A value whose gradient is already known."""
+def with_gradient(x: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+    """A scalar whose gradient with respect to ``x`` is already known."""
+    result: Tensor = _WithGradient.apply(x, value, gradient)
+    return result
 
+
+class _WithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, vectors: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
         ctx.save_for_backward(gradient)
         return value.clone()
 

@@ -1,0 +1,31 @@
+"""MulSupCon, supervised contrast label by label."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+
+
+class MulSupCon(PairwiseLoss):
+    """Supervised contrast once for each label of each anchor, so that many labels weigh more."""
+
+    name = "mulsupcon"
+    paper = "Zhang, Wu, Multi-Label Supervised Contrastive Learning, AAAI 2024, arXiv 2402.01613"
+    version = 1
+
+    def compute(self, labels: Tensor, *, embeddings: Tensor) -> Tensor:
+        """Mean over all pairs (i, l ∈ y_i), also those that no other example shares, which count as zero.
+
+        The sum over l in w_ij = Σ_l y_il y_jl / (number of others with l) is a product of matrices.
+        """
+        positive = positives(labels, embeddings)
+        others = (positive.sum(dim=0) - 1).clamp(min=1)
+        return contrast(
+            unit(embeddings),
+            lambda rows: (positive[rows] / others) @ positive.T,
+            anchors=len(embeddings),
+            temperature=self.temperature,
+            block=self.block,
+            total=positive.sum(),
+        )
