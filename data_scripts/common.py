@@ -259,7 +259,6 @@ def reflow(markdown: str, width: int = 110) -> str:
 
 def check_dataset(folder: Path) -> None:
     """Read a folder back and check what every set promises; raises AssertionError that names the promise."""
-    stored.read.cache_clear()
     data = stored.read(folder)
     count = len(data)
     assert len(data.ids) == len(set(data.ids)) == count, "ids are unique, one an example"

@@ -40,6 +40,7 @@ class Manifest:
         version: integer raised when the data change on purpose.
         label_names: names of the labels, in the order of the label indices.
         files: SHA-256 of every other file of the folder, by file name.
+        digest: SHA-256 of all of the above.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Manifest:
     version: int
     label_names: tuple[str, ...]
     files: dict[str, str]
+    digest: str
 
     @property
     def identity(self) -> str:
@@ -180,6 +182,7 @@ def read_manifest(folder: Path) -> Manifest:
         version=content["version"],
         label_names=tuple(content["label_names"]),
         files=content["files"],
+        digest=digest,
     )
 
 
@@ -202,16 +205,23 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
-@functools.lru_cache(maxsize=8)
 def read(folder: Path) -> Dataset:
     """Read a data set from its folder after verifying it.
+
+    What was read stays in memory: a second call checks the files again and returns the same object.
 
     Raises:
         DataError: a file is missing or damaged.
     """
+    return _read(folder, verify(folder).digest)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(folder: Path, digest: str) -> Dataset:
+    """Read a verified folder; the digest stands for the content in the cache's key."""
     from safetensors.numpy import load_file
 
-    manifest = verify(folder)
+    manifest = read_manifest(folder)
     arrays = load_file(folder / LABELS)
     shape = (len(arrays["groups"]), len(manifest.label_names))
     rows = np.repeat(np.arange(shape[0]), np.diff(arrays["label_indptr"]))
