@@ -9,7 +9,7 @@ import ast
 import os
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -65,18 +65,16 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _known_datasets(names: tuple[str, ...]) -> tuple[str, ...]:
-    return _known("data set", names, data.names())
+    for name in names:
+        if name not in data.names():
+            raise unknown("data set", name, data.names())
+    return names
 
 
 def _known_losses(names: tuple[str, ...]) -> tuple[str, ...]:
-    return _known("loss", names, losses.names())
-
-
-def _known(kind: str, given: tuple[str, ...], valid: Sequence[str]) -> tuple[str, ...]:
-    for name in given:
-        if name not in valid:
-            raise unknown(kind, name, valid)
-    return given
+    for name in names:
+        losses.check(name)
+    return names
 
 
 def _from_checkout(path: Path) -> Path:
