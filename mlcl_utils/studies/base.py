@@ -12,7 +12,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ from mlcl_utils.studies.parameters import (
 )
 
 if TYPE_CHECKING:
-    from mlcl_utils.runs import Grid, RunConfig
+    from mlcl_utils.runs import RunConfig
 
 # What a study's module and its notebook need, types of parameters included.
 __all__ = [
@@ -174,31 +174,14 @@ class Execution:
     folder: Path
     _started: float = field(default_factory=time.time)
 
-    def carry_out(self) -> Grid:
-        """The study's runs at these parameters: those that exist are read, the others are made."""
-        from mlcl_utils import runs
-
-        return runs.carry_out(
-            self.study.grid(self.parameters),
-            results=self.parameters.results,
-            device=self.device,
-            workers=self.parameters.workers,
-        )
-
-    @property
-    def device(self) -> str:
-        """``"cpu"`` or ``"cuda"``: the parameter, with ``auto`` decided."""
-        if self.parameters.device != "auto":
-            return self.parameters.device
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
-    def finish(self, grid: Grid) -> Path:
+    def finish(self, *, device: str, seeds: Sequence[int], compute: Mapping[str, float]) -> Path:
         """Write the manifest of what this execution has left in its folder.
 
         Args:
-            grid: the runs that the results stand on.
+            device: what was trained on, such as ``"cpu"`` or the name of a GPU.
+            seeds: the seeds of the replicates.
+            compute: totals over the runs that the results stand on, failures included, such as
+                ``{"runs": 40, "failed": 1, "seconds": 81.5}``.
 
         Returns:
             The path of the manifest. It lists name and SHA-256 of every file written since the start.
@@ -223,19 +206,14 @@ class Execution:
                 "python": platform.python_version(),
                 "platform": platform.platform(),
                 "packages": package_versions(),
-                "device": sorted({str(run.environment["device"]) for run in grid.runs}),
+                "device": device,
                 "cpu_count": os.cpu_count(),
-                "seeds": sorted({run.config.seed for run in grid.runs}),
+                "seeds": list(seeds),
                 "data": {name: data.version(name) for name in self.parameters.datasets},
                 "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
                 "finished": datetime.fromtimestamp(finished, UTC).isoformat(timespec="seconds"),
                 "time_wall": round(finished - self._started, 3),
-                "compute": {
-                    "runs": len(grid.runs),
-                    "runs_that_existed": grid.existed,
-                    "runs_failed": len(grid.failures),
-                    "time_runs_and_failures": round(grid.time_seconds, 3),
-                },
+                "compute": dict(compute),
                 "files": written,
             },
         )

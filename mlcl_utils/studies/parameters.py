@@ -81,7 +81,7 @@ def _from_checkout(path: Path) -> Path:
     return CHECKOUT / path.expanduser()
 
 
-def _results_folder(path: Path) -> Path:
+def results_folder(path: Path) -> Path:
     """The path from the checkout, if results can be written there; it need not exist yet."""
     path = _from_checkout(path)
     existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
@@ -150,7 +150,7 @@ class StudyParameters(BaseModel):
         default=None, description="processes that train; not given: by cores and GPUs"
     )
     engine: Literal["local"] = Field(default="local", description="what carries out the runs")
-    results: Annotated[Path, AfterValidator(_results_folder)] = Field(
+    results: Annotated[Path, AfterValidator(results_folder)] = Field(
         default=Path("results"), validate_default=True, description="folder that results are written to"
     )
     data_root: Annotated[Path, AfterValidator(_data_folder)] | None = Field(
