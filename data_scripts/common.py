@@ -80,11 +80,12 @@ def grouped_splits(
 ) -> npt.NDArray[np.uint8]:
     """Ten splits into training, validation and test examples, stratified over groups by all labels.
 
-    Iterative stratification (Sechidis, Tsoumakas, Vlahavas, 2011) with groups as the units that are dealt out
-    and their numbers of examples and positives as the amounts wanted: the label with the fewest undealt
-    positives is dealt next, each of its groups to the part that still wants most of that label, in shares of
-    what the part should hold. Groups of more than 1% of the examples are dealt first, to the part that wants
-    most examples, so that none upsets a small part.
+    Groups are dealt out one by one, those first that hold much of some label (in a random order of their own for
+    each split), each to the part where it raises least the chi-square distance of all numbers of positives and of
+    examples from 70/10/20; a second pass moves groups to where they fit better. Label counts are thus balanced as in
+    iterative stratification (Sechidis, Tsoumakas, Vlahavas, 2011), but with groups of any size as units. Examples are
+    counted apart by the size of their group (1, 2 to 3, 4 to 7, ...), or else the small parts would get the small
+    groups. A group with much of some label still nearly always goes to training, since it would overfill the others.
 
     Args:
         labels: int8 (N, L), 1 for a positive.
@@ -94,40 +95,42 @@ def grouped_splits(
     Returns:
         uint8 (10, N): 0 training, 1 validation, 2 test.
     """
-    positive = (labels == 1).astype(np.int64)
-    totals = np.zeros((int(groups.max()) + 1, labels.shape[1] + 1), dtype=np.int64)
-    np.add.at(totals, groups, np.column_stack([positive, np.ones(len(groups), dtype=np.int64)]))
-    return np.stack([_deal(totals, np.random.default_rng([seed, r]))[groups] for r in range(SPLITS)])
+    sizes = np.bincount(groups)
+    size_class = np.floor(np.log2(sizes)).astype(np.int64)
+    size_counts = np.zeros((len(sizes), size_class.max() + 1))
+    size_counts[np.arange(len(sizes)), size_class] = sizes
+    label_counts = np.zeros((len(sizes), labels.shape[1]))
+    np.add.at(label_counts, groups, labels == 1)
+    return np.stack(
+        [_deal(label_counts, size_counts, np.random.default_rng([seed, r]))[groups] for r in range(SPLITS)]
+    )
 
 
-def _deal(totals: npt.NDArray[np.int64], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Part of each group; the last column of `totals` counts examples, the others positives of each label."""
-    fractions = np.array(FRACTIONS)
-    wanted = fractions[:, None] * totals.sum(axis=0)
-    part = np.full(len(totals), -1, dtype=np.int64)
-    order = generator.permutation(len(totals))
-
-    def give(group: int, column: int) -> None:
-        # Of the parts that want about equally much of this label the one that wants more examples, relative
-        # to its size, takes the group: positives first, then the sizes of the parts.
-        desire = wanted[:, column]
-        near = np.flatnonzero(desire >= desire.max() - 0.5)
-        chosen = near[np.argmax((wanted[:, -1] / fractions)[near])]
-        part[group] = chosen
-        wanted[chosen] -= totals[group]
-
-    for group in order[totals[order, -1] > 0.01 * totals[:, -1].sum()]:
-        give(group, -1)
-    while True:
-        open_groups = order[part[order] < 0]
-        remaining = totals[open_groups, :-1].sum(axis=0)
-        if not remaining.any():
-            break
-        label = int(np.argmin(np.where(remaining > 0, remaining, np.iinfo(np.int64).max)))
-        for group in open_groups[totals[open_groups, label] > 0]:
-            give(group, label)
-    for group in order[part[order] < 0]:
-        give(group, -1)
+def _deal(
+    label_counts: npt.NDArray[np.float64],
+    size_counts: npt.NDArray[np.float64],
+    generator: np.random.Generator,
+) -> npt.NDArray[np.uint8]:
+    """Part of each group, from its positives of each label and its examples by size class."""
+    totals = np.hstack([label_counts, size_counts, size_counts.sum(axis=1, keepdims=True)])
+    wanted = np.array(FRACTIONS)[:, None] * np.maximum(totals.sum(axis=0), 1)
+    weight = np.ones(totals.shape[1])
+    weight[label_counts.shape[1] :] = 5  # the sizes of the parts count as much as a few labels
+    columns = [np.flatnonzero(row) for row in totals]
+    amounts = [row[column] for row, column in zip(totals, columns, strict=True)]
+    scale = weight / wanted
+    held = np.zeros_like(wanted)
+    part = np.full(len(totals), -1)
+    largest_share = (label_counts / np.maximum(label_counts.sum(axis=0), 1)).max(axis=1)
+    noise = np.exp(generator.standard_normal(len(totals)))
+    for order in (np.argsort(-largest_share * noise), generator.permutation(len(totals))):
+        for group in order:
+            column, amount = columns[group], amounts[group]
+            if part[group] >= 0:
+                held[part[group], column] -= amount
+            excess = held[:, column] - wanted[:, column]
+            part[group] = np.argmin(((2 * excess + amount) * amount * scale[:, column]).sum(axis=1))
+            held[part[group], column] += amount
     return part.astype(np.uint8)
 
 
