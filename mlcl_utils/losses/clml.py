@@ -61,7 +61,7 @@ class CLML(Loss):
             rows = features.detach().to(torch.float64)
             members = torch.cat([corrected, kept[:, None]], dim=1).T
             value, slope = _contrast_of_norms(rows @ rows.T, members)
-            factor = self.weight / len(rows) * kept.any()
+            factor = self.weight / len(rows) * kept.any().to(rows.dtype)
         return with_gradient(features, (factor * value).to(features), (factor * slope @ rows).to(features))
 
 

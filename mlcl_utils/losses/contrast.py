@@ -94,7 +94,11 @@ def contrast(
             )
             value += block_value
             count += active
-            if needs_gradient:
+            if not needs_gradient:
+                continue
+            if rows >= len(candidates) == anchors:  # each pair is there twice: one product instead of two
+                gradient.addmm_(slope + slope.T, scaled)
+            else:
                 gradient[part].addmm_(slope, candidates, alpha=1 / temperature)
                 gradient.addmm_(slope.T, scaled)
         mean = 1 / (count if total is None else total).clamp(min=1)
@@ -114,24 +118,23 @@ def _block(
         log_bias: (candidates,) or none.
         regularise: see :func:`contrast`.
     """
-    self_pairs = {"offset": start}
-    weight.diagonal(**self_pairs).zero_()
+    weight.diagonal(offset=start).zero_()
     mass = weight.sum(dim=1, keepdim=True)
-    logits = similarity.clone() if log_bias is None else similarity + log_bias
-    logits.diagonal(**self_pairs).fill_(-torch.inf)
+    similarity.diagonal(offset=start).fill_(-torch.inf)
+    logits = similarity if log_bias is None else similarity + log_bias
     # finite, so that an anchor without candidates does not turn into inf - inf
     highest = logits.amax(dim=1, keepdim=True).clamp(min=torch.finfo(logits.dtype).min)
-    exponentials = logits.sub_(highest).exp_()
+    exponentials = (logits - highest).exp_()
     normaliser = exponentials.sum(dim=1, keepdim=True).clamp(min=torch.finfo(logits.dtype).tiny)
-    slope = exponentials.mul_(mass / normaliser)  # mass · p; an anchor without positives has none
     value = (mass * (highest + normaliser.log())).sum()
-    if regularise:
-        excess = (slope - weight).clamp_(min=0).mul_(weight > 0)
-        value -= torch.dot((weight + excess).flatten(), similarity.flatten())
-        slope -= excess
-    else:
-        value -= torch.dot(weight.flatten(), similarity.flatten())
+    similarity.diagonal(offset=start).zero_()
+    value -= torch.dot(weight.flatten(), similarity.flatten())
+    slope = exponentials.mul_(mass / normaliser)  # mass · p: none for an anchor without positives
     slope -= weight
+    if regularise:
+        excess = slope.clamp(min=0).mul_(weight.sign_())
+        value -= torch.dot(excess.flatten(), similarity.flatten())
+        slope -= excess
     return value, (mass > 0).sum(), slope
 
 

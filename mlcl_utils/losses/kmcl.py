@@ -123,7 +123,7 @@ class KMCL(Loss):
         shared.fill_diagonal_(0)
         sizes = positive.sum(dim=1)
         jaccard = shared / (sizes[:, None] + sizes - shared).clamp(min=1)
-        share = 1 / (shared > 0).sum(dim=1).clamp(min=1)
+        share = 1 / shared.sign().sum(dim=1).clamp(min=1)
         if positive.device.type == "cpu" and not torch.compiler.is_compiling():
             anchors, kinds = positive.nonzero(as_tuple=True)
         else:

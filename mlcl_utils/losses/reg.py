@@ -41,14 +41,12 @@ class REG(PairwiseLoss):
 
         def weights(rows: slice) -> Tensor:
             examples = slice(rows.start, min(rows.stop, batch))
-            labels_ = slice(max(rows.start, batch) - batch, max(rows.stop, batch) - batch)
+            prototypes_ = slice(max(rows.start, batch) - batch, max(rows.stop, batch) - batch)
             own = positive[examples]
-            result = positive.new_zeros(rows.stop - rows.start, batch + len(prototypes))
-            to_examples, to_prototypes = result[: len(own), :batch], result[: len(own), batch:]
+            own_sizes = sizes[examples, None].clamp(min=1)
             if self.alpha == 0:  # r is 1 wherever it counts: D_il is the number of examples with the label
-                torch.div(own, positive.sum(dim=0).clamp_(min=1), out=to_prototypes)
-                to_prototypes /= sizes[examples, None].clamp(min=1)
-                torch.mm(to_prototypes, positive.T, out=to_examples)
+                share = own / positive.sum(dim=0).clamp_(min=1) / own_sizes
+                to_examples = share @ positive.T
             else:
                 shared = own @ positive.T
                 if self.alpha > 0:
@@ -56,10 +54,12 @@ class REG(PairwiseLoss):
                 else:
                     preference = (shared == sizes).to(shared.dtype)
                 preference.diagonal(offset=rows.start).zero_()
-                torch.div(own, 1 + preference @ positive, out=to_prototypes)
-                to_prototypes /= sizes[examples, None].clamp(min=1)
-                torch.mul(preference, to_prototypes @ positive.T, out=to_examples)
-            result[len(own) :, :batch] = by_label[:, labels_].T
+                share = own / (1 + preference @ positive) / own_sizes
+                to_examples = preference * (share @ positive.T)
+            result = positive.new_zeros(rows.stop - rows.start, batch + len(prototypes))
+            result[: len(own), :batch] = to_examples
+            result[: len(own), batch:] = share
+            result[len(own) :, :batch] = by_label[:, prototypes_].T
             return result
 
         return contrast(

@@ -1,0 +1,328 @@
+"""The losses once more, as loops over examples, labels and pairs: nothing shared with the package.
+
+Each takes the labels as rows of -1, 0 and 1, its tensors in float64 and the hyperparameters, and gives a scalar that
+can be differentiated.
+"""
+
+import math
+
+import torch
+
+ZERO = torch.zeros((), dtype=torch.float64)
+
+
+def label_sets(labels):
+    return [{label for label, value in enumerate(row) if value == 1} for row in labels]
+
+
+def scaled(rows):
+    return [row / row.norm() for row in rows]
+
+
+def log_softmax(scores, kept):
+    """Logarithms of the softmax over the kept positions, by position."""
+    highest = max(scores[k].item() for k in kept)
+    total = sum(torch.exp(scores[k] - highest) for k in kept)
+    return {k: scores[k] - highest - torch.log(total) for k in kept}
+
+
+# classification
+
+
+def reduced(entry, labels, logits, reduction="batch", ignore_unobserved=False):
+    total, entries, examples = ZERO, 0, 0
+    for i, row in enumerate(labels):
+        counted = False
+        for j, value in enumerate(row):
+            if value == -1 and ignore_unobserved:
+                continue
+            total = total + entry(value == 1, logits[i][j])
+            entries += 1
+            counted = True
+        examples += counted
+    return total / {"sum": 1, "mean": max(entries, 1), "batch": max(examples, 1)}[reduction]
+
+
+def bce(labels, logits, epoch, **how):
+    def entry(positive, x):
+        p = torch.sigmoid(x)
+        return -torch.log(p if positive else 1 - p)
+
+    return reduced(entry, labels, logits, **how)
+
+
+def focal(labels, logits, epoch, gamma=2.0, alpha=None, **how):
+    def entry(positive, x):
+        right = torch.sigmoid(x) if positive else 1 - torch.sigmoid(x)
+        weight = 1 if alpha is None else (alpha if positive else 1 - alpha)
+        return -weight * (1 - right) ** gamma * torch.log(right)
+
+    return reduced(entry, labels, logits, **how)
+
+
+def asl(labels, logits, epoch, gamma_pos=1.0, gamma_neg=4.0, clip=0.05, eps=1e-5, **how):
+    def entry(positive, x):
+        p = torch.sigmoid(x)
+        if positive:
+            return -((1 - p) ** gamma_pos) * torch.log(p.clamp(min=eps))
+        q = (1 - p + clip).clamp(max=1)
+        return -((1 - q) ** gamma_neg) * torch.log(q.clamp(min=eps))
+
+    return reduced(entry, labels, logits, **how)
+
+
+def hill(labels, logits, epoch, lamb=1.5, margin=1.0, gamma=2.0, **how):
+    def entry(positive, x):
+        if positive:
+            p = torch.sigmoid(x - margin)
+            return -((1 - p) ** gamma) * torch.log(p)
+        p = torch.sigmoid(x)
+        return (lamb - p) * p**2
+
+    return reduced(entry, labels, logits, **how)
+
+
+def splc(labels, logits, epoch, change_epoch=1, margin=1.0, gamma=2.0, threshold=0.7, **how):
+    def entry(positive, x):
+        if positive:
+            p = torch.sigmoid(x - margin)
+        elif epoch >= change_epoch and torch.sigmoid(x) > threshold:
+            p = torch.sigmoid(x)
+        else:
+            p = 1 - torch.sigmoid(x)
+        return -((1 - p) ** gamma) * torch.log(p)
+
+    return reduced(entry, labels, logits, **how)
+
+
+def zlpr(labels, logits, epoch, ignore_unobserved=False):
+    total, examples = ZERO, 0
+    for i, row in enumerate(labels):
+        negatives, positives, counted = ZERO + 1, ZERO + 1, False
+        for j, value in enumerate(row):
+            if value == 1:
+                positives = positives + torch.exp(-logits[i][j])
+            elif value == 0 or not ignore_unobserved:
+                negatives = negatives + torch.exp(logits[i][j])
+            else:
+                continue
+            counted = True
+        total = total + torch.log(negatives) + torch.log(positives)
+        examples += counted
+    return total / max(examples, 1)
+
+
+def cosine_bce(labels, embeddings, prototypes, epoch, scale=10.0, bias=-3.0, **how):
+    logits = [[scale * (z @ c) + bias for c in scaled(prototypes)] for z in scaled(embeddings)]
+    return bce(labels, logits, epoch, **how)
+
+
+# contrastive
+
+
+def jaccard_supcon(labels, embeddings, epoch, temperature=0.1, **_):
+    sets, z = label_sets(labels), scaled(embeddings)
+    total, anchors = ZERO, 0
+    for i, own in enumerate(sets):
+        others = [j for j in range(len(z)) if j != i]
+        jaccard = {j: len(own & sets[j]) / len(own | sets[j]) for j in others if own & sets[j]}
+        if not jaccard:
+            continue
+        anchors += 1
+        log_p = log_softmax([z[i] @ other / temperature for other in z], others)
+        for j, weight in jaccard.items():
+            total = total - weight / sum(jaccard.values()) * log_p[j]
+    return total / max(anchors, 1)
+
+
+def mulsupcon(labels, embeddings, epoch, temperature=0.1, **_):
+    sets, z = label_sets(labels), scaled(embeddings)
+    total, pairs = ZERO, 0
+    for i, own in enumerate(sets):
+        others = [j for j in range(len(z)) if j != i]
+        for label in own:
+            pairs += 1
+            sharing = [j for j in others if label in sets[j]]
+            if sharing:
+                log_p = log_softmax([z[i] @ other / temperature for other in z], others)
+                total = total - sum(log_p[j] for j in sharing) / len(sharing)
+    return total / max(pairs, 1)
+
+
+def similarity_dissimilarity(labels, embeddings, epoch, temperature=0.1, **_):
+    sets, z = label_sets(labels), scaled(embeddings)
+    total, anchors = ZERO, 0
+    for i, own in enumerate(sets):
+        others = [j for j in range(len(z)) if j != i]
+        sharing = [j for j in others if own & sets[j]]
+        if not sharing:
+            continue
+        anchors += 1
+        log_p = log_softmax([z[i] @ other / temperature for other in z], others)
+        for j in sharing:
+            weight = len(own & sets[j]) / len(own) / (1 + len(sets[j] - own))
+            total = total - weight * log_p[j] / len(sharing)
+    return total / max(anchors, 1)
+
+
+def prototype(labels, embeddings, prototypes, epoch, temperature=0.1):
+    sets, z, c = label_sets(labels), scaled(embeddings), scaled(prototypes)
+    total, examples = ZERO, 0
+    for i, own in enumerate(sets):
+        if not own:
+            continue
+        examples += 1
+        log_p = log_softmax([z[i] @ other / temperature for other in c], range(len(c)))
+        total = total - sum(log_p[label] for label in own) / len(own)
+    return total / max(examples, 1)
+
+
+def msc(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=1.0, beta=0.1, **_):
+    sets, z, c = label_sets(labels), scaled(embeddings), scaled(prototypes)
+    total, examples = ZERO, 0
+    for i, own in enumerate(sets):
+        if not own:
+            continue
+        examples += 1
+        others = [j for j in range(len(z)) if j != i]
+        denominator = sum(torch.exp(z[i] @ other / temperature) for other in c)
+        denominator = denominator + beta * sum(torch.exp(z[i] @ z[j] / temperature) for j in others)
+        anchored = ZERO
+        for label in own:
+            sharing = {j: alpha / len(own | sets[j]) for j in others if label in sets[j]}
+            norm = 1 + sum(sharing.values())
+            anchored = anchored + (z[i] @ c[label] / temperature - torch.log(denominator)) / norm
+            for j, weight in sharing.items():
+                anchored = anchored + weight / norm * (z[i] @ z[j] / temperature - torch.log(denominator))
+        total = total - anchored / len(own)
+    return total / max(examples, 1)
+
+
+def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regularise=True, frozen=None, **_):
+    """``frozen`` gives the excesses max(p - w, 0) instead of the values at hand, for numerical derivatives."""
+    sets = label_sets(labels) + [{label} for label in range(len(prototypes))]
+    v = scaled(embeddings) + scaled(prototypes)
+    nodes = range(len(v))
+
+    def r(i, j):
+        if alpha < 0:
+            return float(sets[j] <= sets[i])
+        return (len(sets[i] & sets[j]) / len(sets[j])) ** alpha
+
+    total, anchors = ZERO, 0
+    for i in nodes:
+        others = [j for j in nodes if j != i]
+        weights = {}
+        for j in others:
+            shares = [r(i, j) / d if (d := sum(r(i, k) for k in others if label in sets[k])) else 0.0
+                      for label in sets[i] & sets[j]]  # fmt: skip
+            weights[j] = sum(shares) / max(len(sets[i]), 1)
+        if sum(weights.values()) == 0:
+            continue
+        anchors += 1
+        scores = [v[i] @ other / temperature for other in v]
+        log_p = log_softmax(scores, others)
+        for j, weight in weights.items():
+            total = total - weight * log_p[j]
+            if regularise and weight:
+                excess = max(math.exp(log_p[j].item()) - weight, 0) if frozen is None else frozen[i, j]
+                total = total - excess * scores[j]
+    return total / max(anchors, 1)
+
+
+def instance(labels, embeddings, views, epoch, temperature=0.1, hard_fraction=1.0):
+    z, other = scaled(embeddings), scaled(views)
+    total = ZERO
+    for anchors, candidates in ((z, other), (other, z)):
+        for i, anchor in enumerate(anchors):
+            scores = [anchor @ candidate / temperature for candidate in candidates]
+            negatives = sorted((j for j in range(len(z)) if j != i), key=lambda j: -scores[j].item())
+            kept = negatives[: math.ceil(hard_fraction * len(negatives))]
+            total = total - log_softmax(scores, [i, *kept])[i]
+    return total / (2 * len(z))
+
+
+# structure
+
+
+def clml(
+    labels,
+    features,
+    logits,
+    epoch,
+    weight=1.0,
+    change_epoch=1,
+    margin=1.0,
+    threshold=0.7,
+    exclude_unlabelled=True,
+):
+    positive = torch.tensor(labels) == 1
+    if epoch >= change_epoch:
+        positive = positive | (torch.sigmoid(logits) > threshold)
+
+    def nuclear(rows):
+        if len(rows) == 0:
+            return ZERO
+        u, s, v = torch.linalg.svd(rows.detach(), full_matrices=False)
+        slope = u[:, s > 1e-6] @ v[s > 1e-6]
+        return s.sum() + (rows * slope).sum() - (rows * slope).sum().detach()
+
+    kept = positive.any(dim=1) if exclude_unlabelled else torch.ones(len(labels), dtype=torch.bool)
+    if not kept.any():
+        return ZERO
+    total = -nuclear(features[kept])
+    for label in range(positive.shape[1]):
+        norm = nuclear(features[positive[:, label]])
+        total = total + (norm if norm > 1 else ZERO + 1)
+    return weight / len(labels) * total
+
+
+# kernel
+
+
+def kmcl(
+    labels, logits, mean, variance, features, epoch, temperature=0.17, gamma_neg=4.0, gamma_pos=1.0, clip=0.05,
+    eps=1e-7, kernel="bhattacharyya", jaccard="log", stable=True, reconstruction=1.0, contrastive=1.0,
+):  # fmt: skip
+    sets = label_sets(labels)
+    classes, width = range(logits.shape[1]), features.shape[1]
+    if mean.ndim == 2:
+        mean, variance = (x[..., None].expand(*x.shape, width) for x in (mean, variance))
+    first = asl(labels, logits, epoch, gamma_pos, gamma_neg, clip, eps, reduction="sum")
+    labelled = max(sum(1 for own in sets if own), 1)
+
+    second = ZERO
+    for n, own in enumerate(sets):
+        if not own:
+            continue
+        kernels = [torch.exp(-((features[n] - mean[n, k]) ** 2 / variance[n, k]).sum() / 2) for k in classes]
+        if not stable:
+            kernels = [value.clamp(min=1.17549e-38) for value in kernels]
+        shares = [torch.sigmoid(logits[n, k]) * kernels[k] for k in classes]
+        ratio = sum(shares[k] for k in own) / sum(shares)
+        second = second - torch.log(ratio if stable else ratio.clamp(min=eps)) / labelled
+
+    def similarity(n, m, k):
+        distance = (mean[n, k] - mean[m, k]) ** 2
+        if kernel == "rbf":
+            return torch.exp(-distance.sum() / 8)
+        both = variance[n, k] + variance[m, k]
+        exponent = -(distance / both).sum() / 4
+        if kernel == "bhattacharyya":
+            spread = torch.log(both / (2 * torch.sqrt(variance[n, k] * variance[m, k])))
+            exponent = exponent - spread.sum() / 2
+        return torch.exp(exponent)
+
+    third = ZERO
+    for n, own in enumerate(sets):
+        others = [m for m in range(len(sets)) if m != n]
+        sharing = [m for m in others if own & sets[m]]
+        for m in sharing:
+            index = len(own & sets[m]) / len(own | sets[m])
+            for k in own & sets[m]:
+                total = sum(torch.exp(similarity(n, i, k) / temperature) for i in others)
+                ratio = torch.exp(similarity(n, m, k) / temperature) / total
+                inside, front = (ratio * index, 1) if jaccard == "log" else (ratio, index)
+                log = torch.log(inside if stable else inside + 1e-7)
+                third = third - front * log / len(sharing) / labelled
+    return first + reconstruction * second + contrastive * third

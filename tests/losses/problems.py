@@ -1,0 +1,100 @@
+"""Small problems for the losses, and the settings that every test goes through."""
+
+import torch
+
+from mlcl_utils import losses
+
+# (name, hyperparameters, epoch): every loss, every branch
+SETTINGS = [
+    ("bce", {}, 0),
+    ("bce", {"reduction": "sum"}, 0),
+    ("bce", {"reduction": "mean", "ignore_unobserved": True}, 0),
+    ("bce", {"ignore_unobserved": True}, 0),
+    ("focal", {}, 0),
+    ("focal", {"gamma": 0.5, "alpha": 0.25, "ignore_unobserved": True}, 0),
+    ("asl", {}, 0),
+    ("asl", {"gamma_pos": 0.5, "gamma_neg": 0.5, "clip": 0.3, "reduction": "mean"}, 0),
+    ("asl", {"clip": 0.0, "eps": 0.4, "ignore_unobserved": True}, 0),
+    ("hill", {}, 0),
+    ("hill", {"lamb": 1.2, "margin": 0.5, "gamma": 1.0, "ignore_unobserved": True}, 0),
+    ("splc", {}, 0),
+    ("splc", {"threshold": 0.6}, 1),
+    ("splc", {"change_epoch": 3, "margin": 0.3, "gamma": 1.0, "threshold": 0.55, "reduction": "mean"}, 4),
+    ("splc", {"ignore_unobserved": True, "threshold": 0.5}, 2),
+    ("zlpr", {}, 0),
+    ("zlpr", {"ignore_unobserved": True}, 0),
+    ("cosine_bce", {}, 0),
+    ("cosine_bce", {"scale": 3.0, "bias": 0.5, "reduction": "mean", "ignore_unobserved": True}, 0),
+    ("jaccard_supcon", {}, 0),
+    ("jaccard_supcon", {"temperature": 0.5, "block": 2}, 0),
+    ("mulsupcon", {}, 0),
+    ("mulsupcon", {"temperature": 0.5, "block": 3}, 0),
+    ("similarity_dissimilarity", {}, 0),
+    ("similarity_dissimilarity", {"temperature": 0.5, "block": 1}, 0),
+    ("prototype", {}, 0),
+    ("prototype", {"temperature": 1.0}, 0),
+    ("msc", {}, 0),
+    ("msc", {"alpha": 0.5, "beta": 1.0, "temperature": 0.5, "block": 2}, 0),
+    ("msc", {"alpha": 0.0, "beta": 0.0}, 0),
+    ("reg", {}, 0),
+    ("reg", {"alpha": 1.0, "temperature": 0.5, "block": 4}, 0),
+    ("reg", {"alpha": 2.0, "regularise": False}, 0),
+    ("reg", {"alpha": -1.0, "temperature": 0.5}, 0),
+    ("reg", {"alpha": -1.0, "block": 3, "regularise": False}, 0),
+    ("instance", {}, 0),
+    ("instance", {"hard_fraction": 0.4, "temperature": 0.5}, 0),
+    ("clml", {}, 0),
+    ("clml", {"weight": 0.3}, 1),
+    ("clml", {"exclude_unlabelled": False, "change_epoch": 2, "threshold": 0.9}, 2),
+    ("kmcl", {}, 0),
+    ("kmcl", {"jaccard": "weight", "kernel": "mahalanobis", "temperature": 0.5}, 0),
+    ("kmcl", {"stable": False, "kernel": "rbf", "reconstruction": 0.5, "contrastive": 2.0}, 0),
+    ("kmcl", {"stable": False, "jaccard": "weight", "reconstruction": 0.0}, 0),
+    ("kmcl", {"gamma_neg": 2.0, "gamma_pos": 0.0, "clip": 0.1, "contrastive": 0.0}, 0),
+]
+IDS = [f"{name}-{','.join(f'{k}={v}' for k, v in given.items())}-{epoch}" for name, given, epoch in SETTINGS]
+PAIRWISE = ["jaccard_supcon", "mulsupcon", "similarity_dissimilarity", "msc", "reg"]
+
+
+def labels_of(batch, count, seed=0, unobserved=True, density=0.4):
+    """Labels (batch, count) with, where they fit, a row and a column of zeros, two equal rows and a full column."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = (torch.rand(batch, count, generator=generator) < density).to(torch.int8)
+    if batch > 4 and count > 3:
+        labels[1] = 0
+        labels[3] = labels[2]
+        labels[:, 0] = 0
+        labels[4:, 1] = 1
+    if unobserved:
+        labels[(torch.rand(batch, count, generator=generator) < 0.2) & (labels == 0)] = -1
+    return labels
+
+
+def tensors_of(name, labels, seed=0, dim=5, dtype=torch.float64, anisotropic=False):
+    """The tensors that a loss takes, with gradients."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    batch, count = labels.shape
+    per_class = (batch, count, dim) if anisotropic else (batch, count)
+    shapes = {
+        "embeddings": (batch, dim),
+        "views": (batch, dim),
+        "prototypes": (count, dim),
+        "logits": (batch, count),
+        "features": (batch, dim),
+        "mean": per_class,
+        "variance": per_class,
+    }
+    tensors = {}
+    for tensor in losses.info(name).tensors:
+        values = torch.randn(shapes[tensor], generator=generator, dtype=torch.float64)
+        values = (
+            values.exp() / 2 + 0.5 if tensor == "variance" else values * (0.5 if tensor == "mean" else 1.5)
+        )
+        tensors[tensor] = values.to(dtype).requires_grad_()
+    return tensors
+
+
+def gradients(value, tensors):
+    return dict(
+        zip(tensors, torch.autograd.grad(value, list(tensors.values()), allow_unused=True), strict=True)
+    )
