@@ -100,15 +100,12 @@ def add_error(cell: NotebookNode, name: str, text: str) -> None:
 
 def save(notebook: NotebookNode, folder: Path) -> None:
     """Write ``notebook.ipynb`` and the page ``notebook.html`` into a folder, each whole or not at all."""
-    from nbconvert import HTMLExporter
+    from mlcl_utils.batch.page import (
+        page,  # imports matplotlib and nbconvert: only once there is a page to make
+    )
 
     write(folder / NOTEBOOK, nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
-    # Nothing is fetched when the page is viewed: images lie in it, and the scripts it could do without are left out.
-    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-        embed_images=True, require_js_url="", jquery_url="", mermaid_js_url="", mathjax_url=""
-    )
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": folder.parent.name}})
-    write(folder / PAGE, page)
+    write(folder / PAGE, page(notebook, title=folder.parent.name))
 
 
 def write(path: Path, text: str) -> None:

@@ -1,0 +1,354 @@
+"""Notebooks executed in real kernels: what is left behind when they end well, badly, or not at all."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from mlcl_utils import batch
+from mlcl_utils.batch import Job
+from mlcl_utils.batch.notebooks import read
+from mlcl_utils.batch.page import formula, page
+from mlcl_utils.errors import UsageError
+from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies.manifest import file_digest, write_manifest
+
+NOTEBOOKS = Path(__file__).parent / "notebooks"
+
+
+def job(name: str, folder: Path, **parameters: object) -> Job:
+    return Job(name, NOTEBOOKS / f"{name}.ipynb", {"marks": str(folder), **parameters}, folder / name)
+
+
+def executed(folder: Path) -> NotebookNode:
+    """The notebook that was saved, which is valid, with its page beside it and nothing half-written."""
+    notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert (folder / "notebook.html").read_text().rstrip().endswith("</html>")
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    return notebook
+
+
+def printed(notebook: NotebookNode) -> str:
+    return "".join(
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    )
+
+
+def stopped_cell(notebook: NotebookNode) -> NotebookNode:
+    """The one cell that is marked; a note stands above it and at the top, and no later cell was executed."""
+    (index,) = [
+        at for at, cell in enumerate(notebook.cells) if "stopped-here" in cell.metadata.get("tags", [])
+    ]
+    assert "Incomplete" in notebook.cells[0].source
+    assert "Stopped in this cell" in notebook.cells[index - 1].source
+    later = [cell for cell in notebook.cells[index + 1 :] if cell.cell_type == "code"]
+    assert all(cell.execution_count is None and not cell.outputs for cell in later)
+    return notebook.cells[index]
+
+
+def alive(process: int) -> bool:
+    """Whether a process exists and is not merely waiting to be reaped."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
+def kernel_folders(process: int) -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"mlcl-kernel-{process}-*"))
+
+
+def test_a_notebook_that_passes(tmp_path: Path) -> None:
+    given = {"word": 'it\'s "quoted"\n', "number": 2.5}
+    report = batch.run([job("passes", tmp_path, **given)])
+    (outcome,) = report.outcomes
+    assert (outcome.status, outcome.reason, report.exit_status, report.signal) == ("done", "", 0, None)
+    notebook = executed(outcome.job.folder)
+    injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert len(injected) == 1
+    assert printed(notebook) == f"{given['word']} 2.5\n{CHECKOUT}\n"
+    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [1, 2, 3, 4]
+    assert not kernel_folders(os.getpid())
+
+
+def test_the_kernel_is_the_running_interpreters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = tmp_path / "data" / "kernels" / "python3"
+    kernels.mkdir(parents=True)
+    (kernels / "kernel.json").write_text(
+        json.dumps(
+            {"argv": ["/bin/false", "{connection_file}"], "display_name": "Python 3", "language": "python"}
+        )
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "data"))
+    report = batch.run([job("passes", tmp_path)])
+    assert report.exit_status == 0
+
+
+def test_a_cell_that_fails_is_marked_and_the_others_go_on(tmp_path: Path) -> None:
+    report = batch.run([job("fails", tmp_path), job("passes", tmp_path)])
+    failed, passed = report.outcomes
+    assert (failed.status, passed.status, report.exit_status) == ("failed", "done", 1)
+    assert failed.reason == 'ValueError: not <this> one (cell [4]: raise ValueError("not <this> one\\nmore"))'
+    notebook = executed(failed.job.folder)
+    assert printed(notebook) == "before\n"
+    cell = stopped_cell(notebook)
+    assert cell.source.startswith("# a reason")
+    assert [output.ename for output in cell.outputs] == ["ValueError"]
+    assert "not <this> one" not in (failed.job.folder / "notebook.html").read_text()
+
+
+def test_fail_fast_begins_nothing_more(tmp_path: Path) -> None:
+    report = batch.run([job("fails", tmp_path), job("passes", tmp_path)], fail_fast=True)
+    assert [outcome.status for outcome in report.outcomes] == ["failed", "not started"]
+    assert report.outcomes[1].reason == "stopped after fails failed"
+    assert not (tmp_path / "passes").exists()
+    assert report.exit_status == 1
+
+
+def test_a_kernel_that_dies_is_reported_as_dead(tmp_path: Path) -> None:
+    report = batch.run([job("dies", tmp_path)])
+    (outcome,) = report.outcomes
+    assert outcome.status == "dead"
+    assert "killed by SIGKILL" in outcome.reason
+    assert "(cell [4]: os.kill(os.getpid(), signal.SIGKILL))" in outcome.reason
+    notebook = executed(outcome.job.folder)
+    assert printed(notebook) == "before\n"
+    (error,) = stopped_cell(notebook).outputs
+    assert error.ename == "Dead"
+    assert "SIGKILL" in error.evalue
+    assert report.exit_status == 1
+
+
+def test_children_of_a_dead_kernel_end_too(tmp_path: Path) -> None:
+    batch.run([job("workers", tmp_path)])
+    child = int((tmp_path / "child").read_text())
+    wait_for(lambda: not alive(child), "the child of the kernel to end")
+
+
+def test_a_timeout_interrupts_the_cell(tmp_path: Path) -> None:
+    report = batch.run([job("waits", tmp_path, word="t")], timeout=6)
+    (outcome,) = report.outcomes
+    assert outcome.status == "timed out"
+    assert outcome.reason == 'it took longer than 6 s (cell [4]: print("waiting", flush=True))'
+    cell = stopped_cell(executed(outcome.job.folder))
+    assert [output.ename for output in cell.outputs if output.output_type == "error"] == ["KeyboardInterrupt"]
+    assert not alive(int((tmp_path / "begun-t").read_text()))
+
+
+def test_several_at_a_time(tmp_path: Path) -> None:
+    jobs = [
+        Job(f"passes-{at}", NOTEBOOKS / "passes.ipynb", {"word": f"w{at}"}, tmp_path / str(at))
+        for at in range(4)
+    ]
+    report = batch.run(jobs, parallel=4)
+    assert [outcome.status for outcome in report.outcomes] == ["done"] * 4
+    for at in range(4):
+        assert printed(executed(tmp_path / str(at))).startswith(f"w{at} ")
+
+
+def test_outputs_and_injected_cells_of_the_source_do_not_survive(tmp_path: Path) -> None:
+    batch.run([job("passes", tmp_path, word="old")])
+    again = Job("again", tmp_path / "passes" / "notebook.ipynb", {"word": "new"}, tmp_path / "again")
+    batch.run([again])
+    assert printed(executed(tmp_path / "again")) == f"new 1\n{CHECKOUT}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ((NOTEBOOKS / "no-parameters.ipynb").read_text(), "no cell with the tag 'parameters'"),
+        ("{}", "is not a notebook"),
+        ("not JSON", "is not a notebook"),
+        (None, "is missing"),
+    ],
+)
+def test_notebooks_that_cannot_be_executed(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / "source.ipynb"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=said):
+        read(path)
+    report = batch.run([Job("source", path, {}, tmp_path / "out")])
+    assert report.outcomes[0].status == "failed"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_is_self_contained(tmp_path: Path) -> None:
+    batch.run([job("shows", tmp_path)])
+    page = (tmp_path / "shows" / "notebook.html").read_text()
+    assert "data:image/png;base64," in page
+    loaded = re.findall(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)=[\"']([^\"']*)", page)
+    assert [address for address in loaded if not address.startswith("data:")] == []
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"x^2",
+        r"\mathcal L_\text{BCE} = -\frac 1N \sum_i \Big[ \log \sigma(x_{il}) \Big]",
+        r"\lVert X_l \rVert_* \leq \tfrac12",
+        r"a < b",
+    ],
+)
+def test_formulas_are_drawn(tex: str) -> None:
+    image = formula(tex)
+    assert image.startswith(f'<img alt="{html.escape(tex)}"')
+    data = base64.b64decode(image.partition("base64,")[2].partition('"')[0])
+    assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_what_cannot_be_drawn_stays_readable() -> None:
+    assert formula(r"\nonsense{<}") == r"<code>\nonsense{&lt;}</code>"
+
+
+def test_dollars_in_code_are_no_formulas() -> None:
+    cells = [nbformat.v4.new_markdown_cell("Set `$HOME` and `$PATH`; $y$ is drawn.\n\n    a $x$ b")]
+    made = page(nbformat.v4.new_notebook(cells=cells), "title")
+    assert "$HOME" in made
+    assert "$PATH" in made
+    assert "a $x$ b" in made
+    assert made.count('<img alt="y"') == 1
+
+
+class TestManifest:
+    def test_is_completed(self, tmp_path: Path) -> None:
+        folder = tmp_path / "out"
+        source = nbformat.read(NOTEBOOKS / "passes.ipynb", as_version=4)
+        source.cells[-2].source = (
+            "from pathlib import Path\nfrom mlcl_utils.studies.manifest import write_manifest\n"
+            f"write_manifest(Path({str(folder)!r}), {{'study': 'own', 'files': {{}}}})"
+        )
+        nbformat.write(source, tmp_path / "own.ipynb")
+        report = batch.run([Job("own", tmp_path / "own.ipynb", {}, folder, digest=lambda: "abc")])
+        assert report.exit_status == 0
+        manifest = json.loads((folder / "manifest.json").read_text())
+        names = ("notebook.html", "notebook.ipynb")
+        assert manifest == {
+            "study": "own",
+            "digest": "abc",
+            "files": {name: file_digest(folder / name) for name in names},
+        }
+
+    def test_a_notebook_that_leaves_none_has_failed(self, tmp_path: Path) -> None:
+        write_manifest(tmp_path, {"study": "of an earlier execution", "files": {}})
+        report = batch.run([Job("passes", NOTEBOOKS / "passes.ipynb", {}, tmp_path, digest=lambda: "abc")])
+        assert report.outcomes[0].status == "failed"
+        assert "manifest.json" in report.outcomes[0].reason
+        assert not (tmp_path / "manifest.json").exists()
+
+
+def test_results_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    report = batch.run([Job("passes", NOTEBOOKS / "passes.ipynb", {}, tmp_path / "taken" / "out")])
+    assert report.outcomes[0].status == "failed"
+    assert "taken" in report.outcomes[0].reason
+
+
+RUN = """
+import sys
+from pathlib import Path
+from mlcl_utils import batch
+notebooks, folder, *names = sys.argv[1:]
+jobs = [
+    batch.Job(name, Path(notebooks, name + ".ipynb"), {"marks": folder, "word": str(at)}, Path(folder, str(at)))
+    for at, name in enumerate(names)
+]
+report = batch.run(jobs, parallel=2)
+for outcome in report.outcomes:
+    print("OUTCOME", outcome.status, outcome.reason, sep="|")
+sys.exit(report.exit_status)
+"""
+
+
+class TestSignals:
+    """A batch in a process of its own, which is sent signals."""
+
+    def begin(self, folder: Path, *names: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", RUN, str(NOTEBOOKS), str(folder), *names]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def kernels(self, folder: Path, count: int) -> list[int]:
+        """Process ids of the kernels, once each is in the cell that waits."""
+
+        def begun() -> list[Path]:
+            return [path for path in folder.glob("begun-*") if path.read_text()]
+
+        wait_for(lambda: len(begun()) == count, f"{count} kernels to reach the cell")
+        return [int(path.read_text()) for path in begun()]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupts_reach_every_kernel(self, tmp_path: Path, number: signal.Signals) -> None:
+        process = self.begin(tmp_path, "waits", "waits", "passes")
+        kernels = self.kernels(tmp_path, 2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert not any(map(alive, kernels))
+        assert not kernel_folders(process.pid)
+        outcomes = [line.split("|")[1] for line in out.splitlines() if line.startswith("OUTCOME")]
+        assert outcomes == ["interrupted", "interrupted", "not started"]
+        assert "Traceback" not in err
+        for at in (0, 1):
+            notebook = executed(tmp_path / str(at))
+            assert number.name in notebook.cells[0].source
+            stopped_cell(notebook)
+        assert not (tmp_path / "2").exists()
+
+    def test_a_kernel_that_does_not_listen_is_killed(self, tmp_path: Path) -> None:
+        process = self.begin(tmp_path, "deaf")
+        kernels = self.kernels(tmp_path, 1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert not any(map(alive, kernels))
+        assert stopped_cell(executed(tmp_path / "0")).outputs[-1].ename == "Interrupted"
+
+    def test_a_second_signal_does_not_wait(self, tmp_path: Path) -> None:
+        process = self.begin(tmp_path, "deaf")
+        self.kernels(tmp_path, 1)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        process.communicate(timeout=60)
+        assert process.returncode in {130, 143}
+        assert time.monotonic() - begun < 60
+        stopped_cell(executed(tmp_path / "0"))
+
+    def test_no_kernel_outlives_a_parent_that_is_killed(self, tmp_path: Path) -> None:
+        process = self.begin(tmp_path, "deaf", "waits")
+        kernels = self.kernels(tmp_path, 2)
+        process.kill()
+        process.communicate(timeout=60)
+        wait_for(lambda: not any(map(alive, kernels)), "the kernels to end")
+        assert kernel_folders(process.pid)
+        batch.run([job("passes", tmp_path)])
+        assert not kernel_folders(process.pid)

@@ -1,0 +1,322 @@
+"""Parameters, presets, results folder, digest and manifest of a study."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlcl_utils import studies
+from mlcl_utils.errors import UsageError
+from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies.base import Study, begin
+from mlcl_utils.studies.manifest import MANIFEST, file_digest, write_manifest
+
+STUDY = studies.get("02_label_space")
+
+
+def resolve(**given: Any) -> Any:
+    return STUDY.resolve({"preset": "smoke", **given})
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        "given", ["[10,30]", "[10, 30]", "10,30", " [10,30] ", [10, 30], (10, 30), ["10", "30"]]
+    )
+    def test_list_of_counts(self, given: Any) -> None:
+        assert resolve(num_labels=given).num_labels == (10, 30)
+
+    @pytest.mark.parametrize(
+        "given", ["bce,reg", "[bce,reg]", "['bce','reg']", '["bce", "reg"]', "bce, reg", ["bce", "reg"]]
+    )
+    def test_list_of_names(self, given: Any) -> None:
+        assert resolve(losses=given).losses == ("bce", "reg")
+
+    def test_one_bare_value_is_a_list_of_one(self) -> None:
+        assert resolve(num_labels=10).num_labels == (10,)
+        assert resolve(num_labels="10").num_labels == (10,)
+        assert resolve(train_fractions="0.5").train_fractions == (0.5,)
+        assert resolve(losses="bce").losses == ("bce",)
+
+    def test_numbers_from_words(self) -> None:
+        parameters = resolve(temperature="0.1", replicates="3", seed="7")
+        assert (parameters.temperature, parameters.replicates, parameters.seed) == (0.1, 3, 7)
+
+    @pytest.mark.parametrize("nothing", [None, "None", "none", "null"])
+    def test_none_is_the_presets_value(self, nothing: Any) -> None:
+        assert resolve(num_labels=nothing, preset="quick") == STUDY.resolve({"preset": "quick"})
+
+    def test_quick_is_the_default(self) -> None:
+        assert STUDY.resolve({}).preset == "quick"
+        assert STUDY.resolve({"preset": None}).preset == "quick"
+
+    def test_paths_are_taken_from_the_checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert resolve().results == CHECKOUT / "results"
+        assert resolve(results="elsewhere/new").results == CHECKOUT / "elsewhere" / "new"
+        assert resolve(results=str(tmp_path / "new")).results == tmp_path / "new"
+        assert STUDY.notebook == CHECKOUT / "notebooks" / "02_label_space.ipynb"
+
+
+REFUSED = [
+    ({"num_lables": [10]}, "unknown parameter 'num_lables'; did you mean 'num_labels'?"),
+    ({"num_labels": [0]}, "'num_labels': 0 "),
+    ({"num_labels": "[0]"}, "'num_labels': 0 "),
+    ({"num_labels": "[10,ten]"}, "'num_labels': 'ten' "),
+    ({"num_labels": "[10,10]"}, "10 twice"),
+    ({"num_labels": "[10"}, "'num_labels': '[10' "),
+    ({"num_labels": [2.5]}, "'num_labels': 2.5 "),
+    ({"num_labels": [True]}, "'num_labels': True "),
+    ({"num_labels": {"a": 1}}, "'num_labels': {'a': 1} "),
+    ({"num_labels": "[]"}, "'num_labels'"),
+    ({"num_labels": ""}, "'num_labels'"),
+    ({"temperature": -1}, "'temperature': -1 "),
+    ({"temperature": "-1"}, "'temperature': '-1' "),
+    ({"temperature": "warm"}, "'temperature': 'warm' "),
+    ({"temperature": "nan"}, "'temperature': 'nan' "),
+    ({"temperature": "inf"}, "'temperature': 'inf' "),
+    ({"temperature": "true"}, "'temperature': 'true' "),
+    ({"train_fractions": "[0.5,1.5]"}, "'train_fractions': 1.5 "),
+    ({"train_fractions": [0]}, "'train_fractions': 0 "),
+    ({"replicates": -3}, "'replicates': -3 "),
+    ({"replicates": "two"}, "'replicates': 'two' "),
+    ({"replicates": True}, "'replicates': True "),
+    ({"epochs": 0}, "'epochs': 0 "),
+    ({"workers": 0}, "'workers': 0 "),
+    ({"seed": -1}, "'seed': -1 "),
+    ({"preset": "fats"}, "unknown preset 'fats'; "),
+    ({"preset": "quik"}, "unknown preset 'quik'; did you mean 'quick'?"),
+    ({"preset": ["quick"]}, "unknown preset '["),
+    ({"losses": ["regg"]}, "unknown loss 'regg'; did you mean 'reg'?"),
+    ({"losses": "[bce,regg]"}, "unknown loss 'regg'; did you mean 'reg'?"),
+    ({"losses": [1]}, "'losses': 1 "),
+    ({"datasets": "debtag"}, "unknown data set 'debtag'; did you mean 'debtags'?"),
+    ({"device": "tpu9"}, "unknown device 'tpu9'; "),
+    ({"engine": "rai"}, "unknown engine 'rai'; "),
+    ({"data_root": "/nowhere/at/all"}, "/nowhere/at/all"),
+    ({"results": 5}, "'results': 5 "),
+    ({"temperature": "a\nb"}, "'temperature': 'a\\nb' "),
+]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("given", "said"), REFUSED, ids=[str(given) for given, _ in REFUSED])
+    def test_one_line_that_names_the_word(self, given: dict[str, Any], said: str) -> None:
+        with pytest.raises(UsageError) as refusal:
+            resolve(**given)
+        message = str(refusal.value)
+        assert said in message
+        assert len(message.splitlines()) == 1
+
+    def test_results_that_are_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "taken").write_text("")
+        for path in (tmp_path / "taken", tmp_path / "taken" / "below"):
+            with pytest.raises(UsageError, match="taken' is not a folder"):
+                resolve(results=str(path))
+        (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+        with pytest.raises(UsageError, match="dangling' is not a folder"):
+            resolve(results=str(tmp_path / "dangling"))
+
+    def test_a_long_value_is_shortened(self) -> None:
+        with pytest.raises(UsageError) as refusal:
+            resolve(temperature="x" * 5000)
+        assert len(str(refusal.value)) < 200
+
+
+class TestFolder:
+    def test_preset_alone(self, tmp_path: Path) -> None:
+        assert STUDY.folder(resolve(results=tmp_path)) == tmp_path / "02_label_space" / "smoke"
+
+    def test_what_changes_no_result_changes_no_folder(self, tmp_path: Path) -> None:
+        same = resolve(results=tmp_path, workers=3, data_root=tmp_path, engine="local")
+        assert STUDY.folder(same) == tmp_path / "02_label_space" / "smoke"
+
+    def test_the_presets_own_values_given_again(self, tmp_path: Path) -> None:
+        usual = resolve()
+        assert (
+            STUDY.folder(resolve(results=tmp_path, epochs=usual.epochs, losses=usual.losses)).name == "smoke"
+        )
+
+    def test_each_change_has_a_folder_of_its_own(self, tmp_path: Path) -> None:
+        changes: list[dict[str, Any]] = [
+            {},
+            {"epochs": 991},
+            {"epochs": 992},
+            {"seed": 5},
+            {"replicates": 9},
+            {"temperature": 0.7},
+            {"losses": "bce"},
+            {"device": "cpu"},
+            {"seed": 5, "epochs": 991},
+        ]
+        folders = [STUDY.folder(resolve(results=tmp_path, **change)).name for change in changes]
+        assert len(set(folders)) == len(changes)
+        assert all(len(folder) == len("smoke-") + 8 for folder in folders[1:])
+        assert folders == [STUDY.folder(resolve(results=tmp_path, **change)).name for change in changes]
+
+
+@pytest.mark.parametrize("name", studies.names())
+class TestEveryStudy:
+    def test_presets_resolve(self, name: str) -> None:
+        study = studies.get(name)
+        assert study.name == name
+        assert {"smoke", "quick", "standard"} <= set(study.presets)
+        for preset in study.presets:
+            assert study.resolve({"preset": preset}).preset == preset
+
+    def test_parameters_are_described(self, name: str) -> None:
+        for field, info in studies.get(name).Parameters.model_fields.items():
+            assert info.description, field
+
+    def test_the_notebook_takes_every_parameter(self, name: str) -> None:
+        study = studies.get(name)
+        cells = json.loads(study.notebook.read_text(encoding="utf-8"))["cells"]
+        tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+        assert len(tagged) == 1
+        namespace: dict[str, Any] = {}
+        exec("".join(tagged[0]["source"]), namespace)
+        given = {key: value for key, value in namespace.items() if not key.startswith("__")}
+        assert set(given) == set(study.Parameters.model_fields)
+        assert study.resolve(given) == study.resolve({})
+
+
+def test_unknown_study_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown study '02_label_spice'; did you mean '02_label_space'"):
+        studies.get("02_label_spice")
+
+
+def test_parameters_are_checked_without_torch_or_pandas() -> None:
+    code = (
+        "import sys; from mlcl_utils import studies\n"
+        "for name in studies.names(): studies.get(name).resolve({'preset': 'smoke'})\n"
+        "print([m for m in ('torch', 'pandas', 'sklearn', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """The label-space study over a notebook of its own."""
+    notebook = tmp_path / "notebook-of-the-study.ipynb"
+    cells = [
+        {"cell_type": "code", "source": ["1 + 1"], "outputs": [], "execution_count": None, "metadata": {}}
+    ]
+    notebook.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+
+    class Elsewhere(Study):
+        @property
+        def notebook(self) -> Path:
+            return notebook
+
+    return Elsewhere(**{name: getattr(STUDY, name) for name in Study.__dataclass_fields__})
+
+
+def execute(study: Study, given: dict[str, Any]) -> tuple[Path, str]:
+    """What an executed notebook leaves behind."""
+    execution = begin(study, given)
+    (execution.folder / "tables").mkdir(exist_ok=True)
+    (execution.folder / "runs.csv").write_text("study,loss\n02_label_space,bce\n")
+    (execution.folder / "tables" / "main.csv").write_text("loss\nbce\n")
+    digest = study.digest(execution.parameters)
+    manifest = execution.finish(device="cpu", seeds=[0, 1], compute={"runs": 2, "failed": 1, "seconds": 3.5})
+    (execution.folder / "notebook.ipynb").write_text("{}")
+    return manifest, digest
+
+
+def vouch(manifest: Path, digest: str) -> None:
+    """Complete the manifest as the batch executor does once the notebook is saved."""
+    content = json.loads(manifest.read_text())
+    content["files"]["notebook.ipynb"] = file_digest(manifest.parent / "notebook.ipynb")
+    write_manifest(manifest.parent, {**content, "digest": digest})
+
+
+class TestManifest:
+    def test_content(self, study: Study, tmp_path: Path) -> None:
+        manifest, _ = execute(
+            study, {"preset": "smoke", "results": tmp_path / "results", "temperature": "0.5"}
+        )
+        content = json.loads(manifest.read_text())
+        assert content["study"] == "02_label_space"
+        assert content["preset"] == "smoke"
+        assert content["parameters"]["temperature"] == 0.5
+        assert content["seeds"] == [0, 1]
+        assert content["device"] == "cpu"
+        assert content["compute"] == {"runs": 2, "failed": 1, "seconds": 3.5}
+        assert set(content["data"]) == set(content["parameters"]["datasets"])
+        assert content["files"] == {
+            "runs.csv": file_digest(manifest.parent / "runs.csv"),
+            "tables/main.csv": file_digest(manifest.parent / "tables" / "main.csv"),
+        }
+        assert {"mlcl-studies", "torch", "numpy", "pandas"} <= set(content["packages"])
+        assert "ruff" not in content["packages"]
+        assert content["time_wall"] >= 0
+        assert str(tmp_path) not in manifest.read_text()
+
+    def test_only_with_the_executed_notebook_is_it_up_to_date(self, study: Study, tmp_path: Path) -> None:
+        given = {"preset": "smoke", "results": tmp_path / "results"}
+        parameters = study.resolve(given)
+        assert not study.up_to_date(parameters)
+        manifest, digest = execute(study, given)
+        assert not study.up_to_date(parameters)
+        vouch(manifest, digest)
+        assert study.up_to_date(parameters)
+        assert study.up_to_date(study.resolve({**given, "workers": 2}))
+        assert not study.up_to_date(study.resolve({**given, "seed": 1}))
+
+    @pytest.mark.parametrize(
+        "damage", ["edited table", "lost table", "cell changed", "manifest cut", "begun again"]
+    )
+    def test_what_makes_it_out_of_date(self, study: Study, tmp_path: Path, damage: str) -> None:
+        given = {"preset": "smoke", "results": tmp_path / "results"}
+        parameters = study.resolve(given)
+        manifest, digest = execute(study, given)
+        vouch(manifest, digest)
+        if damage == "edited table":
+            (manifest.parent / "tables" / "main.csv").write_text("loss\nreg\n")
+        elif damage == "lost table":
+            (manifest.parent / "tables" / "main.csv").unlink()
+        elif damage == "cell changed":
+            study.notebook.write_text(study.notebook.read_text().replace("1 + 1", "1 + 2"))
+        elif damage == "manifest cut":
+            manifest.write_bytes(manifest.read_bytes()[:100])
+        else:
+            begin(study, given)
+            assert not (manifest.parent / MANIFEST).exists()
+        assert not study.up_to_date(parameters)
+
+    def test_outputs_stored_in_the_notebook_do_not_count(self, study: Study, tmp_path: Path) -> None:
+        parameters = study.resolve({"preset": "smoke", "results": tmp_path / "results"})
+        before = study.digest(parameters)
+        content = json.loads(study.notebook.read_text())
+        content["cells"][0].update(
+            execution_count=7, outputs=[{"output_type": "stream", "name": "stdout", "text": "2"}]
+        )
+        study.notebook.write_text(json.dumps(content))
+        assert study.digest(parameters) == before
+
+    def test_files_from_before_are_not_vouched_for(self, study: Study, tmp_path: Path) -> None:
+        given = {"preset": "smoke", "results": tmp_path / "results"}
+        folder = study.folder(study.resolve(given))
+        folder.mkdir(parents=True)
+        (folder / "old.csv").write_text("old\n")
+        os.utime(folder / "old.csv", (1_000_000_000, 1_000_000_000))
+        manifest, _ = execute(study, given)
+        assert "old.csv" not in json.loads(manifest.read_text())["files"]
+
+
+def test_start_prints_the_resolved_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    execution = studies.start(
+        "02_label_space", preset="smoke", results=str(tmp_path), temperature="0.25", losses=None
+    )
+    printed = capsys.readouterr().out
+    assert execution.parameters.temperature == 0.25
+    assert execution.folder.is_dir()
+    assert "0.25  (given)" in printed
+    for name in STUDY.Parameters.model_fields:
+        assert name in printed
