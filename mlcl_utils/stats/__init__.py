@@ -22,12 +22,23 @@ from mlcl_utils.stats.intervals import (
     slope,
     spearman,
 )
-from mlcl_utils.stats.verdicts import Judgement, Verdict, holm, judge, judge_family, judge_not_ahead, overall
+from mlcl_utils.stats.verdicts import (
+    Judgement,
+    Standing,
+    Verdict,
+    holm,
+    judge,
+    judge_family,
+    judge_not_ahead,
+    overall,
+    standings,
+)
 
 __all__ = [
     "Interval",
     "Judgement",
     "Replicates",
+    "Standing",
     "Verdict",
     "combine",
     "difference",
@@ -45,4 +56,5 @@ __all__ = [
     "resample_metrics",
     "slope",
     "spearman",
+    "standings",
 ]

@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 
 from mlcl_utils.metrics.arrays import Array, Floats
-from mlcl_utils.stats.intervals import Interval, Replicates, interval, p_above, p_below
+from mlcl_utils.stats.intervals import Interval, Replicates, difference, interval, p_above, p_below
 
 Verdict = Literal["holds", "reversed", "no material effect", "undetermined", "not judged"]
+
+Standing = Literal["best", "not worse", "worse"]
 
 LEVEL = 0.95
 EQUIVALENCE_LEVEL = 0.90
@@ -144,6 +146,31 @@ def _too_few(effect: Replicates) -> str:
     if count >= FEWEST_REPLICATES:
         return ""
     return f"{count} replicate{'s' * (count != 1)}, {FEWEST_REPLICATES} are needed"
+
+
+def standings(arms: Mapping[str, Replicates], *, higher_is_better: bool = True) -> dict[str, Standing]:
+    """Which arm is best, and which of the others are not significantly worse.
+
+    The best has the best mean; each other is compared with it, paired, by a one-sided test at 2.5% (its 95%
+    interval lies on the worse side of zero) after Holm's correction over the others. An arm for which nothing
+    can be tested (one replicate, no resamples) is not called worse.
+
+    Args:
+        arms: name -> one metric of that arm, all with the same replicates.
+        higher_is_better: the metric's orientation.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    best = max(arms, key=lambda name: sign * arms[name].estimate)
+    others = [name for name in arms if name != best]
+    leads = [
+        difference(*((arms[best], arms[name]) if higher_is_better else (arms[name], arms[best])))
+        for name in others
+    ]
+    p_values = np.nan_to_num(np.array([p_above(lead, 0.0) for lead in leads]), nan=1.0)
+    result: dict[str, Standing] = {best: "best"}
+    for name, p_value in zip(others, holm(p_values), strict=True):
+        result[name] = "worse" if p_value < (1 - LEVEL) / 2 else "not worse"
+    return result
 
 
 def overall(verdicts: Mapping[str, Verdict], *, setting: Literal["same", "changed"]) -> str:

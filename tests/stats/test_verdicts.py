@@ -174,3 +174,20 @@ def test_coverage(weights):
         bounds = stats.interval(simulate(rng, weights, true_effect=0.7, training_noise=0.05)[0])
         inside += bounds.lower <= 0.7 <= bounds.upper
     assert inside >= 0.92 * 400
+
+
+def test_standings():
+    rng = np.random.default_rng(0)
+    shared, noise = rng.normal(0, 1, 5), rng.normal(0, 0.1, (5, 60))
+
+    def arm(level):
+        values = level + shared + rng.normal(0, 0.05, 5)
+        return Replicates(tuple(range(5)), values, values[:, None] + noise)
+
+    arms = {"good": arm(1.02), "equal": arm(1.0), "poor": arm(0.0)}
+    # The replicates differ far more from each other than the arms do: only pairing can tell them apart.
+    assert stats.standings(arms) == {"good": "best", "equal": "not worse", "poor": "worse"}
+    losses = {name: stats.combine([part], lambda v: -v[0]) for name, part in arms.items()}
+    assert stats.standings(losses, higher_is_better=False) == stats.standings(arms)
+    single = {name: Replicates((0,), part.values[:1]) for name, part in arms.items()}
+    assert stats.standings(single) == {"good": "best", "equal": "not worse", "poor": "not worse"}
