@@ -198,8 +198,7 @@ def msc(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=1.0, beta=
     return total / max(examples, 1)
 
 
-def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regularise=True, frozen=None, **_):
-    """``frozen`` gives the excesses max(p - w, 0) instead of the values at hand, for numerical derivatives."""
+def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regularise=True, **_):
     sets = label_sets(labels) + [{label} for label in range(len(prototypes))]
     v = scaled(embeddings) + scaled(prototypes)
     nodes = range(len(v))
@@ -225,7 +224,7 @@ def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regul
         for j, weight in weights.items():
             total = total - weight * log_p[j]
             if regularise and weight:
-                excess = max(math.exp(log_p[j].item()) - weight, 0) if frozen is None else frozen[i, j]
+                excess = max(math.exp(log_p[j].item()) - weight, 0)
                 total = total - excess * scores[j]
     return total / max(anchors, 1)
 
