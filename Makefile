@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c '$(SUITS)' 2>/dev/null && echo $(name))))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c '$(SUITS)' 2>/dev/null && { echo $$name; break; }; done)
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 # Compiled now, or the first import of everything would pay for it.
@@ -52,7 +53,7 @@ lint: setup
 
 test: lint
 	@echo "==> tests"
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m "not browser"
 
 format: setup
 	@$(BIN)/ruff format .

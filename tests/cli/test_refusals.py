@@ -1,0 +1,133 @@
+"""What `mlcl` refuses: exit status 2, at most two lines that name the word, and nothing written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlcl_utils.data import registry
+
+MLCL = Path(sys.executable).with_name("mlcl")
+
+
+def mlcl(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(MLCL), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The message of a refusal."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert 1 <= len(done.stderr.splitlines()) <= 2
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["02_label_spice"], "unknown study '02_label_spice'; did you mean '02_label_space'?"),
+        (["02_label_space", "nonsense"], "unknown study 'nonsense'"),
+        (["-p", "num_lables=[10]"], "unknown parameter 'num_lables'; did you mean 'num_labels'?"),
+        (["-p", "num_labels=[0]"], "'num_labels': 0 "),
+        (["-p", "num_labels=[10"], "'[10'"),
+        (["-p", "temperature=-1"], "'temperature': '-1' "),
+        (["-p", "temperature=warm"], "'temperature': 'warm' "),
+        (["-p", "replicates=-3"], "'replicates': '-3' "),
+        (["-p", "replicates=true"], "'replicates': 'true' "),
+        (["-p", "preset=fats"], "unknown preset 'fats'"),
+        (["--preset", "fats"], "unknown preset 'fats'"),
+        (["-p", 'losses=["regg"]'], "unknown loss 'regg'; did you mean 'reg'?"),
+        (["-p", "losses=[regg]"], "unknown loss 'regg'; did you mean 'reg'?"),
+        (["-p", "datasets=debtag"], "unknown data set 'debtag'; did you mean 'debtags'?"),
+        (["-p", "device=tpu9"], "unknown device 'tpu9'"),
+        (["-p", "data_root=/nowhere/at/all"], "/nowhere/at/all"),
+        (["-p", "epochs"], "-p 'epochs' has no value"),
+        (["-p", "=3"], "-p '=3' has no value"),
+        (["-p", "epochs=2", "-p", "epochs=3"], "parameter 'epochs' is given twice"),
+        (["--preset", "smoke", "-p", "preset=quick"], "parameter 'preset' is given twice"),
+        (["-p"], "'-p' requires an argument"),
+        (["-p", "two\nlines=1"], "two lines"),
+        (["--engine", "rai"], "unknown engine 'rai'"),
+        (["--jobs", "0"], "--jobs"),
+        (["--jobs", "many"], "many"),
+        (["--timeout", "0"], "--timeout"),
+        (["--prest", "smoke"], "--prest"),
+        (["--dry-run", "-p", "epochs=0"], "'epochs': '0' "),
+    ],
+    ids=" ".join,
+)
+def test_run(tmp_path: Path, arguments: list[str], said: str) -> None:
+    results = tmp_path / "results"
+    assert said in refused(mlcl("run", "--results", str(results), *arguments))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_are_a_file(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("as it was")
+    assert "taken' is not a folder" in refused(mlcl("run", "--results", str(taken)))
+    assert taken.read_text() == "as it was"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+def test_results_that_cannot_be_written(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert "no permission" in refused(mlcl("run", "--results", str(locked / "below")))
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Path:
+    """A copy of the embedded data sets that may be damaged."""
+    return Path(shutil.copytree(registry.folder("debtags"), tmp_path / "embedded" / "debtags")).parent
+
+
+@pytest.mark.parametrize("name", ["features.safetensors", "labels.safetensors", "dataset.json"])
+def test_a_flipped_byte_in_the_data(tmp_path: Path, embedded: Path, name: str) -> None:
+    file = embedded / "debtags" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    results = tmp_path / "results"
+    done = mlcl("run", "02_label_space", "--results", str(results), MLCL_EMBEDDED_DATA=str(embedded))
+    message = refused(done)
+    assert name in message
+    assert "git checkout -- " in message
+    assert not results.exists()
+
+
+def test_a_missing_data_file(tmp_path: Path, embedded: Path) -> None:
+    (embedded / "debtags" / "labels.safetensors").unlink()
+    message = refused(mlcl("run", "--results", str(tmp_path / "r"), MLCL_EMBEDDED_DATA=str(embedded)))
+    assert "labels.safetensors" in message
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rnu"], "unknown command 'rnu'; did you mean 'run'?"),
+        (["data", "shwo"], "unknown command 'shwo'; did you mean 'show'?"),
+        (["data", "show", "debtag"], "unknown data set 'debtag'; did you mean 'debtags'?"),
+        (["data", "check", "debtag"], "unknown data set 'debtag'; did you mean 'debtags'?"),
+        (["show", "02_label_spice"], "unknown study '02_label_spice'"),
+        (["show"], "STUDY"),
+        (["runs", "--results", "README.md"], "README.md' is not a folder"),
+        (["runs", "purge"], "unknown command 'purge'; did you mean 'prune'?"),
+        (["--nonsense"], "--nonsense"),
+    ],
+    ids=" ".join,
+)
+def test_other_commands(arguments: list[str], said: str) -> None:
+    assert said in refused(mlcl(*arguments))
