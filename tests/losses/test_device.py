@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from mlcl_utils import losses
+from tests.losses.problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 
 WAITING = {"clml"}  # the sizes of its decompositions depend on the labels
 

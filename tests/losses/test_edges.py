@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from problems import IDS, SETTINGS, gradients, labels_of, tensors_of
-from test_oracle import check
 
 from mlcl_utils import losses
+from tests.losses.problems import IDS, SETTINGS, gradients, labels_of, tensors_of
+from tests.losses.test_oracle import check
 
 BATCHES = {
     "one example": torch.tensor([[1, 0, 1]]),

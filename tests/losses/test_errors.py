@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from problems import labels_of, tensors_of
 
 from mlcl_utils import losses
 from mlcl_utils.errors import UsageError
+from tests.losses.problems import labels_of, tensors_of
 
 
 def call(name, change):

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from problems import SETTINGS, labels_of, tensors_of
 from torch.autograd import gradcheck
 
 from mlcl_utils import losses
+from tests.losses.problems import SETTINGS, labels_of, tensors_of
 
 # the second term of reg is defined by a gradient that is no derivative; the oracle has it instead
 SMOOTH = [

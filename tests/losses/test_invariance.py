@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from problems import IDS, SETTINGS, labels_of, tensors_of
 
 from mlcl_utils import losses
+from tests.losses.problems import IDS, SETTINGS, labels_of, tensors_of
 
 OF_BATCH = {"embeddings", "views", "logits", "features", "mean", "variance"}
 WITH_LABELS = {"logits": 1, "mean": 1, "variance": 1, "prototypes": 0}

@@ -1,11 +1,11 @@
 """The losses against nested loops, value and gradient, with all three label states."""
 
-import oracles
 import pytest
 import torch
-from problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 
 from mlcl_utils import losses
+from tests.losses import oracles
+from tests.losses.problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 
 
 def check(name, given, epoch, labels, tensors):

@@ -8,9 +8,9 @@ since the gradient is rounded to the type of the input.
 
 import pytest
 import torch
-from problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 
 from mlcl_utils import losses
+from tests.losses.problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 4 * 2**-8, torch.float16: 4 * 2**-11}
 # the released arithmetic of kmcl overflows in float32 below a temperature of 0.0113: that is what `stable` is for

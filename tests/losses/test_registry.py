@@ -5,9 +5,9 @@ import sys
 
 import pytest
 import torch
-from problems import SETTINGS, gradients, labels_of, tensors_of
 
 from mlcl_utils import losses
+from tests.losses.problems import SETTINGS, gradients, labels_of, tensors_of
 
 
 def test_names_and_check_need_no_torch():

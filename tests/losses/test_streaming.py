@@ -5,10 +5,10 @@ import sys
 
 import pytest
 import torch
-from problems import PAIRWISE, gradients, labels_of, tensors_of
 
 from mlcl_utils import losses
 from mlcl_utils.losses import contrast
+from tests.losses.problems import PAIRWISE, gradients, labels_of, tensors_of
 
 VARIANTS = [
     *((name, {}) for name in PAIRWISE),
