@@ -1,7 +1,8 @@
 """Encoders and heads: what stands between an example and the tensors that a loss takes.
 
 An encoder turns a batch of inputs into a representation of width ``encoder.width``; the heads turn the representation
-into logits, embeddings and prototypes. Which heads a model has follows from the tensors that its loss declares.
+into logits, embeddings, prototypes, and the means and variances of kernels. Which heads a model has follows from the
+tensors that its loss declares.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ EMBEDDING_WIDTH = 256
 class FrozenFeatures(nn.Module):
     """A two-layer MLP over frozen features that are standardised first, with a linear path around it.
 
-    The linear path gives every arm the frozen features to start from, so that a loss has to improve on them
-    instead of having to find them again.
+    The linear path starts as an isometry: every arm has the frozen features to start from, so that a loss has to
+    improve on them instead of having to find them again.
 
     Args:
         mean: (d,) mean of the training features.
@@ -39,6 +40,7 @@ class FrozenFeatures(nn.Module):
         self.width = width
         inputs = mean.shape[0]
         self.linear = nn.Linear(inputs, width)
+        nn.init.orthogonal_(self.linear.weight)
         self.mlp = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(inputs, width),
@@ -80,12 +82,23 @@ class Model(nn.Module):
         if "prototypes" in self.tensors:
             self.prototypes = nn.Parameter(torch.randn(labels, EMBEDDING_WIDTH) / EMBEDDING_WIDTH**0.5)
 
+        if "mean" in self.tensors:
+            self.mean = nn.Linear(width, labels)
+        if "variance" in self.tensors:
+            self.variance = nn.Linear(width, labels)
+
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        """The tensors that the loss takes, by name, for a batch of inputs."""
-        return self.heads(self.encoder(inputs))
+        """The tensors that the loss takes, by name, for a batch of inputs.
+
+        The second view of an example is a second pass with other dropout (Gao, Yao and Chen, SimCSE, 2104.08821).
+        """
+        given = self.heads(self.encoder(inputs))
+        if "views" in self.tensors:
+            given["views"] = self.projection(self.encoder(inputs))
+        return given
 
     def heads(self, representation: Tensor) -> dict[str, Tensor]:
-        """The tensors that the loss takes, by name, from a representation of shape (n, width)."""
+        """The tensors that follow from a representation of shape (n, width), by name: all but ``views``."""
         given: dict[str, Tensor] = {}
         for name in self.tensors:
             match name:
@@ -97,6 +110,12 @@ class Model(nn.Module):
                     given[name] = self.prototypes
                 case "features":
                     given[name] = representation
+                case "mean":
+                    given[name] = self.mean(representation)
+                case "variance":
+                    given[name] = 2 + 1e-7 + F.elu(self.variance(representation))
+                case "views":
+                    pass
                 case _:
                     raise ValueError(f"no head of this model gives '{name}'")
         return given

@@ -394,7 +394,7 @@ def label_frequencies(
 
     Args:
         counts: (L,) positives of each label.
-        head_from: smallest count of a head label (:class:`mlcl_utils.metrics.Bands`).
+        head_from: smallest count of a head label.
         medium_from: smallest count of a medium label.
         ax: to draw on.
 

@@ -29,6 +29,8 @@ _ESCAPES = str.maketrans(
         "^": r"\textasciicircum{}",
         "\\": r"\textbackslash{}",
         "–": "--",
+        "\N{DAGGER}": r"$^\dagger$",
+        "\N{DOUBLE DAGGER}": r"$^\ddagger$",
     }
 )
 
@@ -38,6 +40,7 @@ class _Cell:
     text: str
     spread: str
     standing: Standing
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def _grid(data: pd.DataFrame, rows: str, columns: Sequence[str], metric: str | N
         if {"lower", "upper"} <= set(data.columns) and pd.notna(row["lower"]) and pd.notna(row["upper"]):
             spread = f"{(row['upper'] - row['lower']) / 2 * scale:.{digits}f}"
         standing: Standing = row["standing"] if "standing" in data.columns else "worse"
-        cells[place] = _Cell(f"{row['estimate'] * scale:.{digits}f}", spread, standing)
+        mark = row["mark"] if "mark" in data.columns else ""
+        cells[place] = _Cell(f"{row['estimate'] * scale:.{digits}f}", spread, standing, mark)
     return _Grid(style.order(data[rows].astype(str).unique().tolist()), list(dict.fromkeys(keys)), cells)
 
 
@@ -109,6 +113,7 @@ def latex(
     Args:
         data: one row per cell with ``estimate``, the columns named below and, if there are any, ``lower`` and
             ``upper`` (the 95% interval) and ``standing`` (``best``, ``not worse`` or ``worse``).
+            ``mark`` (a symbol set behind the number, such as a dagger) is optional.
         columns: one or two columns of the frame whose values head the table's columns, the outer first; in
             the order in which they first occur.
         rows: column of arms.
@@ -184,7 +189,7 @@ def _latex_cell(cell: _Cell | None) -> str:
         "worse": lambda text: text,
     }
     spread = rf"\,{{\scriptsize$\pm${cell.spread}}}" if cell.spread else ""
-    return marks[cell.standing](cell.text) + spread
+    return marks[cell.standing](cell.text) + _escape(cell.mark) + spread
 
 
 def _escape(text: str) -> str:
@@ -220,7 +225,7 @@ def frame(
     def text(cell: _Cell | None) -> str:
         if cell is None:
             return "–"
-        return cell.text + marks[cell.standing] + (f" ± {cell.spread}" if cell.spread else "")
+        return cell.text + cell.mark + marks[cell.standing] + (f" ± {cell.spread}" if cell.spread else "")
 
     heads = [tuple(_headings(key, columns, metric, ("↑", "↓"))) for key in grid.columns]
     names = pd.Index([head[0] for head in heads]) if len(heads[0]) == 1 else pd.MultiIndex.from_tuples(heads)

@@ -21,7 +21,7 @@ from mlcl_utils.metrics.classification import (
     sample_f1,
     subset_accuracy,
 )
-from mlcl_utils.metrics.evaluation import Bands, evaluate, frequency_bands
+from mlcl_utils.metrics.evaluation import evaluate
 from mlcl_utils.metrics.ranking import (
     ExampleRanking,
     average_precision,
@@ -33,14 +33,12 @@ from mlcl_utils.metrics.representation import describe_representation, view_alig
 from mlcl_utils.metrics.thresholds import Thresholds, tune_thresholds
 
 __all__ = [
-    "Bands",
     "ExampleRanking",
     "Thresholds",
     "average_precision",
     "describe_representation",
     "eleven_point_average_precision",
     "evaluate",
-    "frequency_bands",
     "hamming_loss",
     "label_f1",
     "macro_f1",

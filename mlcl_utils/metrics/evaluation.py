@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from mlcl_utils.metrics import classification
-from mlcl_utils.metrics.arrays import Array, Floats, Mask, checked_labels, checked_scores, mean
+from mlcl_utils.metrics.arrays import Array, Floats, checked_labels, checked_scores, mean
 from mlcl_utils.metrics.ranking import (
     average_precision,
     eleven_point_average_precision,
@@ -16,45 +15,6 @@ from mlcl_utils.metrics.ranking import (
     rank_examples,
 )
 from mlcl_utils.metrics.thresholds import HALF, Thresholds
-
-
-@dataclass(frozen=True)
-class Bands:
-    """Labels in three bands of frequency.
-
-    Attributes:
-        masks: ``head``, ``medium`` and ``tail`` -> (L,) bool; every label is in one.
-        head_from: smallest number of training positives of a head label.
-        medium_from: smallest number of training positives of a medium label.
-    """
-
-    masks: dict[str, Mask]
-    head_from: int
-    medium_from: int
-
-
-def frequency_bands(labels: Array) -> Bands:
-    """Part the labels into thirds by their number of training positives.
-
-    The bands are cut at counts, so labels of equal count share a band and the thirds are then uneven (a band
-    may even be empty).
-
-    Args:
-        labels: (n, L) in {-1, 0, 1}, those of the training part, with at least three labels.
-
-    Raises:
-        ValueError: there are fewer than three labels.
-    """
-    known = checked_labels(labels)
-    size = known.shape[1]
-    if size < 3:
-        raise ValueError(f"three bands need at least three labels, not {size}")
-    counts = np.count_nonzero(known == 1, axis=0)
-    falling = np.sort(counts)[::-1]
-    head_from = int(falling[round(size / 3) - 1])
-    medium_from = int(falling[round(2 * size / 3) - 1])
-    head, tail = counts >= head_from, counts < medium_from
-    return Bands({"head": head, "medium": ~head & ~tail, "tail": tail}, head_from, medium_from)
 
 
 def evaluate(
@@ -71,7 +31,7 @@ def evaluate(
         labels: (n, L) in {-1, 0, 1}; unobserved entries are left out.
         scores: (n, L) finite, logits or any scores on one scale.
         thresholds: tuned on the validation part of the same model.
-        bands: name -> (L,) bool mask, for instance ``frequency_bands(train).masks``; each adds
+        bands: name -> (L,) bool mask, such as head, medium and tail; each adds
             ``macro_f1_<name>`` and ``map_<name>``, NaN if no label in it has a positive.
 
     Returns:

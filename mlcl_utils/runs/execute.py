@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from mlcl_utils import data, metrics, training
+from mlcl_utils import data, metrics, stats, training
 from mlcl_utils.data import Task
 from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
@@ -25,6 +25,9 @@ from mlcl_utils.runs.store import Run, Store
 from mlcl_utils.training.loop import as_float16
 
 SPLITS = ("validation", "test")
+
+RESAMPLES = 200
+"""Resamples of the test groups that are kept with every run."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -151,7 +154,8 @@ def _execute(config: RunConfig, store: Store, device: torch.device, threads: int
         for head, by_split in heads.items()
         for split, scores in by_split.items()
     }
-    measured.update(measure(task, stored, base_labels=config.base_labels))
+    values, resamples = measure(task, stored, base_labels=config.base_labels)
+    measured.update(values)
     timings["time_total"] = time.perf_counter() - start
     timings["mem_peak_bytes"] = float(_peak_memory(device))
     return store.write(
@@ -162,27 +166,42 @@ def _execute(config: RunConfig, store: Store, device: torch.device, threads: int
         history=history,
         environment=_environment(device, threads),
         scores=stored,
+        resamples=resamples,
     )
 
 
-def measure(task: Task, scores: dict[str, np.ndarray], *, base_labels: int) -> dict[str, float]:
-    """Every metric of a run from its stored scores: ``<head>_<metric>`` on test, ``<head>_validation_map`` beside it.
+def measure(
+    task: Task, scores: dict[str, np.ndarray], *, base_labels: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Every metric of a run from its stored scores, and the main ones in resamples of the test groups.
 
-    Metrics on the labels of the smallest space are repeated as ``<head>_<metric>_base``, so that they can be
+    Metrics are named ``<head>_<metric>``; ``<head>_validation_map`` stands beside them. Beside the bands of
+    frequency, ``base`` is the labels of the smallest space of the sweep, so that the same labels can be
     followed while the space grows. Thresholds are tuned on validation.
+
+    Args:
+        task: what was trained on.
+        scores: float16 (examples, labels), by ``<head>.<split>``.
+        base_labels: number of labels of the smallest space.
+
+    Returns:
+        Metrics by name, and float32 (resamples,) for those that are resampled.
     """
-    bands = {name: np.isin(np.arange(len(task.label_names)), where) for name, where in task.bands().items()}
+    labels = np.arange(len(task.label_names))
+    bands = {name: np.isin(labels, where) for name, where in task.bands().items()}
+    bands["base"] = labels < base_labels
+    weights = stats.group_weights(task.test.groups, resamples=RESAMPLES)
     measured: dict[str, float] = {}
+    resampled: dict[str, np.ndarray] = {}
     for head in sorted({name.split(".")[0] for name in scores}):
         validation, test = (scores[f"{head}.{split}"].astype(np.float32) for split in SPLITS)
         thresholds = metrics.tune_thresholds(task.validation.labels, validation)
         for name, value in metrics.evaluate(task.test.labels, test, thresholds, bands=bands).items():
             measured[f"{head}_{name}"] = value
-        predictions = test[:, :base_labels] >= thresholds.overall
-        measured[f"{head}_map_base"] = _map(task.test.labels[:, :base_labels], test[:, :base_labels])
-        measured[f"{head}_macro_f1_base"] = metrics.macro_f1(task.test.labels[:, :base_labels], predictions)
         measured[f"{head}_validation_map"] = _map(task.validation.labels, validation)
-    return measured
+        drawn = stats.resample_metrics(task.test.labels, test, thresholds.overall, weights, bands=bands)
+        resampled.update({f"{head}_{name}": values.astype(np.float32) for name, values in drawn.items()})
+    return measured, resampled
 
 
 def _map(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -44,6 +44,10 @@ class Run:
         """Float16 scores of shape (examples, labels), by ``<head>.<split>``, such as ``probe.test``."""
         return load_file(self.folder / "scores.safetensors")
 
+    def resamples(self) -> dict[str, np.ndarray]:
+        """Main metrics in resamples of the test groups, by the names of ``metrics``: float32 (resamples,)."""
+        return load_file(self.folder / "resamples.safetensors")
+
     def row(self) -> dict[str, Any]:
         """The run as a row of ``runs.csv``."""
         config = self.config.as_dict()
@@ -105,15 +109,15 @@ class Store:
         history: list[dict[str, float]],
         environment: dict[str, Any],
         scores: dict[str, np.ndarray],
+        resamples: dict[str, np.ndarray],
     ) -> Run:
         """Writes a run under a temporary name and renames it, so that it is whole or absent."""
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
         try:
-            save_file(
-                {name: np.ascontiguousarray(value) for name, value in scores.items()},
-                temporary / "scores.safetensors",
-            )
+            for name, arrays in (("scores", scores), ("resamples", resamples)):
+                contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+                save_file(contiguous, temporary / f"{name}.safetensors")
             stored = {
                 "config": config.as_dict(),
                 "metrics": metrics,

@@ -24,7 +24,7 @@ class Recipe:
     epochs: int
     min_steps: int = 200
     batch_size: int = 256
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     dropout: float = 0.3
     width: int = 512

@@ -224,28 +224,17 @@ def test_means_over_nothing_are_nan_and_do_not_warn():
     assert np.isnan(empty["sample_f1"])
 
 
-def test_bands():
+def test_bands_are_means_over_their_labels():
     counts = [9, 8, 7, 7, 5, 4, 3, 2, 1, 0]
     y = (np.arange(10)[:, None] < np.array(counts)).astype(np.int8)
-    bands = metrics.frequency_bands(y)
-    # Thirds of ten labels are 3, 4 and 3; the fourth label is as frequent as the third and so joins the head.
-    assert {name: np.flatnonzero(mask).tolist() for name, mask in bands.masks.items()} == {
-        "head": [0, 1, 2, 3],
-        "medium": [4, 5, 6],
-        "tail": [7, 8, 9],
-    }
-    assert (bands.head_from, bands.medium_from) == (7, 3)
-    assert sum(mask.astype(int) for mask in bands.masks.values()).tolist() == [1] * 10
-
+    position = np.arange(10)
+    bands = {"head": position < 4, "medium": (position >= 4) & (position < 7), "tail": position >= 7}
     s = np.random.default_rng(0).normal(size=y.shape)
-    got = metrics.evaluate(y, s, thresholds_at(0.0, 10), bands=bands.masks)
+    got = metrics.evaluate(y, s, thresholds_at(0.0, 10), bands=bands)
     ap, f1 = metrics.average_precision(y, s), metrics.label_f1(y, s >= 0)
     assert got["map_head"] == pytest.approx(ap[:4].mean())
     assert got["macro_f1_medium"] == pytest.approx(f1[4:7].mean())
     assert got["map_tail"] == pytest.approx(ap[7:9].mean())  # the last label has no positive
-
-    with pytest.raises(ValueError, match="at least three labels"):
-        metrics.frequency_bands(y[:, :2])
 
 
 def test_each_threshold_is_used_where_it_says():

@@ -83,9 +83,14 @@ def test_metrics_follow_from_the_stored_scores(tmp_path):
     scores = run.scores()
     assert set(scores) == {"direct.validation", "direct.test", "probe.validation", "probe.test"}
     assert {array.dtype for array in scores.values()} == {np.dtype(np.float16)}
-    again = measure(task_for(run.config), scores, base_labels=10)
+    again, resampled = measure(task_for(run.config), scores, base_labels=10)
     assert again
     assert all(run.metrics[name] == value for name, value in again.items() if np.isfinite(value))
+    stored = run.resamples()
+    assert set(stored) == set(resampled)
+    assert all(np.array_equal(stored[name], resampled[name]) for name in stored)
+    assert np.nanstd(stored["probe_map"]) > 0
+    assert abs(np.nanmean(stored["probe_map"]) - run.metrics["probe_map"]) < 0.05
 
 
 def test_a_failed_run_is_recorded_and_the_others_go_on(tmp_path):
