@@ -174,18 +174,10 @@ def _execute(
     fail_fast: bool,
 ) -> int:
     from mlcl_utils import batch
-    from mlcl_utils.paths import shown
 
-    due = []
-    for study, parameters in chosen:
-        if study.up_to_date(parameters):
-            print(f"{study.name}: up to date, results in {shown(study.folder(parameters))}", flush=True)
-        else:
-            due.append(_job(study, parameters, given, jobs))
-    if not due:
-        return 0
-    report = batch.run(due, parallel=jobs, timeout=timeout, fail_fast=fail_fast)
-    _summarise(report, skipped=len(chosen) - len(due))
+    todo = [_job(study, parameters, given, jobs) for study, parameters in chosen]
+    report = batch.run(todo, parallel=jobs, timeout=timeout, fail_fast=fail_fast)
+    _summarise(report)
     return report.exit_status
 
 
@@ -210,20 +202,20 @@ def _job(study: Study, parameters: StudyParameters, given: Mapping[str, str], jo
     )
 
 
-def _summarise(report: batch.Report, *, skipped: int) -> None:
+def _summarise(report: batch.Report) -> None:
     from mlcl_utils.paths import shown
 
     outcomes = report.outcomes
-    done = sum(outcome.status == "done" for outcome in outcomes)
-    before = f", {skipped} up to date" if skipped else ""
-    print(f"\n{done} of {len(outcomes)} executed{before}, {report.seconds:.0f} s")
+    print(
+        f"\n{sum(outcome.good for outcome in outcomes)} of {len(outcomes)} complete, {report.seconds:.0f} s"
+    )
     width = max(len(outcome.job.name) for outcome in outcomes)
     for outcome in outcomes:
         where = "" if outcome.status == "not started" else f"  {shown(outcome.job.folder)}"
         print(f"  {outcome.job.name:{width}}  {outcome.status:11}  {outcome.seconds:5.0f} s{where}")
     sys.stdout.flush()
     for outcome in outcomes:
-        if outcome.status != "done":
+        if not outcome.good:
             print(f"mlcl: {outcome.job.name} {outcome.status}: {outcome.reason}", file=sys.stderr)
 
 

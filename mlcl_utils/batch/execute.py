@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +27,12 @@ from mlcl_utils.batch.kernel import Kernel, started
 from mlcl_utils.batch.progress import Progress, progress
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import shown
-from mlcl_utils.studies.manifest import MANIFEST, complete
+from mlcl_utils.studies.manifest import MANIFEST, complete, vouches
 
 GRACE_SECONDS = 5.0
 """How long an interrupted cell may take to come to an end before its kernel is killed."""
 
-Status = Literal["done", "failed", "dead", "timed out", "interrupted", "not started"]
+Status = Literal["done", "up to date", "failed", "dead", "timed out", "interrupted", "not started"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Job:
         parameters: name -> value, of JSON types, for the cell that sets parameters.
         folder: where the executed notebook and its page go.
         digest: what the results depend on, computed just before the start. If given, the notebook has to leave a
-            manifest in the folder, which is completed with the digest and the executed notebook.
+            manifest in the folder, which is completed with the digest and the executed notebook; if there is one
+            of this digest already, the notebook is not executed.
     """
 
     name: str
@@ -58,8 +62,8 @@ class Outcome:
 
     Attributes:
         job: the job.
-        status: ``done``, or why it is not.
-        reason: one line, empty if it is done.
+        status: ``done`` or ``up to date``, or why it is neither.
+        reason: one line, empty if nothing is wrong.
         seconds: wall time.
     """
 
@@ -67,6 +71,11 @@ class Outcome:
     status: Status
     reason: str = ""
     seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether the results are there."""
+        return self.status in {"done", "up to date"}
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,10 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0: all done; 1: something is not; 128 and the signal's number: interrupted."""
+        """0: all are good; 1: something is not; 128 and the signal's number: interrupted."""
         if self.signal is not None:
             return 128 + self.signal
-        return 0 if all(outcome.status == "done" for outcome in self.outcomes) else 1
+        return 0 if all(outcome.good for outcome in self.outcomes) else 1
 
 
 def run(
@@ -102,7 +111,7 @@ def run(
         jobs: the notebooks, in the order in which they begin.
         parallel: how many at a time.
         timeout: seconds that each may take.
-        fail_fast: stop at the first that is not done, instead of going on with the others.
+        fail_fast: stop at the first that is not good, instead of going on with the others.
     """
     return asyncio.run(_Batch(jobs, parallel, timeout, fail_fast).run())
 
@@ -167,7 +176,7 @@ class _Batch:
                     timer.cancel()
         said = f"{outcome.status} in {outcome.seconds:.0f} s"
         self._progress.end(job.name, f"{said}: {outcome.reason}" if outcome.reason else said)
-        if self._fail_fast and outcome.status != "done" and not self._stopped:
+        if self._fail_fast and not outcome.good and not self._stopped:
             self._stop(f"stopped after {job.name} {outcome.status}")
         return outcome
 
@@ -229,24 +238,47 @@ class _Execution:
         job = self._job
         try:
             notebook = notebooks.prepared(job.notebook, job.parameters)
-            digest = job.digest() if job.digest is not None else None
             job.folder.mkdir(parents=True, exist_ok=True)
-            (job.folder / MANIFEST).unlink(missing_ok=True)
-        except (UsageError, OSError) as error:
+            async with self._alone():
+                if self._stopped is not None:
+                    return self._stopped
+                digest = job.digest() if job.digest is not None else None
+                if digest is not None and vouches(job.folder, digest):
+                    return "up to date", ""
+                (job.folder / MANIFEST).unlink(missing_ok=True)
+                self._told.begin(job.name, len(notebook.cells))
+                status, reason = await self._execute(notebook)
+                if status != "done":
+                    notebooks.mark(notebook, self._index, status, reason)
+                notebooks.save(notebook, job.folder)
+                if status == "done" and digest is not None:
+                    if not (job.folder / MANIFEST).exists():
+                        return "failed", f"the notebook left no '{MANIFEST}': its last cell has to write it"
+                    complete(job.folder, digest, (notebooks.NOTEBOOK, notebooks.PAGE))
+                return status, reason
+        except UsageError as error:
             return "failed", str(error)
-        self._told.begin(job.name, len(notebook.cells))
-        status, reason = await self._execute(notebook)
-        if status != "done":
-            notebooks.mark(notebook, self._index, status, reason)
-        try:
-            notebooks.save(notebook, job.folder)
-            if status == "done" and digest is not None:
-                complete(job.folder, digest, (notebooks.NOTEBOOK, notebooks.PAGE))
-        except FileNotFoundError:
-            return "failed", f"the notebook left no '{MANIFEST}': its last cell has to call finish()"
         except OSError as error:
-            return "failed", f"cannot save in '{shown(job.folder)}': {error.strerror}"
-        return status, reason
+            return "failed", f"cannot write in '{shown(job.folder)}': {error.strerror or error}"
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait until no other process executes a notebook into the folder; a lock vanishes with its holder."""
+        descriptor = os.open(self._job.folder, os.O_RDONLY)
+        try:
+            waiting = False
+            while self._stopped is None:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not waiting:
+                        self._told.say(self._job.name, "waits for another process that is executing it")
+                    waiting = True
+                    await asyncio.sleep(0.2)
+            yield
+        finally:
+            os.close(descriptor)
 
     async def _execute(self, notebook: NotebookNode) -> tuple[Status, str]:
         status: Status

@@ -24,6 +24,9 @@ class Progress(Protocol):
     def text(self, name: str, line: str) -> None:
         """The last line that the notebook has printed."""
 
+    def say(self, name: str, line: str) -> None:
+        """Something to know about a notebook that has not begun."""
+
     def end(self, name: str, summary: str) -> None:
         """A notebook has ended, in whatever way."""
 
@@ -53,7 +56,7 @@ class _Lines:
 
     def begin(self, name: str, cells: int) -> None:
         self._cells[name] = (0, cells)
-        self._say(f"{name}: started")
+        self.say(name, "started")
 
     def cell(self, name: str, done: int) -> None:
         self._cells[name] = (done, self._cells[name][1])
@@ -62,23 +65,23 @@ class _Lines:
     def text(self, name: str, line: str) -> None:
         self._states[name] = line
 
+    def say(self, name: str, line: str) -> None:
+        self._spoken = time.monotonic()
+        print(f"{name}: {line}", flush=True)
+
     def end(self, name: str, summary: str) -> None:
         self._cells.pop(name, None)
-        self._say(f"{name}: {summary}")
+        self.say(name, summary)
 
     def tick(self) -> None:
         if time.monotonic() - self._spoken < EVERY_SECONDS or not self._cells:
             return
         for name, (done, cells) in self._cells.items():
             said = self._states.get(name)
-            self._say(f"{name}: {done} of {cells} cells done" + (f"; {said}" if said else ""))
+            self.say(name, f"{done} of {cells} cells done" + (f"; {said}" if said else ""))
 
     def close(self) -> None:
         pass
-
-    def _say(self, line: str) -> None:
-        self._spoken = time.monotonic()
-        print(line, flush=True)
 
 
 class _Bars:
@@ -99,11 +102,14 @@ class _Bars:
     def text(self, name: str, line: str) -> None:
         self._one[name].set_postfix_str(line, refresh=False)
 
+    def say(self, name: str, line: str) -> None:
+        tqdm.write(f"{name}: {line}", file=sys.stderr)
+
     def end(self, name: str, summary: str) -> None:
         bar = self._one.pop(name, None)
         if bar is not None:
             bar.close()
-        tqdm.write(f"{name}: {summary}", file=sys.stderr)
+        self.say(name, summary)
         if self._all is not None:
             self._all.update()
 

@@ -7,7 +7,6 @@ A study is one notebook with one question. Its module defines a `Study`; its not
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -31,6 +30,7 @@ from mlcl_utils.studies.manifest import (
     notebook_digest,
     package_digest,
     package_versions,
+    vouches,
     write_manifest,
 )
 from mlcl_utils.studies.parameters import (
@@ -43,6 +43,7 @@ from mlcl_utils.studies.parameters import (
     Positive,
     StudyParameters,
     describe,
+    injected,
     not_given,
     refusal,
 )
@@ -145,18 +146,7 @@ class Study:
 
     def up_to_date(self, parameters: StudyParameters) -> bool:
         """Whether the results folder holds an executed notebook and all its results, of the same digest."""
-        folder = self.folder(parameters)
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            files = dict(manifest["files"])
-            return (
-                manifest.get("digest") == self.digest(parameters)
-                and "notebook.ipynb" in files
-                and all(file_digest(folder / name) == expected for name, expected in files.items())
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            # No manifest, a damaged one or a file that is gone: the notebook has to be executed.
-            return False
+        return vouches(self.folder(parameters), self.digest(parameters))
 
 
 @dataclass
@@ -227,6 +217,9 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     Raises:
         UsageError: as `Study.resolve`.
     """
+    for name in injected():
+        if name not in study.Parameters.model_fields:
+            raise unknown("parameter", name, study.Parameters.model_fields)
     parameters = study.resolve(given)
     folder = study.folder(parameters)
     folder.mkdir(parents=True, exist_ok=True)

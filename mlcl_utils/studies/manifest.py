@@ -48,6 +48,18 @@ def complete(folder: Path, digest: str, names: Sequence[str]) -> None:
     write_manifest(folder, {**manifest, "digest": digest})
 
 
+def vouches(folder: Path, digest: str) -> bool:
+    """Whether a folder's manifest has this digest and every file it lists is there and as it was."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = dict(manifest["files"])
+        return manifest.get("digest") == digest and all(
+            file_digest(folder / name) == expected for name, expected in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # no manifest, a damaged one, or a file that is gone
+
+
 def notebook_digest(notebook: Path) -> str:
     """SHA-256 of a notebook's cells without their outputs.
 

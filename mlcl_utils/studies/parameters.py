@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sys
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -183,6 +184,25 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "-" if value is None else str(value)
+
+
+def injected() -> tuple[str, ...]:
+    """Names that papermill has set in this kernel, those included that the notebook does not know.
+
+    It adds a cell of assignments that begins with the line ``# Parameters``, and only warns of unknown names.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    sources = shell.user_ns.get("In", []) if shell is not None else []
+    return tuple(
+        target.id
+        for source in sources
+        if source.startswith("# Parameters\n")
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    )
 
 
 def not_given(value: Any) -> bool:

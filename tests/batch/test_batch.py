@@ -258,6 +258,19 @@ class TestManifest:
             "files": {name: file_digest(folder / name) for name in names},
         }
 
+    def test_what_is_up_to_date_is_not_executed(self, tmp_path: Path) -> None:
+        for name in ("notebook.ipynb", "runs.csv"):
+            (tmp_path / name).write_text("as it was")
+        files = {name: file_digest(tmp_path / name) for name in ("notebook.ipynb", "runs.csv")}
+        write_manifest(tmp_path, {"digest": "abc", "files": files})
+        own = Job("fails", NOTEBOOKS / "fails.ipynb", {}, tmp_path, digest=lambda: "abc")
+        report = batch.run([own])
+        assert [outcome.status for outcome in report.outcomes] == ["up to date"]
+        assert report.exit_status == 0
+        assert (tmp_path / "notebook.ipynb").read_text() == "as it was"
+        (tmp_path / "runs.csv").write_text("changed")
+        assert batch.run([own]).outcomes[0].status == "failed"
+
     def test_a_notebook_that_leaves_none_has_failed(self, tmp_path: Path) -> None:
         write_manifest(tmp_path, {"study": "of an earlier execution", "files": {}})
         report = batch.run([Job("passes", NOTEBOOKS / "passes.ipynb", {}, tmp_path, digest=lambda: "abc")])
@@ -342,6 +355,19 @@ class TestSignals:
         assert process.returncode in {130, 143}
         assert time.monotonic() - begun < 60
         stopped_cell(executed(tmp_path / "0"))
+
+    def test_a_folder_is_one_process_at_a_time(self, tmp_path: Path) -> None:
+        first = self.begin(tmp_path, "waits")
+        self.kernels(tmp_path, 1)
+        second = self.begin(tmp_path, "passes")
+        assert second.stdout is not None
+        assert "waits for another process" in second.stdout.readline()
+        assert not (tmp_path / "0" / "notebook.ipynb").exists()
+        first.kill()
+        first.communicate(timeout=60)
+        out, _ = second.communicate(timeout=60)
+        assert "OUTCOME|done" in out
+        assert printed(executed(tmp_path / "0")).startswith("0 ")
 
     def test_no_kernel_outlives_a_parent_that_is_killed(self, tmp_path: Path) -> None:
         process = self.begin(tmp_path, "deaf", "waits")
