@@ -291,6 +291,7 @@ def measure(
         "repeated_texts": sum(count for count in repeated.values() if count > 1),
         "repeated_paragraph": sum(bool(body & shared) for body in bodies),
         "suffixes": {end: sum(package.name.endswith(end) for package in packages) for end in suffixes},
+        "dead": [int(i) for i in np.flatnonzero(np.ptp(features.astype(np.float32), axis=0) < 1e-6)],
         "boilerplate": sum(
             bool(re.search(r"\bThis package (contains|provides|includes)\b", text)) for text in texts
         ),
@@ -458,6 +459,7 @@ def card(facts: dict[str, Any]) -> str:
     )
     concentrated = ", ".join(f"`{tag}` in {count}" for tag, count in facts["concentrated"])
     same_random, same_grouped = (f"{100 * facts[key]:.1f}%" for key in ("source_random", "source_grouped"))
+    dead = ", ".join(map(str, facts["dead"]))
     quantiles = " / ".join(str(q) for q in facts["quantiles"])
     return reflow(f"""# debtags
 
@@ -490,7 +492,8 @@ them. The encoder, sentence-transformers/all-MiniLM-L6-v2, is under Apache-2.0.
 - `examples.parquet`: `id` (package), `source`, `version`, `title` (short description), `text` (long
   description, paragraphs unwrapped), `tags` (all tags as published, also those that are no labels here).
 - `features.safetensors`: `features`, float16, not standardised: the mean over all tokens of the last layer, of
-  title and text joined by a line break and cut at {MAX_TOKENS} tokens ({facts["cut"]} texts are longer).
+  title and text joined by a line break and cut at {MAX_TOKENS} tokens ({facts["cut"]} texts are longer). Dimensions
+  {dead} are constant: the encoder's last layer scales them by zero. Standardise with care.
 - `labels.safetensors`: `label_indptr` and `label_indices` (positives, row by row), `named` (beside them:
   whether the text names the tag), `groups`, `splits` (0 training, 1 validation, 2 test).
 
