@@ -27,7 +27,7 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     dropout: float = 0.3
-    width: int = 512
+    width: int = 384
 
     def epochs_for(self, examples: int) -> int:
         """Epochs made over a training part of this many examples."""

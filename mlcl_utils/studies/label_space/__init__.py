@@ -90,7 +90,7 @@ STUDY = Study(
             "datasets": ["debtags"],
             "losses": ["bce", "asl", "prototype", "jaccard_supcon", "msc", "reg"],
             "replicates": 2,
-            "epochs": 12,
+            "epochs": 10,
             "num_labels": [10, 30, 100, 300],
             "train_fractions": [0.05, 0.2, 1.0],
         },
