@@ -62,7 +62,8 @@ class CLML(Loss):
             members = torch.cat([corrected, kept[:, None]], dim=1).T
             value, slope = _contrast_of_norms(rows @ rows.T, members)
             factor = self.weight / len(rows) * kept.any().to(rows.dtype)
-        return with_gradient(features, (factor * value).to(features), (factor * slope @ rows).to(features))
+        gradient = (factor * slope).to(features.dtype) @ features.detach()
+        return with_gradient(features, (factor * value).to(features.dtype), gradient)
 
 
 def _contrast_of_norms(gram: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
