@@ -142,7 +142,9 @@ class StudyParameters(BaseModel):
     )
     datasets: Datasets = Field(description="data sets, by name")
     losses: Losses = Field(description="losses to compare, by name")
-    replicates: Count = Field(description="number of replicates; replicate r uses split r and seed r")
+    replicates: Annotated[Count, Field(le=10)] = Field(
+        description="number of replicates, at most 10; replicate r uses split r and seed r"
+    )
     epochs: Count = Field(description="passes over the training part")
     device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(_available_device)] = Field(
         default="auto", description="where to train; auto takes a GPU if there is one"
@@ -213,10 +215,10 @@ def not_given(value: Any) -> bool:
 def refusal(error: ValidationError, parameters: type[StudyParameters]) -> UsageError:
     """The first thing wrong, as one line that names the parameter and the offending value."""
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, UsageError):
         return cause
+    name = str(first["loc"][0])
     if first["type"] == "missing":
         return UsageError(f"parameter '{name}' has no value in this preset; give one")
     if first["type"] == "literal_error":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mlcl_utils import losses
+from mlcl_utils import data, losses
+from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies.base import Counts, Fractions, Positive, Study, StudyParameters
 from mlcl_utils.training import BASELINES, Recipe
@@ -25,6 +26,16 @@ class LabelSpaceParameters(StudyParameters):
     temperature: Annotated[
         Positive | None, Field(description="of the contrastive losses; not given: their own")
     ] = None
+
+    @model_validator(mode="after")
+    def _labels_exist(self) -> LabelSpaceParameters:
+        for dataset in self.datasets:
+            available = len(data.load(dataset).label_names)
+            if max(self.num_labels) > available:
+                raise UsageError(
+                    f"num_labels {max(self.num_labels)}: {dataset} has {available} labels; ask for no more"
+                )
+        return self
 
 
 def reference_labels(num_labels: tuple[int, ...]) -> int:

@@ -51,7 +51,11 @@ def arms(study: Execution) -> pd.DataFrame:
     rows = []
     for name in study.parameters.losses:
         info = losses.info(name)
-        settings = {key: each.default for key, each in info.hyperparameters.items()}
+        settings = {
+            key: each.default
+            for key, each in info.hyperparameters.items()
+            if not isinstance(each.default, str | None) and key != "ignore_unobserved"
+        }
         if _parameters(study).temperature is not None and "temperature" in settings:
             settings["temperature"] = _parameters(study).temperature
         rows.append(

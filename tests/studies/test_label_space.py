@@ -1,0 +1,167 @@
+"""The label-space study: its grid, and a reading that follows the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from mlcl_utils import studies
+from mlcl_utils.errors import UsageError
+from mlcl_utils.runs import Grid, Run, RunConfig
+from mlcl_utils.studies import analysis
+from mlcl_utils.studies.label_space import reading, reference_labels
+from mlcl_utils.training import BASELINES, Recipe
+
+STUDY = studies.get("02_label_space")
+
+
+def grid(**given):
+    return STUDY.grid(STUDY.resolve(given))
+
+
+def test_every_arm_is_there_at_every_size_and_replicate():
+    configs = grid(preset="quick")
+    parameters = STUDY.resolve({"preset": "quick"})
+    assert len({config.id for config in configs}) == len(configs)
+    whole = [config for config in configs if config.train_fraction == 1]
+    arms = {*parameters.losses, *BASELINES}
+    for k in parameters.num_labels:
+        for replicate in range(parameters.replicates):
+            found = {c.loss for c in whole if (c.num_labels, c.replicate) == (k, replicate)}
+            assert found == arms
+    assert {config.base_labels for config in configs} == {min(parameters.num_labels)}
+    assert {config.seed - config.replicate for config in configs} == {0}
+    smaller = [config for config in configs if config.train_fraction < 1]
+    assert {config.num_labels for config in smaller} == {100}
+    assert {config.train_fraction for config in smaller} == set(parameters.train_fractions) - {1.0}
+
+
+def test_a_baseline_is_the_same_run_whatever_the_number_of_epochs():
+    short, long = ({c.id for c in grid(epochs=epochs) if c.is_baseline} for epochs in (2, 3))
+    assert short == long
+    assert not {c.id for c in grid(epochs=2) if not c.is_baseline} & {c.id for c in grid(epochs=3)}
+
+
+def test_the_temperature_reaches_the_losses_that_have_one():
+    configs = grid(preset="smoke", temperature=0.3)
+    assert {config.loss for config in configs if config.hyperparameters} == {"prototype", "reg"}
+    assert all(dict(config.hyperparameters) in ({}, {"temperature": 0.3}) for config in configs)
+
+
+def test_more_labels_than_a_set_has_or_replicates_than_splits_are_refused():
+    with pytest.raises(UsageError, match=r"num_labels.*5000.*debtags"):
+        STUDY.resolve({"num_labels": [10, 5000]})
+    with pytest.raises(UsageError, match="replicates"):
+        STUDY.resolve({"replicates": 11})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reference"), [((10, 30, 100, 300), 100), ((10, 30), 30), ((200, 300), 200), ((100,), 100)]
+)
+def test_the_size_at_which_data_are_varied(sizes, reference):
+    assert reference_labels(sizes) == reference
+
+
+def made_run(
+    folder: Path, loss: str, k: int, replicate: int, scores: dict[str, float], fraction: float = 1.0
+) -> Run:
+    """A stored run with given metrics of the probe, and resamples that scatter a little around them."""
+    config = RunConfig(
+        dataset="debtags",
+        num_labels=k,
+        base_labels=10,
+        replicate=replicate,
+        loss=loss,
+        seed=replicate,
+        train_fraction=fraction,
+        recipe=None if loss in BASELINES else Recipe(epochs=1),
+    )
+    metrics = {f"probe_{name}": value for name, value in scores.items()}
+    place = folder / config.id
+    place.mkdir(parents=True)
+    noise = 0.002 * np.random.default_rng([k, replicate]).normal(size=50)
+    save_file(
+        {name: (value + noise).astype(np.float32) for name, value in metrics.items()},
+        place / "resamples.safetensors",
+    )
+    facts = {"steps": 1, "parameters": 1}
+    timings = {"time_total": 1.0, "time_training": 1.0, "mem_peak_bytes": 1.0}
+    return Run(config, metrics, timings, facts, [], {"device": "cpu", "threads": 1}, place)
+
+
+def made_summary(folder: Path, *, lead: dict[int, float], baseline: float = 0.3, replicates: int = 5):
+    """BCE at 50% everywhere, REG ahead of it by ``lead`` at each size, MSC behind; REG is best on validation."""
+    runs = []
+    for k, ahead in lead.items():
+        for replicate in range(replicates):
+            wobble = 0.001 * replicate
+            for loss, value in (("bce", 0.5), ("reg", 0.5 + ahead), ("msc", 0.45)):
+                scores = {
+                    "map": value + wobble,
+                    "macro_f1": value + wobble,
+                    "ranking_loss": 0.5 - value + wobble,
+                }
+                scores["validation_map"] = {"bce": 0.5, "reg": 0.6, "msc": 0.4}[loss]
+                runs.append(made_run(folder, loss, k, replicate, scores))
+            for loss in ("logistic_regression", "random_encoder"):
+                runs.append(made_run(folder, loss, k, replicate, {"map": baseline, "macro_f1": baseline}))
+    return reading.summarise(Grid(runs, [], 0, 1.0))
+
+
+def test_the_reading_follows_the_numbers(tmp_path):
+    ahead = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02, 100: 0.06}))
+    assert "REG" in ahead[0]
+    assert "is ahead of BCE" in ahead[0]
+    assert "+2.0" in ahead[0]
+    assert any("lead of contrastive losses grows" in line and "+4.0" in line for line in ahead)
+    assert any("mAP:** contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
+    assert any("ranking loss:** contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
+
+    behind = reading.sentences(made_summary(tmp_path / "b", lead={10: -0.02, 100: -0.06}))
+    assert "is behind BCE" in behind[0]
+    assert any("lead of contrastive losses shrinks" in line and "-4.0" in line for line in behind)
+    assert any("mAP:** contrastive losses are behind at 10, 100 labels" in line for line in behind)
+
+    level = reading.sentences(made_summary(tmp_path / "c", lead={10: 0.0, 100: 0.0}))
+    assert "cannot be told apart from BCE" in level[0]
+    assert any("neither clearly grows nor clearly shrinks" in line for line in level)
+
+
+def test_arms_below_a_baseline_are_named_in_the_reading(tmp_path):
+    fine = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02}))
+    assert "No trained arm is below the untrained encoder or below logistic regression on the input." in fine
+    summary = made_summary(tmp_path / "b", lead={10: 0.02}, baseline=0.48)
+    (remark,) = [
+        line for line in reading.sentences(summary) if line.startswith("Below the untrained encoder")
+    ]
+    assert "MSC (probe, debtags, 10 labels)" in remark
+    assert "REG" not in remark
+    assert analysis.remark(summary.arms, ("debtags", 10, 1.0, "msc")) == "degenerate"
+
+
+def test_few_replicates_carry_no_verdict(tmp_path):
+    few = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02}, replicates=2))
+    assert any("2 replicates" in line and "no verdict" in line for line in few)
+    enough = reading.sentences(made_summary(tmp_path / "b", lead={10: 0.02}))
+    assert not any("no verdict" in line for line in enough)
+
+
+def test_contrasts_choose_on_validation_and_are_oriented(tmp_path):
+    found = reading.contrasts(made_summary(tmp_path, lead={10: 0.02}))
+    assert {(each.first, each.second) for each in found} == {("reg", "bce")}
+    by_metric = {each.metric: each.interval.estimate for each in found if each.head == "probe"}
+    assert by_metric == pytest.approx({"map": 0.02, "macro_f1": 0.02, "ranking_loss": 0.02})
+
+
+def test_intervals_hold_their_points(tmp_path):
+    summary = made_summary(tmp_path, lead={10: 0.02, 100: 0.06})
+    merged = pd.merge(
+        summary.points, summary.intervals, on=[*analysis.ARM, "head", "metric"], suffixes=("", "_mean")
+    )
+    means = merged.groupby([*analysis.ARM, "metric"])[["estimate", "estimate_mean"]].mean()
+    assert np.allclose(means["estimate"], means["estimate_mean"])
+    assert (summary.intervals["lower"] <= summary.intervals["estimate"]).all()
