@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any, Protocol
@@ -63,7 +64,7 @@ class _Lines:
         self._states.pop(name, None)
 
     def text(self, name: str, line: str) -> None:
-        self._states[name] = line
+        self._states[name] = re.sub("[█░▏▎▍▌▋▊▉]+ *", "", line)  # a bar says nothing in a log
 
     def say(self, name: str, line: str) -> None:
         self._spoken = time.monotonic()
