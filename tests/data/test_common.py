@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from data_scripts.common import grouped_splits, join_groups, reflow, similar_pairs, split_quality
+from data_scripts.common import (
+    check_features,
+    grouped_splits,
+    join_groups,
+    reflow,
+    similar_pairs,
+    split_quality,
+)
 
 
 def test_groups_join_over_pairs_and_keys() -> None:
@@ -71,3 +80,15 @@ def test_reflow_leaves_headings_and_tables() -> None:
     assert reflow(text, width=12) == (
         "# A heading\n\none two\nthree\n- item with\n  more\n\n| a | table row that is long |\n"
     )
+
+
+def test_features_encoded_again_must_round_to_the_shipped(made: Path) -> None:
+    # float32 features as an encoder gives them, before they were rounded for the file.
+    generator = np.random.default_rng(0)
+    generator.random((300, 12))
+    generator.random((300, 12))
+    features = generator.normal(size=(300, 8)).astype(np.float32)
+    check_features(made / "debtags", 64, lambda chosen: features[chosen])
+    features[:, 3] *= 1.002
+    with pytest.raises(SystemExit, match="debtags: features of 64 examples differ"):
+        check_features(made / "debtags", 64, lambda chosen: features[chosen])
