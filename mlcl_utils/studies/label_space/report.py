@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def arms(study: Execution) -> pd.DataFrame:
     rows = []
     for name in study.parameters.losses:
         info = losses.info(name)
-        settings = {
+        settings: dict[str, Any] = {
             key: each.default
             for key, each in info.hyperparameters.items()
             if not isinstance(each.default, str | None) and key != "ignore_unobserved"
