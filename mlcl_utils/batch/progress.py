@@ -89,11 +89,11 @@ class _Bars:
     """A bar for each notebook that is being executed, and one over all if there are several."""
 
     def __init__(self, total: int) -> None:
-        self._all = self._bar("studies", total, "study") if total > 1 else None
+        self._all = self._bar("all", total, "studies") if total > 1 else None
         self._one: dict[str, tqdm[Any]] = {}
 
     def begin(self, name: str, cells: int) -> None:
-        self._one[name] = self._bar(name, cells, "cell")
+        self._one[name] = self._bar(name, cells, "cells")
 
     def cell(self, name: str, done: int) -> None:
         bar = self._one[name]
@@ -131,5 +131,5 @@ class _Bars:
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,
-            bar_format="{desc} {n_fmt}/{total_fmt} {unit}s [{elapsed}] {postfix}",
+            bar_format="{desc}  {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]",
         )
