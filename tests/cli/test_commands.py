@@ -79,6 +79,15 @@ def test_losses() -> None:
         assert info.paper in shown
 
 
+def test_bench_losses(tmp_path: Path) -> None:
+    shown = mlcl("bench", "losses", "--size", "8,4,16", "--repeats", "1", "--out", str(tmp_path / "out"))
+    with (tmp_path / "out" / "losses.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["loss"] for row in rows} == set(losses.names())
+    assert {(row["batch"], row["labels"], row["dim"]) for row in rows} == {("8", "4", "16")}
+    assert all(name in shown for name in losses.names())
+
+
 def test_data() -> None:
     lines = mlcl("data").splitlines()
     assert [line.split()[0] for line in lines] == list(data.names())
