@@ -26,6 +26,8 @@ class RunConfig:
         base_labels: size of the smallest label space of the sweep; it fixes the examples.
         replicate: split of the data, in [0, 10).
         train_fraction: share of the training groups, in (0, 1].
+        label_draw: number of the draw of labels at matched frequency; None for the most frequent labels.
+        label_pool: number of labels that such a draw is made from.
         loss: a name of :func:`mlcl_utils.losses.names` or of a baseline.
         hyperparameters: of the loss.
         recipe: how the encoder is trained; None for a baseline without an encoder.
@@ -39,12 +41,14 @@ class RunConfig:
     loss: str
     seed: int
     train_fraction: float = 1.0
+    label_draw: int | None = None
+    label_pool: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the run trains no encoder with a loss."""
+        """Whether the run is there to be compared with, not to be studied."""
         return self.loss in BASELINES
 
     def as_dict(self) -> dict[str, Any]:

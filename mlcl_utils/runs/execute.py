@@ -15,38 +15,31 @@ from typing import Any
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
-from mlcl_utils import data, metrics, stats, training
+from mlcl_utils import data, metrics, stats
 from mlcl_utils.data import Task
-from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
+from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.store import Run, Store
 from mlcl_utils.training.loop import as_float16
-
-SPLITS = ("validation", "test")
 
 RESAMPLES = 200
 """Resamples of the test groups that are kept with every run."""
 
 
-@functools.lru_cache(maxsize=8)
-def task_of(dataset: str, num_labels: int, base_labels: int, replicate: int, train_fraction: float) -> Task:
-    """The task of a run; kept, since neighbouring runs share it."""
-    return data.task(
-        dataset,
-        num_labels=num_labels,
-        base_labels=base_labels,
-        replicate=replicate,
-        train_fraction=train_fraction,
-    )
+TASK = ("dataset", "num_labels", "base_labels", "replicate", "train_fraction", "label_draw", "label_pool")
+"""The fields of a configuration that say what is learnt, on which examples."""
 
 
 def task_for(config: RunConfig) -> Task:
     """The task that a configuration is trained and measured on."""
-    return task_of(
-        config.dataset, config.num_labels, config.base_labels, config.replicate, config.train_fraction
-    )
+    return _task(**{name: getattr(config, name) for name in TASK})
+
+
+@functools.lru_cache(maxsize=8)
+def _task(**options: Any) -> Task:
+    """A task; kept, since neighbouring runs share it."""
+    return data.task(**options)
 
 
 def execute(config: RunConfig, store: Store, *, device: str, threads: int = 1) -> Run:
@@ -90,106 +83,61 @@ def _repeatable(threads: int) -> Iterator[None]:
 
 def _execute(config: RunConfig, store: Store, device: torch.device, threads: int, start: float) -> Run:
     task = task_for(config)
-    facts: dict[str, Any] = {}
-    timings: dict[str, float] = {}
-    history: list[dict[str, float]] = []
-    heads: dict[str, dict[str, Tensor]] = {}
-    measured: dict[str, float] = {}
-
-    def parts(name: str) -> tuple[Tensor, Tensor]:
-        part = getattr(task, name)
-        return torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device)
-
-    def probe(representations: dict[str, Tensor]) -> None:
-        begun = time.perf_counter()
-        fitted = training.fit_probe(
-            representations["train"], parts("train")[1], representations["validation"], parts("validation")[1]
-        )
-        heads["probe"] = {split: fitted.scores(representations[split]) for split in SPLITS}
-        facts.update(probe_penalty=fitted.penalty, probe_at_edge=fitted.at_edge)
-        timings["time_probe"] = time.perf_counter() - begun
-
-    if config.loss == "prior":
-        labels = parts("train")[1]
-        heads["direct"] = {
-            split: training.prior(labels, len(getattr(task, split).labels)) for split in SPLITS
-        }
-    elif config.loss == "nearest_neighbours":
-        inputs, labels = parts("train")
-        heads["direct"] = {
-            split: training.nearest_neighbours(inputs, labels, parts(split)[0]) for split in SPLITS
-        }
-    elif config.loss == "logistic_regression":
-        probe({split: parts(split)[0] for split in ("train", *SPLITS)})
-    else:
-        assert config.recipe is not None, "a run with an encoder needs a recipe"
-        model: Model
-        if config.loss == "random_encoder":
-            model = training.untrained(task, config.recipe, seed=config.seed, device=device)
-        else:
-            fitted = training.fit(
-                task,
-                config.loss,
-                config.recipe,
-                hyperparameters=config.hyperparameters,
-                seed=config.seed,
-                device=device,
-            )
-            model, history = fitted.model, fitted.history
-            facts.update(steps=fitted.steps, parameters=fitted.parameters)
-            timings["time_training"] = fitted.time_seconds
-        representations = {
-            split: training.represent(model, getattr(task, split), device=device)
-            for split in ("train", *SPLITS)
-        }
-        probe(representations)
-        with torch.no_grad():
-            direct = {split: model.scores(representations[split]) for split in SPLITS}
-            measured.update(_representation(model, representations["test"], task))
-        if all(scores is not None for scores in direct.values()):
-            heads["direct"] = {split: scores for split, scores in direct.items() if scores is not None}
-
-    stored = {
-        f"{head}.{split}": as_float16(scores)
-        for head, by_split in heads.items()
-        for split, scores in by_split.items()
+    outcome = outcome_of(config, task, device)
+    scores = {
+        f"{head}.{split}": as_float16(by_split[split])
+        for head, by_split in outcome.heads.items()
+        for split in by_split
     }
-    values, resamples = measure(task, stored, base_labels=config.base_labels)
-    measured.update(values)
-    timings["time_total"] = time.perf_counter() - start
-    timings["mem_peak_bytes"] = float(_peak_memory(device))
+    measured, resamples = measure(
+        task, scores, base_labels=None if config.label_draw is not None else config.base_labels
+    )
+    timings = {
+        **outcome.timings,
+        "time_total": time.perf_counter() - start,
+        "mem_peak_bytes": float(_peak_memory(device)),
+    }
     return store.write(
         config,
-        metrics={name: float(value) for name, value in measured.items() if math.isfinite(value)},
+        metrics={
+            name: float(value)
+            for name, value in {**measured, **outcome.geometry}.items()
+            if math.isfinite(value)
+        },
         timings=timings,
-        facts=facts,
-        history=history,
+        facts=outcome.facts,
+        history=outcome.history,
         environment=_environment(device, threads),
-        scores=stored,
+        scores=scores,
         resamples=resamples,
     )
 
 
 def measure(
-    task: Task, scores: dict[str, np.ndarray], *, base_labels: int
+    task: Task, scores: dict[str, np.ndarray], *, base_labels: int | None
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Every metric of a run from its stored scores, and the main ones in resamples of the test groups.
 
     Metrics are named ``<head>_<metric>``; ``<head>_validation_map`` stands beside them. Beside the bands of
     frequency, ``base`` is the labels of the smallest space of the sweep, so that the same labels can be
-    followed while the space grows. Thresholds are tuned on validation.
+    followed while the space grows. On texts, ``<head>_map_named`` counts only those positives whose label the
+    text names, ``<head>_map_unnamed`` only the others, the rest being left out as if unobserved; since mAP also
+    depends on how many positives are counted, ``<head>_recall_*`` says which share of each kind is found at the
+    threshold.
+    Thresholds are tuned on validation.
 
     Args:
         task: what was trained on.
         scores: float16 (examples, labels), by ``<head>.<split>``.
-        base_labels: number of labels of the smallest space.
+        base_labels: number of labels of the smallest space, which come first; None if they do not.
 
     Returns:
         Metrics by name, and float32 (resamples,) for those that are resampled.
     """
     labels = np.arange(len(task.label_names))
     bands = {name: np.isin(labels, where) for name, where in task.bands().items()}
-    bands["base"] = labels < base_labels
+    if base_labels is not None:
+        bands["base"] = labels < base_labels
     weights = stats.group_weights(task.test.groups, resamples=RESAMPLES)
     measured: dict[str, float] = {}
     resampled: dict[str, np.ndarray] = {}
@@ -199,19 +147,25 @@ def measure(
         for name, value in metrics.evaluate(task.test.labels, test, thresholds, bands=bands).items():
             measured[f"{head}_{name}"] = value
         measured[f"{head}_validation_map"] = _map(task.validation.labels, validation)
+        for kind, counted in _by_naming(task).items():
+            measured[f"{head}_map_{kind}"] = _map(counted, test)
+            measured[f"{head}_recall_{kind}"] = float((test >= thresholds.overall)[counted == 1].mean())
         drawn = stats.resample_metrics(task.test.labels, test, thresholds.overall, weights, bands=bands)
         resampled.update({f"{head}_{name}": values.astype(np.float32) for name, values in drawn.items()})
     return measured, resampled
 
 
+def _by_naming(task: Task) -> dict[str, np.ndarray]:
+    """Test labels with the positives of one kind alone, named in the text or not; nothing for images."""
+    labels, named = task.test.labels, task.test.named
+    if named is None:
+        return {}
+    return {"named": np.where((labels == 1) & ~named, -1, labels), "unnamed": np.where(named, -1, labels)}
+
+
 def _map(labels: np.ndarray, scores: np.ndarray) -> float:
-    return float(np.nanmean(metrics.average_precision(labels, scores)))
-
-
-def _representation(model: Model, representation: Tensor, task: Task) -> dict[str, float]:
-    """Geometry of the test part: of the embeddings where the loss has them, else of the representation."""
-    embeddings = model.heads(representation).get("embeddings", representation)
-    return metrics.describe_representation(embeddings.float().cpu().numpy(), task.test.labels)
+    found = metrics.average_precision(labels, scores)
+    return float(found[~np.isnan(found)].mean()) if not np.isnan(found).all() else math.nan
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -34,6 +34,8 @@ BASELINES = {
     "nearest_neighbours": "labels of the 20 nearest training examples by cosine of the input, weighted by it",
     "logistic_regression": "the linear probe on the input itself",
     "random_encoder": "the linear probe on an encoder that was never trained",
+    "shuffled_labels": "BCE and probe trained on labels that are shuffled among the training examples",
+    "name_matching": "whether the text names the label: 2 in the title, 1 below it, else 0",
 }
 """What every results table is read against: name to a line of explanation."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from mlcl_utils import runs
 from mlcl_utils.errors import DataError
@@ -47,7 +48,9 @@ def test_identity_follows_from_every_field_and_nothing_else():
         config(loss="asl"),
         config(seed=1),
         config(hyperparameters={"temperature": 0.2}),
-        config(recipe=dataclasses.replace(SMALL, learning_rate=2e-3)),
+        config(recipe=dataclasses.replace(SMALL, learning_rate=5e-3)),
+        config(label_draw=0, label_pool=100),
+        config(label_draw=1, label_pool=100),
         config(recipe=None, loss="prior"),
     ]
     assert len({each.id for each in changed}) == len(changed)
@@ -88,9 +91,36 @@ def test_metrics_follow_from_the_stored_scores(tmp_path):
     assert all(run.metrics[name] == value for name, value in again.items() if np.isfinite(value))
     stored = run.resamples()
     assert set(stored) == set(resampled)
-    assert all(np.array_equal(stored[name], resampled[name]) for name in stored)
+    assert all(np.array_equal(stored[name], resampled[name], equal_nan=True) for name in stored)
     assert np.nanstd(stored["probe_map"]) > 0
     assert abs(np.nanmean(stored["probe_map"]) - run.metrics["probe_map"]) < 0.05
+
+
+def test_positives_that_the_text_names_are_counted_apart(tmp_path):
+    grid = [config(loss="name_matching", recipe=None), config(loss="logistic_regression", recipe=None)]
+    matching, regression = runs.carry_out(grid, results=tmp_path, workers=1, progress=False).runs
+    # a positive that is named scores above every entry that is not, one that is not named below all that are
+    assert matching.metrics["direct_map_named"] > 2 * matching.metrics["direct_map_unnamed"]
+    assert matching.metrics["direct_recall_named"] > matching.metrics["direct_recall_unnamed"]
+    assert regression.metrics["probe_recall_named"] > regression.metrics["probe_recall_unnamed"]
+    task = task_for(grid[0])
+    assert task.test.named is not None
+    scores = regression.scores()["probe.test"].astype(np.float32)
+    unnamed = [
+        average_precision_score(task.test.labels[~named, label], scores[~named, label])
+        for label, named in enumerate(task.test.named.T)
+    ]
+    assert regression.metrics["probe_map_unnamed"] == pytest.approx(np.mean(unnamed), abs=1e-6)
+
+
+def test_nothing_is_learnt_from_shuffled_labels(tmp_path):
+    grid = [
+        config(loss=loss, recipe=recipe, train_fraction=1.0)
+        for loss, recipe in (("shuffled_labels", SMALL), ("prior", None))
+    ]
+    shuffled, prior = runs.carry_out(grid, results=tmp_path, workers=1, progress=False).runs
+    for head in ("probe", "direct"):
+        assert abs(shuffled.metrics[f"{head}_map"] - prior.metrics["direct_map"]) < 0.03
 
 
 def test_a_failed_run_is_recorded_and_the_others_go_on(tmp_path):

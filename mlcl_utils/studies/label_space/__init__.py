@@ -15,6 +15,9 @@ from mlcl_utils.training import BASELINES, Recipe
 REFERENCE = 100
 """Number of labels at which the training fractions are swept, if it is in the sweep; else the largest below it."""
 
+MIN_STEPS = 10
+"""Optimisation steps, per epoch asked for, that a small training part gets at least."""
+
 FRACTION_BASELINES = ("logistic_regression", "random_encoder")
 
 
@@ -48,13 +51,12 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
     sizes = [(k, 1.0) for k in sorted(parameters.num_labels)]
     reference = reference_labels(parameters.num_labels)
     sizes += [(reference, fraction) for fraction in sorted(parameters.train_fractions) if fraction < 1]
-    recipe = Recipe(epochs=parameters.epochs)
+    recipe = Recipe(epochs=parameters.epochs, min_steps=MIN_STEPS * parameters.epochs)
     configs = []
     for dataset in parameters.datasets:
         for replicate in range(parameters.replicates):
             for k, fraction in sizes:
-                baselines = tuple(BASELINES) if fraction == 1 else FRACTION_BASELINES
-                for arm in (*baselines, *parameters.losses):
+                for arm in (*_baselines(dataset, replicate, fraction), *parameters.losses):
                     tempered = (
                         parameters.temperature is not None
                         and arm not in BASELINES
@@ -76,11 +78,21 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
     return configs
 
 
+def _baselines(dataset: str, replicate: int, fraction: float) -> tuple[str, ...]:
+    """All of them with all the data; the control on shuffled labels once a task, name matching on texts."""
+    if fraction < 1:
+        return FRACTION_BASELINES
+    left_out = {"shuffled_labels"} if replicate else set()
+    if data.load(dataset).modality != "text":
+        left_out.add("name_matching")
+    return tuple(name for name in BASELINES if name not in left_out)
+
+
 def _recipe(arm: str, recipe: Recipe) -> Recipe | None:
-    """What of the recipe an arm depends on: a baseline is the same run whatever the number of epochs."""
+    """What of the recipe an arm depends on: a baseline without training is the same run whatever the epochs."""
     if arm == "random_encoder":
         return Recipe(epochs=0, min_steps=0, width=recipe.width)
-    return None if arm in BASELINES else recipe
+    return None if arm in BASELINES and arm != "shuffled_labels" else recipe
 
 
 STUDY = Study(

@@ -1,0 +1,124 @@
+"""What an arm, a loss or a baseline, makes of a task: scores by head, and how it came to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlcl_utils import data, metrics, training
+from mlcl_utils.data import Task
+from mlcl_utils.data.debtags import name_matching_scores
+from mlcl_utils.models import Model
+from mlcl_utils.runs.config import RunConfig
+
+SPLITS = ("validation", "test")
+"""The parts that scores are kept of."""
+
+
+@dataclass
+class Outcome:
+    """What is known of an arm before anything is measured.
+
+    Attributes:
+        heads: scores (examples, labels) by head and split. ``direct`` is the arm's own, ``probe`` the linear probe's.
+        geometry: metrics of the representation on test.
+        facts: such as the probe's penalty.
+        timings: seconds by name.
+        history: one row an epoch.
+    """
+
+    heads: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    geometry: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
+    """Trains an arm on the training part of a task and scores the other parts.
+
+    Args:
+        config: which arm, and how it is trained.
+        task: what it is trained on.
+        device: where.
+    """
+    outcome = Outcome()
+    match config.loss:
+        case "prior":
+            labels = _parts(task, "train", device)[1]
+            outcome.heads["direct"] = {
+                split: training.prior(labels, len(getattr(task, split))) for split in SPLITS
+            }
+        case "nearest_neighbours":
+            known = _parts(task, "train", device)
+            outcome.heads["direct"] = {
+                split: training.nearest_neighbours(*known, _parts(task, split, device)[0]) for split in SPLITS
+            }
+        case "name_matching":
+            matched = torch.from_numpy(name_matching_scores(data.load(task.name))[:, task.label_index])
+            outcome.heads["direct"] = {split: matched[getattr(task, split).index] for split in SPLITS}
+        case "logistic_regression":
+            inputs = {split: _parts(task, split, device)[0] for split in ("train", *SPLITS)}
+            _probe(outcome, task, inputs, device)
+        case "shuffled_labels":
+            _encode(outcome, dataclasses.replace(config, loss="bce"), _shuffled(task, config.seed), device)
+        case _:
+            _encode(outcome, config, task, device)
+    return outcome
+
+
+def _parts(task: Task, split: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    part = getattr(task, split)
+    return torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device)
+
+
+def _shuffled(task: Task, seed: int) -> Task:
+    """The task with its label rows shuffled among the training examples: nothing is left to be learnt."""
+    order = np.random.default_rng(seed).permutation(len(task.train))
+    return dataclasses.replace(task, train=dataclasses.replace(task.train, labels=task.train.labels[order]))
+
+
+def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.device) -> None:
+    """An encoder, trained unless it is the baseline that is not, read by its own head and by the probe."""
+    assert config.recipe is not None, "a run with an encoder needs a recipe"
+    model: Model
+    if config.loss == "random_encoder":
+        model = training.untrained(task, config.recipe, seed=config.seed, device=device)
+    else:
+        fitted = training.fit(
+            task,
+            config.loss,
+            config.recipe,
+            hyperparameters=config.hyperparameters,
+            seed=config.seed,
+            device=device,
+        )
+        model, outcome.history = fitted.model, fitted.history
+        outcome.facts.update(steps=fitted.steps, parameters=fitted.parameters)
+        outcome.timings["time_training"] = fitted.time_seconds
+    representations = {
+        split: training.represent(model, getattr(task, split), device=device) for split in ("train", *SPLITS)
+    }
+    _probe(outcome, task, representations, device)
+    with torch.no_grad():
+        direct = {split: model.scores(representations[split]) for split in SPLITS}
+        embeddings = model.heads(representations["test"]).get("embeddings", representations["test"])
+    outcome.geometry = metrics.describe_representation(embeddings.float().cpu().numpy(), task.test.labels)
+    own = {split: scores for split, scores in direct.items() if scores is not None}
+    if own:
+        outcome.heads["direct"] = own
+
+
+def _probe(outcome: Outcome, task: Task, inputs: dict[str, Tensor], device: torch.device) -> None:
+    start = time.perf_counter()
+    labels = {split: _parts(task, split, device)[1] for split in ("train", "validation")}
+    fitted = training.fit_probe(inputs["train"], labels["train"], inputs["validation"], labels["validation"])
+    outcome.heads["probe"] = {split: fitted.scores(inputs[split]) for split in SPLITS}
+    outcome.facts.update(probe_penalty=fitted.penalty, probe_at_edge=fitted.at_edge)
+    outcome.timings["time_probe"] = time.perf_counter() - start
