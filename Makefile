@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make setup    make .venv with everything in it (downloads about 3 GB, once)"
+	@echo "make setup    make .venv with everything in it (downloads 3.3 GB, once; 6.4 GB on disk)"
 	@echo "make studies  carry out all studies at the preset quick; results in results/"
 	@echo "make test     check style and types, then run all tests"
 	@echo "make lint     check style and types only"
@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-uv.lock
 	@$(BIN)/python -c '$(SUITS)' 2>/dev/null || { echo "==> making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "==> installing uv into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	@echo "==> installing the packages of requirements.lock (a download of about 3 GB the first time, most of it torch)"
+	@echo "==> installing the packages of requirements.lock (a download of 3.3 GB the first time, most of it torch)"
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
 	@echo "==> installing mlcl-studies, editable"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
