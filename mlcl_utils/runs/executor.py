@@ -24,15 +24,13 @@ class Grid:
 
     Attributes:
         runs: the finished runs, in the order asked for.
-        failures: error by configuration, for those that failed.
+        failures: for each configuration that failed, its error and the seconds of all attempts.
         existed: how many were found and not repeated.
-        time_seconds: compute of all runs together, the failed ones included, whenever they were made.
     """
 
     runs: list[Run]
-    failures: list[tuple[RunConfig, str]]
+    failures: list[tuple[RunConfig, str, float]]
     existed: int
-    time_seconds: float
 
 
 def default_workers() -> int:
@@ -82,16 +80,13 @@ def carry_out(
             _in_process(missing, store, device, bar.advance)
         else:
             _in_workers(missing, store, device, workers, bar.advance)
-    runs, failures, seconds = [], [], 0.0
-    for config in configs:
-        failure = store.failure(config)
-        if store.has(config):
-            runs.append(store.read(config))
-            seconds += runs[-1].timings["time_total"]
-        elif failure:
-            failures.append((config, failure[0]))
-        seconds += failure[1] if failure else 0.0
-    return Grid(runs=runs, failures=failures, existed=len(configs) - len(missing), time_seconds=seconds)
+    finished = [config for config in configs if store.has(config)]
+    failed = [(config, store.failure(config)) for config in configs if not store.has(config)]
+    return Grid(
+        runs=[store.read(config) for config in finished],
+        failures=[(config, *failure) for config, failure in failed if failure],
+        existed=len(configs) - len(missing),
+    )
 
 
 def _attempt(config: RunConfig, results: Path, device: str) -> bool:

@@ -112,6 +112,9 @@ class Store:
         resamples: dict[str, np.ndarray],
     ) -> Run:
         """Writes a run under a temporary name and renames it, so that it is whole or absent."""
+        failure = self.failure(config)
+        if failure:
+            timings = {**timings, "time_failed": failure[1]}  # what earlier attempts cost is not forgotten
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
         try:

@@ -5,24 +5,41 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mlcl_utils import runs, stats
-from mlcl_utils.runs import Grid, Run
+from mlcl_utils.runs import Grid, Run, RunConfig
 from mlcl_utils.stats import Interval, Replicates, Standing
+from mlcl_utils.studies import tuning
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.training import BASELINES
 
-ARM = ("dataset", "num_labels", "train_fraction", "loss")
-"""What tells one arm from another in the same study; its runs differ in the replicate alone."""
+
+class Arm(NamedTuple):
+    """What tells one arm from another in the same study; its runs differ in the replicate alone."""
+
+    dataset: str
+    num_labels: int
+    train_fraction: float
+    label_draw: int | None
+    loss: str
+
+    @property
+    def task(self) -> Arm:
+        """What it shares with the arms that it is compared with."""
+        return self._replace(loss="")
+
+
+ARM = Arm._fields
 
 HEADS = ("direct", "probe")
 """What a representation is read with: the loss's own head, or the linear probe."""
 
-Arms = dict[tuple[Any, ...], list[Run]]
+Arms = dict[Arm, list[Run]]
 
 
 def device(study: Execution) -> str:
@@ -34,43 +51,98 @@ def device(study: Execution) -> str:
     return study.parameters.device
 
 
-def carry_out(study: Execution) -> Grid:
+@dataclass(frozen=True)
+class Carried:
+    """The runs of a study.
+
+    Attributes:
+        grid: what its results stand on: tuned where the preset tunes, else the defaults.
+        default: the same with default configurations.
+        trials: the trials of the tuning; none where the preset does not tune.
+        choices: what the tuning chose.
+    """
+
+    grid: Grid
+    default: Grid
+    trials: Grid
+    choices: dict[tuning.Task, tuning.Choice]
+
+    @property
+    def parts(self) -> list[Grid]:
+        """The grids that are not the same, for totals."""
+        return [self.default, self.trials, self.grid] if self.choices else [self.default]
+
+    @property
+    def time_seconds(self) -> float:
+        """Compute of all runs together, trials and failures included; a run that serves twice counts once."""
+        runs_ = {
+            run.config.id: run.timings["time_total"] + run.timings.get("time_failed", 0.0)
+            for part in self.parts
+            for run in part.runs
+        }
+        failed = {config.id: seconds for part in self.parts for config, _, seconds in part.failures}
+        return sum(runs_.values()) + sum(failed.values())
+
+
+def carry_out(study: Execution) -> Carried:
     """Carries out the runs of a study that do not exist yet, and writes ``runs.csv``.
+
+    With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`).
 
     Raises:
         RuntimeError: no run of the study succeeded.
     """
+    configs = study.study.grid(study.parameters)
+    default = _carry_out(study, configs)
+    trials, choices, grid = Grid([], [], 0), {}, default
+    if study.parameters.trials > 1:
+        trials = _carry_out(study, tuning.trials(configs, study.parameters.trials))
+        choices = tuning.choose(trials)
+        grid = _carry_out(study, tuning.tuned(configs, choices))
+    carried = Carried(grid, default, trials, choices)
+    frame(study, carried).to_csv(study.folder / "runs.csv", index=False)
+    return carried
+
+
+def _carry_out(study: Execution, configs: Sequence[RunConfig]) -> Grid:
     grid = runs.carry_out(
-        study.study.grid(study.parameters),
+        configs,
         results=study.parameters.results,
         device=device(study),
         workers=study.parameters.workers,
     )
-    for config, error in grid.failures:
+    for config, error, _ in grid.failures:
         print(
             f"failed: {config.loss} on {config.dataset}, k={config.num_labels}, replicate {config.replicate}: {error}"
         )
     if not grid.runs:
         raise RuntimeError("no run of this study succeeded; the errors stand above")
-    frame(study, grid).to_csv(study.folder / "runs.csv", index=False)
     return grid
 
 
-def frame(study: Execution, grid: Grid) -> pd.DataFrame:
-    """The runs of a study, one row a run; metrics are fractions, times seconds, sizes bytes."""
-    return pd.DataFrame([{"study": study.study.name, **run.row()} for run in grid.runs])
+def frame(study: Execution, carried: Carried) -> pd.DataFrame:
+    """The runs of a study, one row a run; metrics are fractions, times seconds, sizes bytes.
+
+    ``column`` says what a run is for: ``default``, ``trial`` or ``tuned``; one that serves twice has the last name.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for column, part in zip(("default", "trial", "tuned"), carried.parts, strict=False):
+        for run in part.runs:
+            rows[run.config.id] = {"study": study.study.name, "column": column, **run.row()}
+    return pd.DataFrame(list(rows.values()))
 
 
-def finish(study: Execution, grid: Grid) -> None:
+def finish(study: Execution, carried: Carried) -> None:
     """Writes the manifest, which vouches for the files of this execution."""
+    grid = carried.grid
     study.finish(
         device=grid.runs[0].environment["device"],
         seeds=sorted({run.config.seed for run in grid.runs}),
         compute={
-            "runs": len(grid.runs),
-            "failed": len(grid.failures),
-            "existed": grid.existed,
-            "seconds": round(grid.time_seconds, 1),
+            "runs": sum(len(part.runs) for part in carried.parts),
+            "failed": sum(len(part.failures) for part in carried.parts),
+            "existed": sum(part.existed for part in carried.parts),
+            "seconds": round(carried.time_seconds, 1),
         },
     )
 
@@ -79,7 +151,7 @@ def arms(grid: Grid) -> Arms:
     """The runs of every arm, in the order of their replicates."""
     found: Arms = {}
     for run in sorted(grid.runs, key=lambda run: run.config.replicate):
-        found.setdefault(tuple(getattr(run.config, name) for name in ARM), []).append(run)
+        found.setdefault(Arm(*(getattr(run.config, name) for name in ARM)), []).append(run)
     return found
 
 
@@ -111,7 +183,7 @@ def intervals(found: Arms, metrics: Iterable[str]) -> pd.DataFrame:
     for (arm, members), head, metric in itertools.product(found.items(), HEADS, metrics):
         measured = quantity(members, f"{head}_{metric}")
         if measured is not None:
-            named = {**dict(zip(ARM, arm, strict=True)), "head": head, "metric": metric}
+            named = {**arm._asdict(), "head": head, "metric": metric}
             rows.append({**named, **as_row(stats.interval(measured))})
     return pd.DataFrame(rows)
 
@@ -121,7 +193,7 @@ def points(found: Arms, metrics: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                **dict(zip(ARM, arm, strict=True)),
+                **arm._asdict(),
                 "head": head,
                 "metric": metric,
                 "replicate": run.config.replicate,
@@ -134,20 +206,21 @@ def points(found: Arms, metrics: Iterable[str]) -> pd.DataFrame:
     )
 
 
-def standings(
-    found: Arms, head: str, metric: str, *, higher_is_better: bool
-) -> dict[tuple[Any, ...], Standing]:
+def standings(found: Arms, head: str, metric: str, *, higher_is_better: bool) -> dict[Arm, Standing]:
     """The standing of each arm among those of the same task and head: ``best``, ``not worse`` or ``worse``."""
-    by_task: dict[tuple[Any, ...], dict[str, Replicates]] = {}
-    for (*task, loss), members in found.items():
+    by_task: dict[Arm, dict[str, Replicates]] = {}
+    for arm, members in found.items():
         measured = quantity(members, f"{head}_{metric}")
         if measured is not None:
-            by_task.setdefault(tuple(task), {})[loss] = measured
-    return {
-        (*task, loss): standing
-        for task, measured in by_task.items()
-        for loss, standing in stats.standings(measured, higher_is_better=higher_is_better).items()
-    }
+            by_task.setdefault(arm.task, {})[arm.loss] = measured
+    result: dict[Arm, Standing] = {}
+    for task, measured_by_loss in by_task.items():
+        whole = max(len(each.index) for each in measured_by_loss.values())
+        complete = {loss: each for loss, each in measured_by_loss.items() if len(each.index) == whole}
+        ranked = stats.standings(complete, higher_is_better=higher_is_better)
+        # an arm with fewer replicates, such as a control that is run once, cannot be paired
+        result.update({task._replace(loss=loss): ranked.get(loss, "worse") for loss in measured_by_loss})
+    return result
 
 
 def as_row(interval: Interval) -> dict[str, float]:
@@ -170,7 +243,7 @@ def mean(members: Sequence[Run], metric: str) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def remark(found: Arms, arm: tuple[Any, ...], metric: str = "probe_map") -> str:
+def remark(found: Arms, arm: Arm, metric: str = "probe_map") -> str:
     """What stands against an arm: ``degenerate`` (below the untrained encoder), ``below baseline`` (below logistic
     regression on the input), or nothing.
 
@@ -179,12 +252,11 @@ def remark(found: Arms, arm: tuple[Any, ...], metric: str = "probe_map") -> str:
         arm: the one in question.
         metric: the mAP that is compared, ``probe_map`` or ``direct_map``; the baselines' is always the probe's.
     """
-    *task, loss = arm
     value = mean(found[arm], metric)
-    if loss in BASELINES or math.isnan(value):
+    if arm.loss in BASELINES or math.isnan(value):
         return ""
     for baseline, word in (("random_encoder", "degenerate"), ("logistic_regression", "below baseline")):
-        if value < mean(found.get((*task, baseline), []), "probe_map"):
+        if value < mean(found.get(arm._replace(loss=baseline), []), "probe_map"):
             return word
     return ""
 

@@ -146,6 +146,9 @@ class StudyParameters(BaseModel):
         description="number of replicates, at most 10; replicate r uses split r and seed r"
     )
     epochs: Count = Field(description="passes over the training part")
+    trials: Count = Field(
+        description="configurations tried for each loss, task and label count; 1 for the defaults"
+    )
     device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(_available_device)] = Field(
         default="auto", description="where to train; auto takes a GPU if there is one"
     )

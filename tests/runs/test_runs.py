@@ -129,10 +129,10 @@ def test_a_failed_run_is_recorded_and_the_others_go_on(tmp_path):
         [diverging, config(loss="prior", recipe=None)], results=tmp_path, workers=1, progress=False
     )
     assert [run.config.loss for run in grid.runs] == ["prior"]
-    ((failed, error),) = grid.failures
+    ((failed, error, seconds),) = grid.failures
     assert failed == diverging
     assert "not finite in epoch 0" in error
-    assert grid.time_seconds > sum(run.timings["time_total"] for run in grid.runs)
+    assert seconds > 0
     assert runs.pending([diverging], tmp_path) == [diverging]
 
 

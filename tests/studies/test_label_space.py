@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import analysis, tuning
+from mlcl_utils.studies.analysis import Arm, Carried
 from mlcl_utils.studies.label_space import reading, reference_labels
 from mlcl_utils.training import BASELINES, Recipe
 
@@ -27,7 +28,7 @@ def test_every_arm_is_there_at_every_size_and_replicate():
     configs = grid(preset="quick")
     parameters = STUDY.resolve({"preset": "quick"})
     assert len({config.id for config in configs}) == len(configs)
-    whole = [config for config in configs if config.train_fraction == 1]
+    whole = [config for config in configs if config.train_fraction == 1 and config.label_draw is None]
     arms = {*parameters.losses, *BASELINES}
     for k in parameters.num_labels:
         for replicate in range(parameters.replicates):
@@ -70,7 +71,7 @@ def test_the_size_at_which_data_are_varied(sizes, reference):
 
 
 def made_run(
-    folder: Path, loss: str, k: int, replicate: int, scores: dict[str, float], fraction: float = 1.0
+    folder: Path, loss: str, k: int, replicate: int, scores: dict[str, float], draw: int | None = None
 ) -> Run:
     """A stored run with given metrics of the probe, and resamples that scatter a little around them."""
     config = RunConfig(
@@ -80,13 +81,14 @@ def made_run(
         replicate=replicate,
         loss=loss,
         seed=replicate,
-        train_fraction=fraction,
+        label_draw=draw,
+        label_pool=None if draw is None else 100,
         recipe=None if loss in BASELINES else Recipe(epochs=1),
     )
     metrics = {f"probe_{name}": value for name, value in scores.items()}
     place = folder / config.id
     place.mkdir(parents=True)
-    noise = 0.002 * np.random.default_rng([k, replicate]).normal(size=50)
+    noise = 0.002 * np.random.default_rng([k, replicate, 9 if draw is None else draw]).normal(size=50)
     save_file(
         {name: (value + noise).astype(np.float32) for name, value in metrics.items()},
         place / "resamples.safetensors",
@@ -112,7 +114,8 @@ def made_summary(folder: Path, *, lead: dict[int, float], baseline: float = 0.3,
                 runs.append(made_run(folder, loss, k, replicate, scores))
             for loss in ("logistic_regression", "random_encoder"):
                 runs.append(made_run(folder, loss, k, replicate, {"map": baseline, "macro_f1": baseline}))
-    return reading.summarise(Grid(runs, [], 0, 1.0))
+    grid = Grid(runs, [], 0)
+    return reading.summarise(Carried(grid, grid, Grid([], [], 0), {}))
 
 
 def test_the_reading_follows_the_numbers(tmp_path):
@@ -143,7 +146,7 @@ def test_arms_below_a_baseline_are_named_in_the_reading(tmp_path):
     ]
     assert "MSC (probe, debtags, 10 labels)" in remark
     assert "REG" not in remark
-    assert analysis.remark(summary.arms, ("debtags", 10, 1.0, "msc")) == "degenerate"
+    assert analysis.remark(summary.arms, Arm("debtags", 10, 1.0, None, "msc")) == "degenerate"
 
 
 def test_few_replicates_carry_no_verdict(tmp_path):
@@ -168,3 +171,58 @@ def test_intervals_hold_their_points(tmp_path):
     means = merged.groupby([*analysis.ARM, "metric"])[["estimate", "estimate_mean"]].mean()
     assert np.allclose(means["estimate"], means["estimate_mean"])
     assert (summary.intervals["lower"] <= summary.intervals["estimate"]).all()
+
+
+def test_draws_of_labels_are_averaged_and_joined_by_the_largest_size(tmp_path):
+    runs = [
+        made_run(tmp_path, "bce", 10, replicate, {"map": 0.5 + 0.1 * draw}, draw=draw)
+        for replicate in range(3)
+        for draw in range(3)
+    ]
+    runs += [
+        made_run(tmp_path, "bce", k, replicate, {"map": 0.4}) for k in (10, 100) for replicate in range(3)
+    ]
+    grid = Grid(runs, [], 0)
+    summary = reading.summarise(Carried(grid, grid, Grid([], [], 0), {}))
+    found = reading.matched(summary, ("map",))
+    assert found is not None
+    rows = found["intervals"].set_index("num_labels")
+    assert rows["estimate"].to_dict() == pytest.approx({10: 0.6, 100: 0.4})
+    assert rows["draws"].to_dict() == {10: 3, 100: 1}
+    assert len(found["points"]) == 6
+
+
+def test_tuning_gives_every_arm_as_many_trials_and_the_default_first():
+    configs = grid(preset="smoke")
+    tried = tuning.trials(configs, 8)
+    by_task: dict = {}
+    for config in tried:
+        by_task.setdefault(tuning.task(config), []).append(config)
+    assert {len(each) for each in by_task.values()} == {8}
+    assert set(by_task) == {tuning.task(config) for config in configs if not config.is_baseline}
+    assert {config.replicate for config in tried} == {0}
+    assert {config.train_fraction for config in tried} == {1.0}
+    default = {config.id for config in configs}
+    for several in by_task.values():
+        assert several[0].id in default
+        assert len({config.id for config in several}) == 8
+    assert tuning.trials(configs, 8) == tried
+
+
+def test_tuning_takes_the_best_on_validation_and_flags_the_edges(tmp_path):
+    (default,) = [c for c in grid(preset="smoke", num_labels=[10], train_fractions=[1.0]) if c.loss == "reg"]
+    tried = tuning.candidates(default, 6)
+    scores = [0.1, 0.2, 0.6, 0.3, 0.1, 0.5]
+    runs = []
+    for config, score in zip(tried, scores, strict=True):
+        metrics = {"probe_validation_map": score, "probe_map": 1 - score}
+        runs.append(Run(config, metrics, {"time_total": 1.0}, {}, [], {}, tmp_path))
+    (choice,) = tuning.choose(Grid(runs, [], 0)).values()
+    assert (choice.score, choice.default, choice.trials) == (0.6, 0.1, 6)
+    (tuned,) = tuning.tuned([default], {tuning.task(default): choice})
+    assert tuned.id == tried[2].id
+    for name, value in choice.values.items():
+        ends = tuning.space("reg")[name][0], tuning.space("reg")[name][-1]
+        assert (name in choice.at_edge) == (value in ends)
+    baseline = next(config for config in grid(preset="smoke") if config.is_baseline)
+    assert tuning.tuned([baseline], {tuning.task(default): choice}) == [baseline]

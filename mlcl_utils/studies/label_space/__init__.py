@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from mlcl_utils import data, losses
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies.base import Counts, Fractions, Positive, Study, StudyParameters
+from mlcl_utils.studies.base import Count, Counts, Fractions, Positive, Study, StudyParameters
 from mlcl_utils.training import BASELINES, Recipe
 
 REFERENCE = 100
@@ -18,7 +18,7 @@ REFERENCE = 100
 MIN_STEPS = 10
 """Optimisation steps, per epoch asked for, that a small training part gets at least."""
 
-FRACTION_BASELINES = ("logistic_regression", "random_encoder")
+FEW_BASELINES = ("logistic_regression", "random_encoder")
 
 
 class LabelSpaceParameters(StudyParameters):
@@ -26,6 +26,10 @@ class LabelSpaceParameters(StudyParameters):
 
     num_labels: Counts = Field(description="sizes of the label space; the smallest one fixes the examples")
     train_fractions: Fractions = Field(description="shares of the training part; smaller ones are subsets")
+    matched_num_labels: Counts = Field(
+        description="sizes at which labels are also drawn at matched frequency"
+    )
+    label_draws: Count = Field(description="draws of labels at each of those sizes")
     temperature: Annotated[
         Positive | None, Field(description="of the contrastive losses; not given: their own")
     ] = None
@@ -48,40 +52,44 @@ def reference_labels(num_labels: tuple[int, ...]) -> int:
 
 def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
     """The runs of the study: every arm at every size, and at the reference size with less training data."""
-    sizes = [(k, 1.0) for k in sorted(parameters.num_labels)]
+    sizes: list[tuple[int, float, int | None]] = [(k, 1.0, None) for k in sorted(parameters.num_labels)]
     reference = reference_labels(parameters.num_labels)
-    sizes += [(reference, fraction) for fraction in sorted(parameters.train_fractions) if fraction < 1]
+    sizes += [(reference, fraction, None) for fraction in sorted(parameters.train_fractions) if fraction < 1]
+    pool = max(parameters.num_labels)
+    drawn = [k for k in sorted(parameters.matched_num_labels) if k < pool]
+    sizes += [(k, 1.0, draw) for k in drawn for draw in range(parameters.label_draws)]
     recipe = Recipe(epochs=parameters.epochs, min_steps=MIN_STEPS * parameters.epochs)
-    configs = []
-    for dataset in parameters.datasets:
-        for replicate in range(parameters.replicates):
-            for k, fraction in sizes:
-                for arm in (*_baselines(dataset, replicate, fraction), *parameters.losses):
-                    tempered = (
-                        parameters.temperature is not None
-                        and arm not in BASELINES
-                        and "temperature" in losses.info(arm).hyperparameters
-                    )
-                    configs.append(
-                        RunConfig(
-                            dataset=dataset,
-                            num_labels=k,
-                            base_labels=min(parameters.num_labels),
-                            replicate=replicate,
-                            train_fraction=fraction,
-                            loss=arm,
-                            hyperparameters={"temperature": parameters.temperature} if tempered else {},
-                            recipe=_recipe(arm, recipe),
-                            seed=replicate + parameters.seed,
-                        )
-                    )
-    return configs
+    return [
+        RunConfig(
+            dataset=dataset,
+            num_labels=k,
+            base_labels=min(parameters.num_labels),
+            replicate=replicate,
+            train_fraction=fraction,
+            label_draw=draw,
+            label_pool=None if draw is None else pool,
+            loss=arm,
+            hyperparameters=_hyperparameters(arm, parameters.temperature),
+            recipe=_recipe(arm, recipe),
+            seed=replicate + parameters.seed,
+        )
+        for dataset in parameters.datasets
+        for replicate in range(parameters.replicates)
+        for k, fraction, draw in sizes
+        for arm in (*_baselines(dataset, replicate, whole=fraction == 1 and draw is None), *parameters.losses)
+    ]
 
 
-def _baselines(dataset: str, replicate: int, fraction: float) -> tuple[str, ...]:
-    """All of them with all the data; the control on shuffled labels once a task, name matching on texts."""
-    if fraction < 1:
-        return FRACTION_BASELINES
+def _hyperparameters(arm: str, temperature: float | None) -> dict[str, float]:
+    if temperature is None or arm in BASELINES or "temperature" not in losses.info(arm).hyperparameters:
+        return {}
+    return {"temperature": temperature}
+
+
+def _baselines(dataset: str, replicate: int, *, whole: bool) -> tuple[str, ...]:
+    """All of them in the main sweep; the control on shuffled labels once a task, name matching on texts."""
+    if not whole:
+        return FEW_BASELINES
     left_out = {"shuffled_labels"} if replicate else set()
     if data.load(dataset).modality != "text":
         left_out.add("name_matching")
@@ -108,6 +116,9 @@ STUDY = Study(
             "epochs": 2,
             "num_labels": [10, 30],
             "train_fractions": [0.25, 1.0],
+            "matched_num_labels": [10],
+            "label_draws": 1,
+            "trials": 1,
         },
         "quick": {
             "datasets": ["debtags"],
@@ -116,6 +127,9 @@ STUDY = Study(
             "epochs": 10,
             "num_labels": [10, 30, 100, 300],
             "train_fractions": [0.05, 0.2, 1.0],
+            "matched_num_labels": [10],
+            "label_draws": 1,
+            "trials": 1,
         },
         "standard": {
             "datasets": ["debtags"],
@@ -124,6 +138,9 @@ STUDY = Study(
             "epochs": 30,
             "num_labels": [10, 30, 100, 300],
             "train_fractions": [0.05, 0.1, 0.2, 0.5, 1.0],
+            "matched_num_labels": [10, 30, 100],
+            "label_draws": 3,
+            "trials": 8,
         },
     },
     grid=grid,

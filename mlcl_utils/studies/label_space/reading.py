@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,9 @@ from IPython.display import Markdown
 
 from mlcl_utils import losses, stats
 from mlcl_utils.figures import style
-from mlcl_utils.runs import Grid
 from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import analysis
-from mlcl_utils.studies.analysis import Arms
+from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.training import BASELINES
 
 METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss", "map_base", "macro_f1_base")
@@ -27,22 +25,57 @@ class Summary:
     """The runs of the study by arm, with intervals.
 
     Attributes:
-        grid: the runs.
+        carried: the runs.
         arms: the runs of every arm.
         intervals: one row an arm, head and metric.
         points: the replicates behind them.
     """
 
-    grid: Grid
+    carried: Carried
     arms: Arms
     intervals: pd.DataFrame
     points: pd.DataFrame
 
 
-def summarise(grid: Grid) -> Summary:
+def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm."""
-    found = analysis.arms(grid)
-    return Summary(grid, found, analysis.intervals(found, METRICS), analysis.points(found, METRICS))
+    found = analysis.arms(carried.grid)
+    return Summary(carried, found, analysis.intervals(found, METRICS), analysis.points(found, METRICS))
+
+
+def matched(summary: Summary, metrics: tuple[str, ...]) -> dict[str, pd.DataFrame] | None:
+    """Intervals and points of the probe at matched label frequencies, averaged over the draws; None without draws.
+
+    The largest size, at which all labels of the pool are drawn, comes from the main sweep.
+    """
+    drawn = {arm for arm in summary.arms if arm.label_draw is not None}
+    if not drawn:
+        return None
+    intervals, points = [], []
+    kinds = dict.fromkeys(arm._replace(label_draw=None) for arm in drawn)
+    whole = [
+        arm
+        for arm in summary.arms
+        if arm.label_draw is None
+        and arm.train_fraction == 1
+        and arm.loss in {kind.loss for kind in kinds}
+        and arm.num_labels == max(each.num_labels for each in summary.arms if each.dataset == arm.dataset)
+    ]
+    for kind in [*kinds, *whole]:
+        members = [arm for arm in drawn if arm._replace(label_draw=None) == kind] or [kind]
+        for metric in metrics:
+            found = [analysis.quantity(summary.arms[arm], f"probe_{metric}") for arm in sorted(members)]
+            parts = [each for each in found if each is not None]
+            if not parts or len({each.index for each in parts}) > 1:
+                continue
+            averaged = stats.combine(parts, lambda part: part.mean(axis=0))
+            named = {**kind._asdict(), "head": "probe", "metric": metric, "draws": len(parts)}
+            intervals.append({**named, **analysis.as_row(stats.interval(averaged))})
+            points += [
+                {**named, "replicate": replicate, "estimate": value}
+                for replicate, value in zip(averaged.index, averaged.values, strict=True)
+            ]
+    return {"intervals": pd.DataFrame(intervals), "points": pd.DataFrame(points)}
 
 
 @dataclass(frozen=True)
@@ -50,9 +83,7 @@ class Contrast:
     """The best contrastive loss against the best loss of the BCE type, each chosen on validation.
 
     Attributes:
-        dataset: where.
-        num_labels: size of the label space.
-        train_fraction: share of the training part.
+        task: where, as an arm without a loss.
         first: the contrastive loss.
         second: the loss of the BCE type.
         head: ``probe``, or ``own`` for the head of each that is best on validation.
@@ -60,9 +91,7 @@ class Contrast:
         difference: first minus second, paired; positive means that the contrastive loss is ahead.
     """
 
-    dataset: str
-    num_labels: int
-    train_fraction: float
+    task: Arm
     first: str
     second: str
     head: str
@@ -78,39 +107,37 @@ class Contrast:
 def contrasts(summary: Summary) -> list[Contrast]:
     """All contrasts of the study; none where an arm of either kind is missing."""
     found = []
-    for dataset, k, fraction in dict.fromkeys(arm[:3] for arm in summary.arms):
+    for task in dict.fromkeys(arm.task for arm in summary.arms):
         by_kind: dict[str, list[str]] = {}
-        for loss in (
-            arm[3] for arm in summary.arms if arm[:3] == (dataset, k, fraction) and arm[3] not in BASELINES
-        ):
-            by_kind.setdefault(losses.info(loss).family, []).append(loss)
+        for arm in summary.arms:
+            if arm.task == task and arm.loss not in BASELINES:
+                by_kind.setdefault(losses.info(arm.loss).family, []).append(arm.loss)
         if not {"contrastive", "classification"} <= by_kind.keys():
             continue
         for head in ("probe", "own"):
             (first, first_head), (second, second_head) = (
-                _best(summary, (dataset, k, fraction), by_kind[kind], head)
-                for kind in ("contrastive", "classification")
+                _best(summary, task, by_kind[kind], head) for kind in ("contrastive", "classification")
             )
             for metric in MAIN:
                 pair = [
-                    analysis.quantity(summary.arms[dataset, k, fraction, loss], f"{read}_{metric}")
+                    analysis.quantity(summary.arms[task._replace(loss=loss)], f"{read}_{metric}")
                     for loss, read in ((first, first_head), (second, second_head))
                 ]
                 one, other = pair if style.metric(metric).higher_is_better else reversed(pair)
                 if one is None or other is None or one.index != other.index:
                     continue  # a replicate of one of them failed
-                difference = stats.difference(one, other)
-                found.append(Contrast(dataset, k, fraction, first, second, head, metric, difference))
+                found.append(Contrast(task, first, second, head, metric, stats.difference(one, other)))
     return found
 
 
-def _best(summary: Summary, task: tuple[Any, ...], names: list[str], head: str) -> tuple[str, str]:
+def _best(summary: Summary, task: Arm, names: list[str], head: str) -> tuple[str, str]:
     """The loss and head with the best mean validation mAP."""
     reads = ["probe"] if head == "probe" else list(analysis.HEADS)
     return max(
         ((loss, read) for loss in names for read in reads),
         key=lambda pair: np.nan_to_num(
-            analysis.mean(summary.arms[*task, pair[0]], f"{pair[1]}_validation_map"), nan=-math.inf
+            analysis.mean(summary.arms[task._replace(loss=pair[0])], f"{pair[1]}_validation_map"),
+            nan=-math.inf,
         ),
     )
 
@@ -124,9 +151,9 @@ def sentences(summary: Summary) -> list[str]:
     """The sentences of :func:`reading`."""
     lines = []
     probed = [each for each in contrasts(summary) if each.head == "probe"]
-    for dataset in dict.fromkeys(arm[0] for arm in summary.arms):
-        here = [each for each in probed if each.dataset == dataset]
-        whole = {(each.num_labels, each.metric): each for each in here if each.train_fraction == 1}
+    for dataset in dict.fromkeys(arm.dataset for arm in summary.arms):
+        here = [each for each in probed if each.task.dataset == dataset and each.task.label_draw is None]
+        whole = {(each.task.num_labels, each.metric): each for each in here if each.task.train_fraction == 1}
         sizes = sorted({k for k, _ in whole})
         lines += [_lead(whole[k, "macro_f1"]) for k in sizes]
         if len(sizes) > 1:
@@ -134,17 +161,16 @@ def sentences(summary: Summary) -> list[str]:
         lines += [
             _ranking(dataset, [whole[k, metric] for k in sizes], metric) for metric in MAIN[1:] if sizes
         ]
-        swept = {k for k, _ in ((each.num_labels, 0) for each in here if each.train_fraction < 1)}
-        for k in sorted(swept):
-            lines.append(
-                _little_data([each for each in here if each.num_labels == k and each.metric == "macro_f1"])
-            )
+        for k in sorted({each.task.num_labels for each in here if each.task.train_fraction < 1}):
+            swept = [each for each in here if each.task.num_labels == k and each.metric == "macro_f1"]
+            if len(swept) > 1:
+                lines.append(_little_data(swept))
     lines += _remarks(summary)
-    count = min(len(members) for members in summary.arms.values())
+    count = min(len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES)
     if count < 5:
         lines.append(
-            f"These are {count} replicate{'s' if count > 1 else ''} with default hyperparameters: no verdict on a"
-            " published claim rests on them."
+            f"With {count} replicate{'s' if count > 1 else ''} of the least repeated arm, no verdict on a published"
+            " claim rests on this."
         )
     return lines
 
@@ -157,8 +183,9 @@ def _lead(each: Contrast) -> str:
         "across": "cannot be told apart from",
     }[analysis.direction(each.interval)]
     return (
-        f"**{each.dataset}, {each.num_labels} labels:** {first}, the contrastive loss that validation prefers, {verb}"
-        f" {second}, its counterpart of the BCE type: {analysis.in_points(each.interval)} points of macro-F1 (probe)."
+        f"**{each.task.dataset}, {each.task.num_labels} labels:** {first}, the contrastive loss that validation"
+        f" prefers, {verb} {second}, its counterpart of the BCE type: {analysis.in_points(each.interval)}"
+        " points of macro-F1 (probe)."
     )
 
 
@@ -170,8 +197,8 @@ def _growth(small: Contrast, large: Contrast) -> str:
         "across": "neither clearly grows nor clearly shrinks",
     }[analysis.direction(change)]
     return (
-        f"**{large.dataset}:** from {small.num_labels} to {large.num_labels} labels the lead of contrastive losses"
-        f" {word}: {analysis.in_points(change)} points of macro-F1."
+        f"**{large.task.dataset}:** from {small.task.num_labels} to {large.task.num_labels} labels the lead of"
+        f" contrastive losses {word}: {analysis.in_points(change)} points of macro-F1."
     )
 
 
@@ -179,15 +206,15 @@ def _ranking(dataset: str, found: list[Contrast], metric: str) -> str:
     label = style.metric(metric).label
     sides: dict[str, list[str]] = {side: [] for side in ("above", "below", "across")}
     for each in found:
-        sides[analysis.direction(each.interval)].append(str(each.num_labels))
+        sides[analysis.direction(each.interval)].append(str(each.task.num_labels))
     words = {"above": "ahead", "below": "behind", "across": "not told apart"}
     parts = [f"{words[side]} at {', '.join(sizes)} labels" for side, sizes in sides.items() if sizes]
     return f"**{dataset}, {label}:** contrastive losses are {'; '.join(parts)}."
 
 
 def _little_data(found: list[Contrast]) -> str:
-    found = sorted(found, key=lambda each: each.train_fraction)
-    fractions = np.log([each.train_fraction for each in found])
+    found = sorted(found, key=lambda each: each.task.train_fraction)
+    fractions = np.log([each.task.train_fraction for each in found])
     change = stats.interval(
         stats.combine(
             [each.difference for each in found], lambda part: -stats.slope(fractions, part) * math.log(10)
@@ -199,7 +226,7 @@ def _little_data(found: list[Contrast]) -> str:
         "across": "show no clear change against losses of the BCE type as training data shrink",
     }[analysis.direction(change)]
     return (
-        f"**{found[0].dataset}, {found[0].num_labels} labels:** contrastive losses {word}:"
+        f"**{found[0].task.dataset}, {found[0].task.num_labels} labels:** contrastive losses {word}:"
         f" {analysis.in_points(change)} points of macro-F1 for a tenth of the data."
     )
 
@@ -211,11 +238,7 @@ def _remarks(summary: Summary) -> list[str]:
         for head in analysis.HEADS:
             word = analysis.remark(summary.arms, arm, f"{head}_map")
             if word:
-                dataset, k, fraction, loss = arm
-                part = "" if fraction == 1 else f", {fraction:.0%} of the data"
-                by_word.setdefault(word, []).append(
-                    f"{style.look(loss).label} ({head}, {dataset}, {k} labels{part})"
-                )
+                by_word.setdefault(word, []).append(f"{style.look(arm.loss).label} ({head}, {_named(arm)})")
     meaning = {
         "degenerate": "Below the untrained encoder, so that nothing rests on them",
         "below baseline": "Below logistic regression on the input",
@@ -223,3 +246,12 @@ def _remarks(summary: Summary) -> list[str]:
     if not by_word:
         return ["No trained arm is below the untrained encoder or below logistic regression on the input."]
     return [f"{meaning[word]}: {'; '.join(names)}." for word, names in by_word.items()]
+
+
+def _named(arm: Arm) -> str:
+    words = [arm.dataset, f"{arm.num_labels} labels"]
+    if arm.train_fraction < 1:
+        words.append(f"{arm.train_fraction:.0%} of the data")
+    if arm.label_draw is not None:
+        words.append(f"draw {arm.label_draw}")
+    return ", ".join(words)

@@ -15,11 +15,14 @@ from mlcl_utils.figures import style
 from mlcl_utils.runs import Run
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import analysis
+from mlcl_utils.studies.analysis import Arm
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.label_space import LabelSpaceParameters, reference_labels
-from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts
+from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts, matched
 from mlcl_utils.training import BASELINES, Recipe
+from mlcl_utils.training.probe import PENALTIES
 
+NAMED = ("recall_named", "recall_unnamed", "map", "map_unnamed")
 MARKS = {"below baseline": "\u2020", "degenerate": "\u2021", "": ""}
 
 
@@ -82,16 +85,22 @@ def results_table(study: Execution, summary: Summary, metric: str = "map") -> pd
     mAP is below that of the untrained encoder.
     """
     rows = summary.intervals
-    rows = rows[(rows["metric"] == metric) & (rows["train_fraction"] == 1)].copy()
+    rows = rows[(rows["metric"] == metric) & (rows["train_fraction"] == 1) & rows["label_draw"].isna()].copy()
     better = style.metric(metric).higher_is_better is not False
     standing = {
         (*arm, head): found
         for head in analysis.HEADS
         for arm, found in analysis.standings(summary.arms, head, metric, higher_is_better=better).items()
     }
-    keys = list(rows[[*analysis.ARM, "head"]].itertuples(index=False, name=None))
-    rows["standing"] = [standing[key] for key in keys]
-    rows["remark"] = [analysis.remark(summary.arms, key[:-1], f"{key[-1]}_map") for key in keys]
+    arms_ = [
+        Arm(*key)._replace(label_draw=None)
+        for key in zip(*(rows[name] for name in analysis.ARM), strict=True)
+    ]
+    rows["standing"] = [standing[*arm, head] for arm, head in zip(arms_, rows["head"], strict=True)]
+    rows["remark"] = [
+        analysis.remark(summary.arms, arm, f"{head}_map")
+        for arm, head in zip(arms_, rows["head"], strict=True)
+    ]
     rows["mark"] = rows["remark"].map(MARKS)
     rows["task"] = [
         f"{dataset}, {k} labels" for dataset, k in zip(rows["dataset"], rows["num_labels"], strict=True)
@@ -124,12 +133,81 @@ def plot_fractions(study: Execution, summary: Summary) -> Figure:
     return _plot(study, summary, "fractions", MAIN, x="train_fraction", label="share of the training part")
 
 
+def plot_matched(study: Execution, summary: Summary) -> Figure | None:
+    """Macro-F1 and mAP of the probe against the number of labels, their frequencies matched; None without draws.
+
+    Values are means over the draws of labels; at the largest size there is nothing to draw.
+    """
+    metrics = ("macro_f1", "map")
+    frames = matched(summary, metrics)
+    if frames is None:
+        return None
+    figure = draw(frames["intervals"], frames["points"], metrics, x="num_labels", label="number of labels")
+    figures.save(figure, study.folder / "figures", "matched_frequency", data=frames)
+    return figure
+
+
+def named_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
+    """Positives that the text names beside the others: the share of each kind that is found, and mAP without the first.
+
+    At the largest size of the label space, over texts; None for images. Also written as a table.
+    """
+    rows = []
+    for arm, members in summary.arms.items():
+        largest = arm.num_labels == max(_parameters(study).num_labels)
+        if not largest or arm.train_fraction < 1 or arm.label_draw is not None:
+            continue
+        for head in analysis.HEADS:
+            values = {name: analysis.mean(members, f"{head}_{name}") for name in NAMED}
+            if not math.isnan(values["recall_named"]):
+                rows.append(
+                    {"dataset": arm.dataset, "loss": style.look(arm.loss).label, "head": head, **values}
+                )
+    if not rows:
+        return None
+    table = pd.DataFrame(rows)
+    figures.save_table(
+        table.to_latex(index=False, escape=True, float_format="%.3f"),
+        study.folder / "tables",
+        "named",
+        data=table,
+    )
+    return table.set_index(["dataset", "loss", "head"]).map(lambda value: f"{100 * value:.1f}")
+
+
+def choices_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
+    """What the tuning chose, its gain on validation, and values at an end of their space; None without tuning."""
+    rows = [
+        {
+            "dataset": dataset,
+            "num_labels": k,
+            "loss": loss,
+            **choice.values,
+            "trials": choice.trials,
+            "validation_map": choice.score,
+            "default_validation_map": choice.default,
+            "at_edge": ", ".join(choice.at_edge),
+        }
+        for (dataset, loss, k), choice in summary.carried.choices.items()
+    ]
+    if not rows:
+        return None
+    table = pd.DataFrame(rows).sort_values(["dataset", "num_labels", "loss"])
+    figures.save_table(
+        table.to_latex(index=False, escape=True, float_format="%.3g"),
+        study.folder / "tables",
+        "choices",
+        data=table,
+    )
+    return table.set_index(["dataset", "num_labels", "loss"])
+
+
 def _plot(
     study: Execution, summary: Summary, name: str, metrics: tuple[str, ...], *, x: str, label: str
 ) -> Figure:
     def chosen(rows: pd.DataFrame) -> pd.DataFrame:
         if x == "num_labels":
-            within = rows["train_fraction"] == 1
+            within = (rows["train_fraction"] == 1) & rows["label_draw"].isna()
         else:
             within = rows["num_labels"] == reference_labels(_parameters(study).num_labels)
         probed = (rows["head"] == "probe") | (rows["loss"] == "nearest_neighbours")
@@ -192,9 +270,9 @@ def contrasts_table(study: Execution, summary: Summary) -> pd.DataFrame:
     """The contrasts in points, positive where the contrastive loss is ahead; also written as CSV and LaTeX."""
     rows = [
         {
-            "dataset": each.dataset,
-            "num_labels": each.num_labels,
-            "train_fraction": each.train_fraction,
+            "dataset": each.task.dataset,
+            "num_labels": each.task.num_labels,
+            "train_fraction": each.task.train_fraction,
             "head": each.head,
             "contrastive": each.first,
             "bce_type": each.second,
@@ -203,6 +281,7 @@ def contrasts_table(study: Execution, summary: Summary) -> pd.DataFrame:
             "shown": analysis.in_points(each.interval),
         }
         for each in contrasts(summary)
+        if each.task.label_draw is None
     ]
     table = pd.DataFrame(rows)
     if table.empty:
@@ -223,7 +302,8 @@ def contrasts_table(study: Execution, summary: Summary) -> pd.DataFrame:
 
 def reviewers_list(study: Execution, summary: Summary) -> Markdown:
     """What a reviewer asks for, from the runs themselves."""
-    runs = summary.grid.runs
+    grid = summary.carried.grid
+    runs = grid.runs
     trained = [run for run in runs if not run.config.is_baseline]
     slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
     first = runs[0]
@@ -234,8 +314,9 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
         "**Exclusions.** Examples without any label of the smallest space; labels without a positive in test are left"
         f" out of macro averages ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all"
         " labels are left out of ranking metrics.",
-        "**Search.** None: default hyperparameters, the same for every arm. The probe's penalty is chosen on validation"
-        f" mAP; it lies at the edge of its grid in {_share(runs, 'probe_at_edge')} of the runs.",
+        f"**Search.** {_search(study, summary)} The probe's penalty is chosen on validation mAP from"
+        f" {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of them in"
+        f" {_share(runs, 'probe_at_edge')} of the runs.",
         f"**Training.** {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
         f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"
         f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
@@ -244,14 +325,28 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
         "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
         "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
         " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
-        f"**Failures.** {len(summary.grid.failures)} failed runs; {_remark_counts(summary)}.",
-        f"**Compute.** {len(runs)} runs, {summary.grid.time_seconds / 60:.1f} minutes of computation in all, failed"
-        f" runs included; {summary.grid.existed} existed before this execution. Device: {first.environment['device']},"
+        f"**Failures.** {sum(len(part.failures) for part in summary.carried.parts)} failed runs;"
+        f" {_remark_counts(summary)}.",
+        f"**Compute.** {sum(len(part.runs) for part in summary.carried.parts)} runs,"
+        f" {summary.carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
+        f" {sum(part.existed for part in summary.carried.parts)} existed before. Device: {first.environment['device']},"
         f" {first.environment['threads']} thread a run; peak memory of a process {_peak(runs):.2f} GiB.",
         "**Deviations from the source.** Frozen features instead of an encoder trained end to end; other data; a linear"
         " probe beside each loss's own head.",
     ]
     return Markdown("\n".join(f"- {line}" for line in lines))  # type: ignore[no-untyped-call]
+
+
+def _search(study: Execution, summary: Summary) -> str:
+    choices = summary.carried.choices
+    if not choices:
+        return "None: default hyperparameters, the same for every arm."
+    edges = sum(bool(choice.at_edge) for choice in choices.values())
+    return (
+        f"{study.parameters.trials} trials for each of {len(choices)} combinations of loss, data set and label count,"
+        f" chosen by the probe's validation mAP on replicate 0; {edges} have a value at an end of its space."
+        " Spaces, choices and the default column stand above."
+    )
 
 
 def _validation_slope(run: Run) -> float:
@@ -283,12 +378,12 @@ def _peak(runs: list[Run]) -> float:
 def _validation_beside_test(summary: Summary) -> str:
     gaps = [
         run.metrics["probe_validation_map"] - run.metrics["probe_map"]
-        for run in summary.grid.runs
+        for run in summary.carried.grid.runs
         if "probe_map" in run.metrics
     ]
     return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in `runs.csv`."
 
 
 def _remark_counts(summary: Summary) -> str:
-    words = [analysis.remark(summary.arms, arm) for arm in summary.arms if arm[3] not in BASELINES]
+    words = [analysis.remark(summary.arms, arm) for arm in summary.arms if arm.loss not in BASELINES]
     return f"{words.count('degenerate')} degenerate arms and {words.count('below baseline')} below baseline (probe)"

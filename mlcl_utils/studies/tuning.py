@@ -1,0 +1,147 @@
+"""Equal tuning: the same number of trials for every loss, task and label count, from one printed space.
+
+Trials are run on replicate 0 and chosen by the probe's validation mAP; the chosen values serve all replicates, training
+fractions and draws of labels of that size. The first trial is the default configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlcl_utils import losses
+from mlcl_utils.runs import Grid, Run, RunConfig
+
+RECIPE_SPACE: dict[str, tuple[float, ...]] = {
+    "learning_rate": (5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+    "weight_decay": (1e-3, 1e-2, 1e-1, 3e-1),
+    "dropout": (0.1, 0.3, 0.5),
+}
+"""Values tried for every loss, in ascending order."""
+
+LOSS_SPACE: dict[str, tuple[float, ...]] = {
+    "temperature": (0.05, 0.1, 0.2, 0.4),
+    "gamma_neg": (1.0, 2.0, 4.0, 6.0),
+    "gamma": (1.0, 2.0, 3.0),
+}
+"""Values tried for a loss that has the hyperparameter, in ascending order."""
+
+Task = tuple[str, str, int]
+
+
+def task(config: RunConfig) -> Task:
+    """What is tuned on its own: data set, loss and size of the label space."""
+    return config.dataset, config.loss, config.num_labels
+
+
+def space(loss: str) -> dict[str, tuple[float, ...]]:
+    """The values that are tried for a loss."""
+    own = losses.info(loss).hyperparameters
+    return RECIPE_SPACE | {name: values for name, values in LOSS_SPACE.items() if name in own}
+
+
+def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
+    """Different configurations around a default one, which comes first.
+
+    Args:
+        config: with a recipe; its loss, data set and number of labels fix which configurations are drawn.
+        trials: how many, the default included.
+
+    Raises:
+        ValueError: more trials than the space has configurations.
+    """
+    grid = space(config.loss)
+    size = int(np.prod([len(values) for values in grid.values()]))
+    if trials > size:
+        raise ValueError(f"{trials} trials, but the space of {config.loss} has {size} configurations")
+    rng = np.random.default_rng(zlib.crc32(repr(task(config)).encode()))
+    found = {config.id: config}
+    while len(found) < trials:
+        drawn = _with(config, {name: float(rng.choice(values)) for name, values in grid.items()})
+        found.setdefault(drawn.id, drawn)
+    return list(found.values())
+
+
+def _with(config: RunConfig, values: dict[str, float]) -> RunConfig:
+    assert config.recipe is not None
+    recipe: dict[str, Any] = {name: value for name, value in values.items() if name in RECIPE_SPACE}
+    own = {name: value for name, value in values.items() if name not in RECIPE_SPACE}
+    return dataclasses.replace(
+        config,
+        recipe=dataclasses.replace(config.recipe, **recipe),
+        hyperparameters={**config.hyperparameters, **own},
+    )
+
+
+def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
+    """The trials of every loss, task and label count of a grid, on replicate 0 with all training data."""
+    wanted: dict[Task, list[RunConfig]] = {}
+    for config in grid:
+        if not config.is_baseline and task(config) not in wanted:
+            first = dataclasses.replace(
+                config,
+                replicate=0,
+                seed=config.seed - config.replicate,
+                train_fraction=1.0,
+                label_draw=None,
+                label_pool=None,
+            )
+            wanted[task(config)] = candidates(first, count)
+    return [config for tried in wanted.values() for config in tried]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What tuning chose for one loss, task and label count.
+
+    Attributes:
+        values: the chosen value of everything that was varied.
+        score: its validation mAP, in [0, 1].
+        default: that of the default configuration.
+        at_edge: names of the chosen values that lie at an end of their space.
+        trials: how many were finished.
+    """
+
+    values: dict[str, float]
+    score: float
+    default: float
+    at_edge: tuple[str, ...]
+    trials: int
+
+
+def choose(grid: Grid, metric: str = "probe_validation_map") -> dict[Task, Choice]:
+    """The best trial of every loss, task and label count, by validation; a trial that failed is out."""
+    tried: dict[Task, list[Run]] = {}
+    for run in grid.runs:
+        tried.setdefault(task(run.config), []).append(run)
+    return {key: _best(runs, metric) for key, runs in tried.items()}
+
+
+def _best(runs: Sequence[Run], metric: str) -> Choice:
+    best = max(runs, key=lambda run: run.metrics[metric])
+    values = _values(best.config)
+    grid = space(best.config.loss)
+    edges = tuple(name for name, value in values.items() if value in (grid[name][0], grid[name][-1]))
+    return Choice(values, best.metrics[metric], runs[0].metrics[metric], edges, len(runs))
+
+
+def _values(config: RunConfig) -> dict[str, float]:
+    assert config.recipe is not None
+    defaults = {name: each.default for name, each in losses.info(config.loss).hyperparameters.items()}
+    given: dict[str, Any] = {**dataclasses.asdict(config.recipe), **defaults, **config.hyperparameters}
+    return {name: float(given[name]) for name in space(config.loss)}
+
+
+def tuned(grid: Iterable[RunConfig], choices: dict[Task, Choice]) -> list[RunConfig]:
+    """A grid with the chosen values in place of the defaults; baselines stay as they are."""
+    return [
+        config
+        if config.is_baseline or task(config) not in choices
+        else _with(config, choices[task(config)].values)
+        for config in grid
+    ]
