@@ -19,6 +19,7 @@ MIN_STEPS = 10
 """Optimisation steps, per epoch asked for, that a small training part gets at least."""
 
 FEW_BASELINES = ("logistic_regression", "random_encoder")
+"""Baselines that every point of every sweep is drawn beside."""
 
 
 class LabelSpaceParameters(StudyParameters):

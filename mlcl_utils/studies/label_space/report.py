@@ -17,7 +17,7 @@ from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.analysis import Arm
 from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.label_space import LabelSpaceParameters, reference_labels
+from mlcl_utils.studies.label_space import FEW_BASELINES, LabelSpaceParameters, reference_labels
 from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts, matched
 from mlcl_utils.training import BASELINES, Recipe
 from mlcl_utils.training.probe import PENALTIES
@@ -130,7 +130,7 @@ def plot_base_labels(study: Execution, summary: Summary) -> Figure:
 
 def plot_fractions(study: Execution, summary: Summary) -> Figure:
     """Macro-F1, mAP and ranking loss of the probe against the share of the training part."""
-    return _plot(study, summary, "fractions", MAIN, x="train_fraction", label="share of the training part")
+    return _plot(study, summary, "fractions", MAIN, x="train_fraction", label="share of training data")
 
 
 def plot_matched(study: Execution, summary: Summary) -> Figure | None:
@@ -210,8 +210,8 @@ def _plot(
             within = (rows["train_fraction"] == 1) & rows["label_draw"].isna()
         else:
             within = rows["num_labels"] == reference_labels(_parameters(study).num_labels)
-        probed = (rows["head"] == "probe") | (rows["loss"] == "nearest_neighbours")
-        chosen_rows: pd.DataFrame = rows[within & probed & rows["metric"].isin(metrics)]
+        drawn = (rows["head"] == "probe") & ~rows["loss"].isin(set(BASELINES) - set(FEW_BASELINES))
+        chosen_rows: pd.DataFrame = rows[within & drawn & rows["metric"].isin(metrics)]
         return chosen_rows
 
     frames = {"intervals": chosen(summary.intervals), "points": chosen(summary.points)}
