@@ -14,6 +14,7 @@ SETTINGS = [
     ("focal", {"gamma": 0.5, "alpha": 0.25, "ignore_unobserved": True}, 0),
     ("asl", {}, 0),
     ("asl", {"gamma_pos": 0.5, "gamma_neg": 0.5, "clip": 0.3, "reduction": "mean"}, 0),
+    ("asl", {"gamma_neg": 0.0, "clip": 0.3}, 0),
     ("asl", {"clip": 0.0, "eps": 0.4, "ignore_unobserved": True}, 0),
     ("hill", {}, 0),
     ("hill", {"lamb": 1.2, "margin": 0.5, "gamma": 1.0, "ignore_unobserved": True}, 0),

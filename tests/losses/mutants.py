@@ -1,0 +1,165 @@
+# ruff: noqa: E501
+"""Small faults put into the losses, one at a time, to see that the tests notice each of them.
+
+Run as ``python tests/losses/mutants.py``. Works on a temporary copy of the package and its tests; exits with 1 if a
+fault goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = (
+    "golden",
+    "oracle",
+    "errors",
+    "registry",
+    "edges",
+    "invariance",
+    "streaming",
+    "gradients",
+    "precision",
+)
+
+# what it does, file, code, code with the fault
+FAULTS = [
+    ("takes every observed label for positive", "contrast.py", "(labels > 0).to", "(labels >= 0).to"),
+    ("takes unobserved labels for positive", "contrast.py", "(labels > 0).to", "(labels != 0).to"),
+    ("does not scale embeddings to unit norm", "contrast.py", "return vectors / norms", "return vectors / 1 + 0 * norms"),
+    ("divides by a norm of zero", "contrast.py", "norms.where(norms > 0, 1)", "norms"),
+    ("counts self-pairs in the denominator", "contrast.py", ".fill_(-torch.inf)", ".fill_(1 / 0.1)"),
+    ("loses the mask of self-pairs in later blocks", "contrast.py", "weights(part), start,", "weights(part), 0,"),
+    ("flips the sign of the positives", "contrast.py", "value -= torch.dot(weight", "value += torch.dot(weight"),
+    ("forgets the gradient by the candidates", "contrast.py", "gradient.addmm_(slope.T, scaled)", "pass"),
+    ("takes the gradient for symmetric", "contrast.py", "slope + slope.T", "slope * 2"),
+    ("forgets the temperature in the gradient", "contrast.py", "alpha=1 / temperature", "alpha=1"),
+    ("averages over all anchors", "contrast.py", "(mass > 0).sum()", "(mass >= 0).sum()"),
+    ("ignores the number to divide by", "contrast.py", "count if total is None else total", "count"),
+    ("forgets the bias of the denominator", "contrast.py", "similarity + log_bias", "similarity + 0 * log_bias"),
+    ("does not subtract the maximum", "contrast.py", "exponentials = (logits - highest)", "highest = highest * 0\n    exponentials = (logits - highest)"),
+    ("sums the softmax over the wrong axis", "contrast.py", "exponentials.sum(dim=1, keepdim=True)", "exponentials.sum(dim=0)[:len(mass), None]"),
+    ("keeps the gradient that pushes positives away", "contrast.py", "slope -= excess", "pass"),
+    ("regularises pairs that are not positive", "contrast.py", ".mul_(weight.sign_())", ""),
+    ("drops what is upstream of the gradient", "contrast.py", "return upstream * gradient", "return gradient"),
+    ("stays under autocast", "base.py", "enabled=False", "enabled=True"),
+    ("computes in the precision of the input", "base.py", "dtype = torch.float32\n", "dtype = torch.float16\n"),
+    ("does not look at the labels' values", "base.py", "not torch.equal(labels, labels.sign())", "False"),
+    ("does not look for non-finite values", "base.py", "and not tensor.detach().isfinite().all()", "and False"),
+    ("ignores negatives, not the unobserved", "base.py", "labels >= 0 if", "labels != 0 if"),
+    ("averages over labels", "base.py", "counted.any(dim=1) if", "counted.any(dim=0) if"),
+    ("lets hyperparameters out of range pass", "info.py", "value > self.above", "value >= self.above"),
+    ("does not bound a negative's probability", "asl.py", ".clamp(max=1)", ""),
+    ("swaps the focusing exponents", "asl.py", "focus(1 - right, self.gamma_pos).where(positive", "focus(1 - right, self.gamma_pos).where(~positive"),
+    ("forgets the bound under the logarithm", "asl.py", "right.clamp(min=self.eps)", "right"),
+    ("flips the sign of the hill", "hill.py", "self.lamb - probability", "self.lamb + probability"),
+    ("takes the margin from negatives too", "splc.py", ".where(positive, logits)", ""),
+    ("corrects an epoch late", "splc.py", "epoch >= self", "epoch > self"),
+    ("corrects what is unlikely", "splc.py", "sigmoid() > self", "sigmoid() < self"),
+    ("swaps the weights of the classes", "focal.py", "positive * self.alpha + ~positive", "~positive * self.alpha + positive"),
+    ("ranks unobserved labels as negatives", "zlpr.py", "observed & ~positive", "~positive"),
+    ("forgets the zero in the soft maximum", "zlpr.py", "zero = logits.new_zeros", "zero = -1 + logits.new_zeros"),
+    ("ignores the learned bias", "cosine_bce.py", "+ self.offset", "+ 0 * self.offset"),
+    ("averages the prototypes over all examples", "prototype.py", "/ labelled.sum().clamp(min=1)", "/ labelled.numel()"),
+    ("adds instead of averaging over an example's labels", "prototype.py", "/ sizes.clamp(min=1)", "/ 1"),
+    ("divides by the sum of the sizes, not the union", "jaccard_supcon.py", "sizes - shared)", "sizes)"),
+    ("normalises the index with the self-pair", "jaccard_supcon.py", "jaccard.diagonal(offset=rows.start).zero_()", "pass"),
+    ("counts the anchor among the others", "mulsupcon.py", "positive.sum(dim=0) - 1", "positive.sum(dim=0)"),
+    ("averages over anchors, not pairs", "mulsupcon.py", "total=positive.sum()", "total=None"),
+    ("forgets the dissimilarity", "similarity_dissimilarity.py", "1 + sizes - shared", "1 + 0 * shared"),
+    ("adds instead of averaging over positives", "similarity_dissimilarity.py", ".mul_(number)", ""),
+    ("counts the self-pair in N_il", "msc.py", "closeness.diagonal(offset=rows.start).zero_()", "pass"),
+    ("forgets the prototype in N_il", "msc.py", "(1 + closeness @ positive)", "(closeness @ positive).clamp(min=1e-9)"),
+    ("weighs the prototypes in the denominator too", "msc.py", "log_bias[:batch]", "log_bias[:]"),
+    ("counts the self-pair in D_il", "reg.py", "preference.diagonal(offset=rows.start).zero_()", "pass"),
+    ("takes any shared label for inclusion", "reg.py", "(shared == sizes)", "(shared > 0)"),
+    ("raises by the wrong sign for prototypes", "reg.py", "** -self.alpha if", "** self.alpha if"),
+    ("divides by the candidate's size", "reg.py", "sizes[examples, None]", "sizes[None, :1]"),
+    ("forgets that prototypes are anchors", "reg.py", "anchors=batch + len(prototypes)", "anchors=batch"),
+    ("averages one direction twice", "instance.py", "self._cross_entropy(similarity.T)", "self._cross_entropy(similarity)"),
+    ("keeps the farthest negatives", "instance.py", "negatives.topk(kept, dim=1)", "(-negatives).topk(kept, dim=1)"),
+    ("rounds the number of negatives down", "instance.py", "math.ceil(", "math.floor("),
+    ("corrects labels an epoch early", "clml.py", "epoch < self.change_epoch", "epoch + 1 < self.change_epoch"),
+    ("drops the floor of the norms", "clml.py", "norms.clamp(min=1).where", "norms.where"),
+    ("passes gradient below the floor", "clml.py", "(norms > 1)", "(norms > 0)"),
+    ("keeps singular values of rounding", "clml.py", "squares > noise.clamp(min=_RANK**2)", "squares > 0"),
+    ("keeps unlabelled rows", "clml.py", "if self.exclude_unlabelled", "if not self.exclude_unlabelled"),
+    ("flips the sign of the whole", "clml.py", "where(~everything, -norms)", "where(~everything, norms)"),
+    ("counts the anchor's similarity to itself", "kmcl.py", "to_others = similarity.scatter(1, anchors[:, None], -torch.inf)", "to_others = similarity"),
+    ("takes the anchor for its own positive", "kmcl.py", "counts = counts.scatter(1, anchors[:, None], 0) > 0", "counts = counts > 0"),
+    ("halves the distance", "kmcl.py", "-distance / (4 * (one + other))", "-distance / (2 * (one + other))"),
+    ("forgets the width of an isotropic kernel", "kmcl.py", "result * width", "result"),
+    ("sums the kernels over the examples", "kmcl.py", "log_shares.logsumexp(dim=1)", "log_shares.logsumexp(dim=0).mean()"),
+    ("forgets a part's weight", "kmcl.py", "self.reconstruction * term", "term"),
+    ("passes the wrong tensors to the parts", "combined.py", "self._part_tensors[key]", "self.tensors"),
+]  # fmt: skip
+
+
+def main() -> int:
+    """Run all faults, or those with a word of the command line in their file or description."""
+    words = sys.argv[1:]
+    faults = [f for f in FAULTS if not words or any(word in f"{f[0]} {f[1]}" for word in words)]
+    if failed := _first_failure():
+        print(f"the tests fail without any fault: {failed}")
+        return 1
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        noticed = list(pool.map(_is_noticed, faults))
+    print(f"{len(faults)} faults, {noticed.count(False)} unnoticed")
+    return int(not all(noticed))
+
+
+def _is_noticed(fault: tuple[str, str, str, str]) -> bool:
+    what, file, code, faulty = fault
+    failed = _first_failure(file, code, faulty)
+    print(f"{'noticed  ' if failed else 'UNNOTICED'}  {file}: {what}  [{failed}]", flush=True)
+    return bool(failed)
+
+
+def _first_failure(file: str = "base.py", code: str = "", faulty: str = "") -> str:
+    """The first test that fails in a copy of the package with a fault in one of its files, or nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder).resolve()
+        skip = shutil.ignore_patterns("embedded", "__pycache__")
+        shutil.copytree(ROOT / "mlcl_utils", copy / "mlcl_utils", ignore=skip)
+        shutil.copytree(ROOT / "tests" / "losses", copy / "tests" / "losses", ignore=skip)
+        for name in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
+            shutil.copy(ROOT / name, copy / name)
+        path = copy / "mlcl_utils" / "losses" / file
+        source = path.read_text()
+        if code and source.count(code) != 1:
+            raise ValueError(
+                f"{file} has {code!r} {source.count(code)} times: the list of faults is out of date"
+            )
+        if code:
+            path.write_text(source.replace(code, faulty))
+        return _run(copy)
+
+
+def _run(copy: Path) -> str:
+    environment = os.environ | {
+        "PYTHONPATH": str(copy),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    python = [sys.executable, "-c", "import mlcl_utils; print(mlcl_utils.__file__)"]
+    where = subprocess.run(python, cwd=copy, env=environment, capture_output=True, text=True).stdout
+    if not where.startswith(str(copy)):
+        raise RuntimeError(f"what is tested is not the copy, but {where}")
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "--no-header"]
+    files = [f"tests/losses/test_{name}.py" for name in TESTS]
+    command = [sys.executable, "-m", "pytest", *options, *files]
+    run = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+    if run.returncode == 0:
+        return ""
+    lines = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return lines[0].split(" - ")[0].split("/")[-1] if lines else (run.stdout + run.stderr)[-300:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
