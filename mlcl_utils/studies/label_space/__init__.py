@@ -37,13 +37,22 @@ class LabelSpaceParameters(StudyParameters):
 
     @model_validator(mode="after")
     def _labels_exist(self) -> LabelSpaceParameters:
-        for dataset in self.datasets:
-            available = len(data.load(dataset).label_names)
-            if max(self.num_labels) > available:
+        available = {name: len(data.load(name).label_names) for name in self.datasets}
+        largest = max(available, key=lambda name: available[name])
+        if max(self.num_labels) > available[largest]:
+            raise UsageError(
+                f"num_labels {max(self.num_labels)}: {largest} has {available[largest]} labels; ask for no more"
+            )
+        for name, labels in available.items():
+            if min(self.num_labels) > labels:
                 raise UsageError(
-                    f"num_labels {max(self.num_labels)}: {dataset} has {available} labels; ask for no more"
+                    f"num_labels {min(self.num_labels)}: {name} has {labels} labels; ask for no more"
                 )
         return self
+
+    def sizes(self, dataset: str) -> tuple[int, ...]:
+        """The sizes of the label space that a data set has labels enough for, in ascending order."""
+        return tuple(k for k in sorted(self.num_labels) if k <= len(data.load(dataset).label_names))
 
 
 def reference_labels(num_labels: tuple[int, ...]) -> int:
@@ -53,12 +62,6 @@ def reference_labels(num_labels: tuple[int, ...]) -> int:
 
 def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
     """The runs of the study: every arm at every size, and at the reference size with less training data."""
-    sizes: list[tuple[int, float, int | None]] = [(k, 1.0, None) for k in sorted(parameters.num_labels)]
-    reference = reference_labels(parameters.num_labels)
-    sizes += [(reference, fraction, None) for fraction in sorted(parameters.train_fractions) if fraction < 1]
-    pool = max(parameters.num_labels)
-    drawn = [k for k in sorted(parameters.matched_num_labels) if k < pool]
-    sizes += [(k, 1.0, draw) for k in drawn for draw in range(parameters.label_draws)]
     recipe = Recipe(epochs=parameters.epochs, min_steps=MIN_STEPS * parameters.epochs)
     return [
         RunConfig(
@@ -68,7 +71,7 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
             replicate=replicate,
             train_fraction=fraction,
             label_draw=draw,
-            label_pool=None if draw is None else pool,
+            label_pool=None if draw is None else max(parameters.sizes(dataset)),
             loss=arm,
             hyperparameters=_hyperparameters(arm, parameters.temperature),
             recipe=_recipe(arm, recipe),
@@ -76,8 +79,20 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
-        for k, fraction, draw in sizes
+        for k, fraction, draw in _points(parameters, dataset)
         for arm in (*_baselines(dataset, replicate, whole=fraction == 1 and draw is None), *parameters.losses)
+    ]
+
+
+def _points(parameters: LabelSpaceParameters, dataset: str) -> list[tuple[int, float, int | None]]:
+    """Number of labels, share of the training data and draw of labels of every point of the three sweeps."""
+    sizes = parameters.sizes(dataset)
+    reference = reference_labels(sizes)
+    drawn = [k for k in sorted(parameters.matched_num_labels) if k < max(sizes)]
+    return [
+        *((k, 1.0, None) for k in sizes),
+        *((reference, fraction, None) for fraction in sorted(parameters.train_fractions) if fraction < 1),
+        *((k, 1.0, draw) for k in drawn for draw in range(parameters.label_draws)),
     ]
 
 

@@ -36,7 +36,7 @@ def tasks(study: Execution) -> pd.DataFrame:
     parameters = _parameters(study)
     rows = []
     for dataset in parameters.datasets:
-        for k in sorted(parameters.num_labels):
+        for k in parameters.sizes(dataset):
             task = data.task(dataset, num_labels=k, base_labels=min(parameters.num_labels))
             described = task.describe(batch_size=Recipe(epochs=1).batch_size)
             named = task.test.named
@@ -154,7 +154,7 @@ def named_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
     """
     rows = []
     for arm, members in summary.arms.items():
-        largest = arm.num_labels == max(_parameters(study).num_labels)
+        largest = arm.num_labels == max(_parameters(study).sizes(arm.dataset))
         if not largest or arm.train_fraction < 1 or arm.label_draw is not None:
             continue
         for head in analysis.HEADS:
@@ -209,7 +209,10 @@ def _plot(
         if x == "num_labels":
             within = (rows["train_fraction"] == 1) & rows["label_draw"].isna()
         else:
-            within = rows["num_labels"] == reference_labels(_parameters(study).num_labels)
+            reference = {
+                name: reference_labels(_parameters(study).sizes(name)) for name in study.parameters.datasets
+            }
+            within = (rows["num_labels"] == rows["dataset"].map(reference)) & rows["label_draw"].isna()
         drawn = (rows["head"] == "probe") & ~rows["loss"].isin(set(BASELINES) - set(FEW_BASELINES))
         chosen_rows: pd.DataFrame = rows[within & drawn & rows["metric"].isin(metrics)]
         return chosen_rows
