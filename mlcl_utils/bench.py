@@ -268,8 +268,11 @@ def _products_step(products: Sequence[tuple[int, int, int]], device: str) -> Ste
 
 
 def _direct_reg(shared: Tensor, sizes: Tensor, candidates: Tensor) -> Tensor:
-    """r is 1 wherever labels are shared (the default α = 0): w_ij = (1/|y_i|) Σ_l [shared] / Σ_k [shared with k]."""
-    return (shared / shared.sum(dim=1, keepdim=True).clamp(min=1)).sum(dim=2) / sizes[:, None].clamp(min=1)
+    preference = (shared.sum(dim=2) / sizes.clamp(min=1)) ** 0.0
+    preferred = shared * preference[:, :, None]
+    return (preferred / preferred.sum(dim=1, keepdim=True).clamp(min=1)).sum(dim=2) / sizes[:, None].clamp(
+        min=1
+    )
 
 
 def _direct_msc(shared: Tensor, sizes: Tensor, candidates: Tensor) -> Tensor:

@@ -41,8 +41,13 @@ class PairwiseLoss(ContrastiveLoss):
 
 def unit(vectors: Tensor) -> Tensor:
     """Rows scaled to unit norm; a row of zeros stays zero and passes a finite gradient."""
+    return vectors / _lengths(vectors)
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    """The norms of the rows as a column, 1 for rows of zeros."""
     norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return vectors / norms.where(norms > 0, 1)
+    return norms.where(norms > 0, 1)
 
 
 def positives(labels: Tensor, like: Tensor) -> Tensor:
@@ -64,7 +69,7 @@ def contrast(
     """The weighted cross-entropy described at the top of this module.
 
     Args:
-        vectors: (candidates, dim) the candidates, the first of which are the anchors; of unit norm.
+        vectors: (candidates, dim) the candidates, the first of which are the anchors; scaled to unit norm here.
         weights: gives the weights w_ij, not negative, of some rows of anchors as a new array (rows,
             candidates); what it has for self-pairs is ignored. The arrays are overwritten.
         anchors: the number of anchors.
@@ -80,12 +85,13 @@ def contrast(
         A scalar.
     """
     with torch.no_grad():
-        candidates = vectors.detach()
+        lengths = _lengths(vectors)
+        candidates = vectors / lengths
         needs_gradient = vectors.requires_grad
         rows = block or max(1, BLOCK_BYTES // (candidates.shape[0] * candidates.element_size()))
         value = candidates.new_zeros(())
         count = candidates.new_zeros(())
-        gradient = torch.zeros_like(candidates) if needs_gradient else candidates
+        gradient = torch.zeros_like(candidates)
         for start in range(0, anchors, rows):
             part = slice(start, min(start + rows, anchors))
             scaled = candidates[part] / temperature
@@ -102,8 +108,10 @@ def contrast(
                 gradient[part].addmm_(slope, candidates, alpha=1 / temperature)
                 gradient.addmm_(slope.T, scaled)
         mean = 1 / (count if total is None else total).clamp(min=1)
-        value *= mean
-    return with_gradient(vectors, value, gradient * mean)
+        # by the unit vectors; along them there is nothing to gain
+        gradient -= candidates * (gradient * candidates).sum(dim=1, keepdim=True)
+        gradient *= mean / lengths
+    return with_gradient(vectors, value * mean, gradient)
 
 
 def _block(

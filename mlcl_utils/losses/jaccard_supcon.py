@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
 
 
 class JaccardSupCon(PairwiseLoss):
@@ -30,7 +30,7 @@ class JaccardSupCon(PairwiseLoss):
             return jaccard.div_(jaccard.sum(dim=1, keepdim=True).clamp(min=torch.finfo(jaccard.dtype).tiny))
 
         return contrast(
-            unit(embeddings),
+            embeddings,
             weights,
             anchors=len(embeddings),
             temperature=self.temperature,

@@ -153,30 +153,40 @@ class KMCL(Loss):
     ) -> Tensor:
         """The sum over some pairs (n, k) of the contrast; arrays are of shape (pairs, batch)."""
         similarity = self._log_similarity(anchors, kinds, mean, variance, width).exp() / self.temperature
-        to_others = similarity.scatter(1, anchors[:, None], -torch.inf)
-        log_p = similarity - to_others.logsumexp(dim=1, keepdim=True)
-        counts = positive.T[kinds] * positive[anchors, kinds][:, None]
-        counts = counts.scatter(1, anchors[:, None], 0) > 0
+        # not infinite, so that nothing times the logarithm is nothing
+        lowest = torch.finfo(similarity.dtype).min / 2
+        log_p = similarity.scatter(1, anchors[:, None], lowest).log_softmax(dim=1)
+        counts = positive.T[kinds] * (positive[anchors, kinds] * share[anchors])[:, None]
+        counts = counts.scatter(1, anchors[:, None], 0)
         index = jaccard[anchors]
         if self.jaccard == "weight":
-            in_front, inside = index, torch.ones_like(index)
+            counts, index = counts * index, torch.ones_like(index)
+        if self.stable:
+            log_terms = log_p + index.log().where(counts > 0, 0)
         else:
-            in_front, inside = torch.ones_like(index), index
-        log_terms = log_p + inside.log() if self.stable else (inside * log_p.exp() + _INSIDE_LOG).log()
-        return -(share[anchors] * (in_front * log_terms.where(counts, 0)).sum(dim=1)).sum()
+            log_terms = (index * log_p.exp() + _INSIDE_LOG).log()
+        return -(counts * log_terms).sum()
 
     def _log_similarity(
         self, anchors: Tensor, kinds: Tensor, mean: Tensor, variance: Tensor, width: int
     ) -> Tensor:
         """log ρ of each pair (n, k) with every example, of shape (pairs, batch)."""
-        distance = (mean.transpose(0, 1)[kinds] - mean[anchors, kinds][:, None]) ** 2
+
+        def of_all(x: Tensor) -> Tensor:
+            return x.transpose(0, 1).index_select(0, kinds)
+
+        def of_anchor(x: Tensor) -> Tensor:
+            return x[anchors, kinds][:, None]
+
+        result = -((of_all(mean) - of_anchor(mean)) ** 2)
         if self.kernel == "rbf":
-            result = -distance / 8
+            result = result / 8
         else:
-            one, other = variance[anchors, kinds][:, None], variance.transpose(0, 1)[kinds]
-            result = -distance / (4 * (one + other))
+            total = of_all(variance) + of_anchor(variance)
+            result = result / (4 * total)
             if self.kernel == "bhattacharyya":
-                result = result - ((one + other).log() - (one.log() + other.log()) / 2 - math.log(2)) / 2
+                deviation = (variance.log() + math.log(2)) / 4
+                result = result + (of_all(deviation) + of_anchor(deviation)) - total.log() / 2
         return result * width if mean.ndim == 2 else result.sum(dim=-1)
 
     @torch.no_grad()

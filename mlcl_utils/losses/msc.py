@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlcl_utils.losses.base import hyperparameter
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
 
 
 class MSC(PairwiseLoss):
@@ -46,7 +46,7 @@ class MSC(PairwiseLoss):
         log_bias = positive.new_zeros(batch + len(prototypes))
         log_bias[:batch] = log_beta
         return contrast(
-            torch.cat([unit(embeddings), unit(prototypes)]),
+            torch.cat([embeddings, prototypes]),
             weights,
             anchors=batch,
             temperature=self.temperature,

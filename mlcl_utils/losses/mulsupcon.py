@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
 
 
 class MulSupCon(PairwiseLoss):
@@ -22,7 +22,7 @@ class MulSupCon(PairwiseLoss):
         positive = positives(labels, embeddings)
         others = (positive.sum(dim=0) - 1).clamp(min=1)
         return contrast(
-            unit(embeddings),
+            embeddings,
             lambda rows: (positive[rows] / others) @ positive.T,
             anchors=len(embeddings),
             temperature=self.temperature,

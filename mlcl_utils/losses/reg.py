@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mlcl_utils.losses.base import hyperparameter
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
 
 
 class REG(PairwiseLoss):
@@ -63,7 +63,7 @@ class REG(PairwiseLoss):
             return result
 
         return contrast(
-            torch.cat([unit(embeddings), unit(prototypes)]),
+            torch.cat([embeddings, prototypes]),
             weights,
             anchors=batch + len(prototypes),
             temperature=self.temperature,

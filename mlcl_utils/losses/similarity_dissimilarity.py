@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives, unit
+from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
 
 
 class SimilarityDissimilarity(PairwiseLoss):
@@ -34,7 +34,7 @@ class SimilarityDissimilarity(PairwiseLoss):
             return similarity.div_((1 + sizes - shared).mul_(number))
 
         return contrast(
-            unit(embeddings),
+            embeddings,
             weights,
             anchors=len(embeddings),
             temperature=self.temperature,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from mlcl_utils import losses
@@ -20,6 +21,7 @@ def test_every_loss_has_an_entry_with_an_example():
         assert f'"{name}"' in entry or f'+{name}"' in entry
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_examples_run():
     labels = labels_of(8, 5).float()
     randn = torch.randn
