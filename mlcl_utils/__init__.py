@@ -10,7 +10,18 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("batch", "data", "figures", "losses", "metrics", "models", "runs", "stats", "studies", "training")
+_SUBMODULES = (
+    "batch",
+    "data",
+    "figures",
+    "losses",
+    "metrics",
+    "models",
+    "runs",
+    "stats",
+    "studies",
+    "training",
+)
 
 
 def __getattr__(name: str) -> ModuleType:
