@@ -220,6 +220,9 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     for name in injected():
         if name not in study.Parameters.model_fields:
             raise unknown("parameter", name, study.Parameters.model_fields)
+    import pandas  # in a notebook, unlike on the command line, it is wanted anyway
+
+    pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
     parameters = study.resolve(given)
     folder = study.folder(parameters)
     folder.mkdir(parents=True, exist_ok=True)
