@@ -142,7 +142,7 @@ STUDY = Study(
             "replicates": 2,
             "epochs": 10,
             "num_labels": [10, 30, 100, 300],
-            "train_fractions": [0.05, 0.2, 1.0],
+            "train_fractions": [0.1, 1.0],
             "matched_num_labels": [10],
             "label_draws": 1,
             "trials": 1,
