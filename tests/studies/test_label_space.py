@@ -139,12 +139,10 @@ def test_the_reading_follows_the_numbers(tmp_path):
 
 def test_arms_below_a_baseline_are_named_in_the_reading(tmp_path):
     fine = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02}))
-    assert "No trained arm is below the untrained encoder or below logistic regression on the input." in fine
+    assert "Read with the probe, no trained arm is below logistic regression on the input." in fine
     summary = made_summary(tmp_path / "b", lead={10: 0.02}, baseline=0.48)
-    (remark,) = [
-        line for line in reading.sentences(summary) if line.startswith("Below the untrained encoder")
-    ]
-    assert "MSC (probe, debtags, 10 labels)" in remark
+    (remark,) = [line for line in reading.sentences(summary) if "below the untrained encoder" in line]
+    assert "MSC (debtags, 10 labels)" in remark
     assert "REG" not in remark
     assert analysis.remark(summary.arms, Arm("debtags", 10, 1.0, None, "msc")) == "degenerate"
 

@@ -15,7 +15,7 @@ from mlcl_utils.training import BASELINES, Recipe
 REFERENCE = 100
 """Number of labels at which the training fractions are swept, if it is in the sweep; else the largest below it."""
 
-MIN_STEPS = 10
+MIN_STEPS = 5
 """Optimisation steps, per epoch asked for, that a small training part gets at least."""
 
 FEW_BASELINES = ("logistic_regression", "random_encoder")

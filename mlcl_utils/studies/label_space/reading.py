@@ -232,20 +232,35 @@ def _little_data(found: list[Contrast]) -> str:
 
 
 def _remarks(summary: Summary) -> list[str]:
-    """One line for every kind of remark, naming the arms by task and head."""
-    by_word: dict[str, list[str]] = {}
-    for arm in summary.arms:
-        for head in analysis.HEADS:
-            word = analysis.remark(summary.arms, arm, f"{head}_map")
-            if word:
-                by_word.setdefault(word, []).append(f"{style.look(arm.loss).label} ({head}, {_named(arm)})")
+    """Which arms are below a baseline: those read with the probe by name, the losses' own heads by number."""
     meaning = {
-        "degenerate": "Below the untrained encoder, so that nothing rests on them",
-        "below baseline": "Below logistic regression on the input",
+        "degenerate": "below the untrained encoder, so that nothing rests on them",
+        "below baseline": "below logistic regression on the input",
     }
-    if not by_word:
-        return ["No trained arm is below the untrained encoder or below logistic regression on the input."]
-    return [f"{meaning[word]}: {'; '.join(names)}." for word, names in by_word.items()]
+    trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
+    probed: dict[str, list[str]] = {}
+    for arm in trained:
+        word = analysis.remark(summary.arms, arm)
+        if word:
+            probed.setdefault(word, []).append(f"{style.look(arm.loss).label} ({_named(arm)})")
+    lines = [f"Read with the probe, {meaning[word]}: {'; '.join(names)}." for word, names in probed.items()]
+    if not lines:
+        lines.append("Read with the probe, no trained arm is below logistic regression on the input.")
+    direct = [
+        analysis.remark(summary.arms, arm, "direct_map")
+        for arm in trained
+        if _has(summary, arm, "direct_map")
+    ]
+    if any(direct):
+        lines.append(
+            f"Of {len(direct)} arms with a head of their own, {sum(map(bool, direct))} are below a baseline with it,"
+            f" {direct.count('degenerate')} of them below the untrained encoder; the tables mark them."
+        )
+    return lines
+
+
+def _has(summary: Summary, arm: Arm, metric: str) -> bool:
+    return any(metric in run.metrics for run in summary.arms[arm])
 
 
 def _named(arm: Arm) -> str:

@@ -22,6 +22,7 @@ from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts, mat
 from mlcl_utils.training import BASELINES, Recipe
 from mlcl_utils.training.probe import PENALTIES
 
+FEW = 5  # replicates below which nothing is judged
 NAMED = ("recall_named", "recall_unnamed", "map", "map_unnamed")
 MARKS = {"below baseline": "\u2020", "degenerate": "\u2021", "": ""}
 
@@ -81,8 +82,9 @@ def arms(study: Execution) -> pd.DataFrame:
 def results_table(study: Execution, summary: Summary, metric: str = "map") -> pd.DataFrame:
     """One metric of every arm at every size of the label space, by head; also written as CSV and LaTeX.
 
-    A dagger marks an arm whose mAP is below that of logistic regression on the input, a double dagger one whose
-    mAP is below that of the untrained encoder.
+    With fewer than five replicates only the best is marked: nothing could be told to be worse. A dagger marks an arm
+    whose mAP is below that of logistic regression on the input, a double dagger one whose mAP is below that of the
+    untrained encoder.
     """
     rows = summary.intervals
     rows = rows[(rows["metric"] == metric) & (rows["train_fraction"] == 1) & rows["label_draw"].isna()].copy()
@@ -97,6 +99,8 @@ def results_table(study: Execution, summary: Summary, metric: str = "map") -> pd
         for key in zip(*(rows[name] for name in analysis.ARM), strict=True)
     ]
     rows["standing"] = [standing[*arm, head] for arm, head in zip(arms_, rows["head"], strict=True)]
+    if study.parameters.replicates < FEW:
+        rows["standing"] = rows["standing"].replace("not worse", "worse")
     rows["remark"] = [
         analysis.remark(summary.arms, arm, f"{head}_map")
         for arm, head in zip(arms_, rows["head"], strict=True)
