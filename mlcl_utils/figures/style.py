@@ -149,7 +149,7 @@ _METRICS = {
     "penalty_entropy": MetricLook("penalty entropy", None, percent=False),
 }
 _CUT = {"precision_at_": "P@", "ndcg_at_": "nDCG@"}
-_SUFFIXES = {"half": "at 0.5", "per_label": "per-label thresholds", "base": "labels of the smallest space"}
+_SUFFIXES = {"half": "at 0.5", "per_label": "per-label thresholds", "base": "base labels"}
 
 
 def metric(name: str) -> MetricLook:

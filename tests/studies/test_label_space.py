@@ -161,6 +161,14 @@ def test_contrasts_choose_on_validation_and_are_oriented(tmp_path):
     assert by_metric == pytest.approx({"map": 0.02, "macro_f1": 0.02, "ranking_loss": 0.02})
 
 
+def test_differences_are_paired_and_leave_out_the_reference(tmp_path):
+    summary = made_summary(tmp_path, lead={10: 0.02, 100: 0.06})
+    rows = reading.differences(summary, "bce", ("map",)).set_index(["loss", "num_labels"])["estimate"]
+    assert rows["reg"].to_dict() == pytest.approx({10: 0.02, 100: 0.06})
+    assert rows["msc"].to_dict() == pytest.approx({10: -0.05, 100: -0.05})
+    assert "bce" not in rows.index.get_level_values("loss")
+
+
 def test_intervals_hold_their_points(tmp_path):
     summary = made_summary(tmp_path, lead={10: 0.02, 100: 0.06})
     merged = pd.merge(

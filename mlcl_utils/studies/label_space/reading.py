@@ -43,6 +43,25 @@ def summarise(carried: Carried) -> Summary:
     return Summary(carried, found, analysis.intervals(found, METRICS), analysis.points(found, METRICS))
 
 
+def differences(summary: Summary, reference: str, metrics: tuple[str, ...]) -> pd.DataFrame:
+    """Paired differences of the probe to a reference loss, for every loss and few baselines of the main sweep.
+
+    Columns as in ``Summary.intervals``; positive where the arm's value is larger, whatever the metric's orientation.
+    """
+    rows = []
+    for arm, members in summary.arms.items():
+        beside = summary.arms.get(arm._replace(loss=reference))
+        if arm.loss == reference or arm.train_fraction < 1 or arm.label_draw is not None or beside is None:
+            continue
+        for metric in metrics:
+            pair = analysis.quantity(members, f"probe_{metric}"), analysis.quantity(beside, f"probe_{metric}")
+            if pair[0] is None or pair[1] is None or pair[0].index != pair[1].index:
+                continue
+            found = stats.interval(stats.difference(pair[0], pair[1]))
+            rows.append({**arm._asdict(), "head": "probe", "metric": metric, **analysis.as_row(found)})
+    return pd.DataFrame(rows)
+
+
 def matched(summary: Summary, metrics: tuple[str, ...]) -> dict[str, pd.DataFrame] | None:
     """Intervals and points of the probe at matched label frequencies, averaged over the draws; None without draws.
 

@@ -18,7 +18,7 @@ from mlcl_utils.studies import analysis
 from mlcl_utils.studies.analysis import Arm
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.label_space import FEW_BASELINES, LabelSpaceParameters, reference_labels
-from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts, matched
+from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts, differences, matched
 from mlcl_utils.training import BASELINES, Recipe
 from mlcl_utils.training.probe import PENALTIES
 
@@ -125,6 +125,21 @@ def plot_label_count(study: Execution, summary: Summary) -> Figure:
     return _plot(study, summary, "label_count", MAIN, x="num_labels", label="number of labels")
 
 
+def plot_differences(study: Execution, summary: Summary) -> Figure | None:
+    """Differences of the probe to that of BCE, or of the first loss, against the number of labels; paired."""
+    names = study.parameters.losses
+    reference = "bce" if "bce" in names else names[0]
+    rows = differences(summary, reference, MAIN)
+    rows = rows[~rows["loss"].isin(set(BASELINES) - set(FEW_BASELINES))] if len(rows) else rows
+    if rows.empty:
+        return None
+    figure = draw(
+        rows, None, MAIN, x="num_labels", label="number of labels", reference=style.look(reference).label
+    )
+    figures.save(figure, study.folder / "figures", "differences", data=rows)
+    return figure
+
+
 def plot_base_labels(study: Execution, summary: Summary) -> Figure:
     """Macro-F1 and mAP of the labels of the smallest space against the number of labels."""
     return _plot(
@@ -229,21 +244,23 @@ def _plot(
 
 def draw(
     intervals: pd.DataFrame,
-    points: pd.DataFrame,
+    points: pd.DataFrame | None,
     metrics: tuple[str, ...],
     *,
     x: str,
     label: str,
+    reference: str | None = None,
     venue: str = "neurips",
 ) -> Figure:
     """Metrics against one variable: a column of axes a metric, a row a data set.
 
     Args:
         intervals: rows of :func:`mlcl_utils.studies.analysis.intervals`.
-        points: rows of :func:`mlcl_utils.studies.analysis.points`.
+        points: rows of :func:`mlcl_utils.studies.analysis.points`; None for none.
         metrics: what is drawn, one column of axes each.
         x: column of the variable, drawn on a logarithmic axis.
         label: of the variable.
+        reference: what the values are differences to; None where they are no differences.
         venue: whose sizes and fonts.
     """
     names = sorted(intervals["dataset"].unique())
@@ -251,22 +268,23 @@ def draw(
     with style.use(venue):
         for row, dataset in enumerate(names):
             for column, metric in enumerate(metrics):
-                here, behind = (
-                    part[(part["dataset"] == dataset) & (part["metric"] == metric)]
-                    for part in (intervals, points)
-                )
                 ax = axes[row, column]
                 figures.plots.lines_with_intervals(
-                    here,
+                    intervals[(intervals["dataset"] == dataset) & (intervals["metric"] == metric)],
                     x=x,
                     y="estimate",
-                    points=behind,
+                    points=None
+                    if points is None
+                    else points[(points["dataset"] == dataset) & (points["metric"] == metric)],
                     metric=metric,
                     x_label=label,
                     log_x=True,
                     legend="none",
                     ax=ax,
                 )
+                if reference is not None:
+                    ax.axhline(0, color="black", linewidth=0.6, zorder=1.5)
+                    ax.set_ylabel(f"{style.metric(metric).label} − {reference} (points)")
                 if len(names) > 1 and column == 0:
                     ax.set_title(dataset, loc="left")
         figures.plots.shared_legend(figure)
