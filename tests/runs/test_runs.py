@@ -101,7 +101,6 @@ def test_positives_that_the_text_names_are_counted_apart(tmp_path):
     matching, regression = runs.carry_out(grid, results=tmp_path, workers=1, progress=False).runs
     # a positive that is named scores above every entry that is not, one that is not named below all that are
     assert matching.metrics["direct_map_named"] > 2 * matching.metrics["direct_map_unnamed"]
-    assert matching.metrics["direct_recall_named"] > matching.metrics["direct_recall_unnamed"]
     assert regression.metrics["probe_recall_named"] > regression.metrics["probe_recall_unnamed"]
     task = task_for(grid[0])
     assert task.test.named is not None
