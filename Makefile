@@ -32,6 +32,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-uv.lock
 	@test -n "$(PYTHON)" || { echo "make setup: needs Python 3.11, 3.12 or 3.13; name one with: make setup PYTHON=/path/to/python" >&2; exit 1; }
 	@$(BIN)/python -c '$(SUITS)' 2>/dev/null || { echo "==> making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "==> installing uv into $(VENV)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
 	@echo "==> installing the packages of requirements.lock (a download of 3.3 GB the first time, most of it torch)"
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock

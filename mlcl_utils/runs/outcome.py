@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,7 @@ def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
                 split: training.nearest_neighbours(*known, _parts(task, split, device)[0]) for split in SPLITS
             }
         case "name_matching":
-            matched = torch.from_numpy(name_matching_scores(data.load(task.name))[:, task.label_index])
+            matched = torch.from_numpy(_names_matched(task.name)[:, task.label_index])
             outcome.heads["direct"] = {split: matched[getattr(task, split).index] for split in SPLITS}
         case "logistic_regression":
             inputs = {split: _parts(task, split, device)[0] for split in ("train", *SPLITS)}
@@ -71,6 +72,12 @@ def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
         case _:
             _encode(outcome, config, task, device)
     return outcome
+
+
+@functools.lru_cache(maxsize=1)
+def _names_matched(dataset: str) -> np.ndarray:
+    """Scores of name matching on a whole data set; kept, since reading all texts takes seconds."""
+    return name_matching_scores(data.load(dataset))
 
 
 def _parts(task: Task, split: str, device: torch.device) -> tuple[Tensor, Tensor]:

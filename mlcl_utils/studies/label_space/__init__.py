@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from mlcl_utils import data, losses
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies.base import Count, Counts, Fractions, Positive, Study, StudyParameters
+from mlcl_utils.studies.base import Counts, Fractions, Positive, Study, StudyParameters
 from mlcl_utils.training import BASELINES, Recipe
 
 REFERENCE = 100
@@ -30,7 +30,7 @@ class LabelSpaceParameters(StudyParameters):
     matched_num_labels: Counts = Field(
         description="sizes at which labels are also drawn at matched frequency"
     )
-    label_draws: Count = Field(description="draws of labels at each of those sizes")
+    label_draws: Annotated[int, Field(ge=0, description="draws of labels at each of those sizes; 0 for none")]
     temperature: Annotated[
         Positive | None, Field(description="of the contrastive losses; not given: their own")
     ] = None
@@ -144,7 +144,7 @@ STUDY = Study(
             "num_labels": [10, 30, 100, 300],
             "train_fractions": [0.1, 1.0],
             "matched_num_labels": [10],
-            "label_draws": 1,
+            "label_draws": 0,
             "trials": 1,
         },
         "standard": {

@@ -160,6 +160,7 @@ def plot_matched(study: Execution, summary: Summary) -> Figure | None:
     metrics = ("macro_f1", "map")
     frames = matched(summary, metrics)
     if frames is None:
+        print("no labels were drawn: label_draws is 0 in this preset")
         return None
     figure = draw(frames["intervals"], frames["points"], metrics, x="num_labels", label="number of labels")
     figures.save(figure, study.folder / "figures", "matched_frequency", data=frames)
@@ -210,6 +211,7 @@ def choices_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
         for (dataset, loss, k), choice in summary.carried.choices.items()
     ]
     if not rows:
+        print("nothing was tuned: trials is 1 in this preset")
         return None
     table = pd.DataFrame(rows).sort_values(["dataset", "num_labels", "loss"])
     figures.save_table(
