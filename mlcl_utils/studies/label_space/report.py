@@ -347,7 +347,8 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
         f"**Training.** {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
         f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"
         f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
-        f" Change of the validation loss over the last tenth of training, relative: median {np.median(slopes):+.2%}.",
+        f" Change of the validation loss over the last tenth of training, relative: median {np.median(slopes):+.2%}"
+        " (without REG, whose value is no objective).",
         f"**Validation beside test.** {_validation_beside_test(summary)}",
         "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
         "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
@@ -377,7 +378,9 @@ def _search(study: Execution, summary: Summary) -> str:
 
 
 def _validation_slope(run: Run) -> float:
-    """Relative change of the validation loss over the last tenth of training."""
+    """Relative change of the validation loss over the last tenth of training; NaN for REG, whose value is none."""
+    if run.config.loss == "reg":
+        return math.nan
     last = [row["validation_loss"] for row in run.history][-max(2, len(run.history) // 10) :]
     return (last[-1] - last[0]) / abs(last[0]) if len(last) > 1 and last[0] else math.nan
 
