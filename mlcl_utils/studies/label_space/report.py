@@ -286,7 +286,7 @@ def draw(
                 )
                 if reference is not None:
                     ax.axhline(0, color="black", linewidth=0.6, zorder=1.5)
-                    ax.set_ylabel(f"{style.metric(metric).label} − {reference} (points)")
+                    ax.set_ylabel(f"{style.metric(metric).label} − {reference}")
                 if len(names) > 1 and column == 0:
                     ax.set_title(dataset, loc="left")
         figures.plots.shared_legend(figure)
@@ -347,8 +347,8 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
         f"**Training.** {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
         f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"
         f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
-        f" Change of the validation loss over the last tenth of training, relative: median {np.median(slopes):+.2%}"
-        " (without REG, whose value is no objective).",
+        " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
+        f" objective: {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
         f"**Validation beside test.** {_validation_beside_test(summary)}",
         "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
         "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
