@@ -27,6 +27,8 @@ from mlcl_utils import losses as loss_library
 from mlcl_utils.figures import save, style
 from mlcl_utils.losses.contrast import unit
 
+_TURN = 0.02  # seconds that a form gets before it is another one's turn
+
 Size = tuple[int, int, int]  # examples in the batch, labels, dimensions
 Step = Callable[[], object]
 
@@ -98,12 +100,15 @@ def _compare(
 ) -> list[dict[str, object]]:
     """Time the forms in turn, print a line, and give a row for each of them."""
     times: dict[str, list[float]] = {form: [] for form in forms}
+    calls = dict.fromkeys(forms, 1)
     if repeats > 1:
-        for step in forms.values():
+        for form, step in forms.items():
             step()
+            # a call that takes less than a turn's time is repeated within the turn, as training repeats it
+            calls[form] = max(1, round(_TURN / _seconds(step, device)))
     for _ in range(repeats):
         for form, step in forms.items():
-            times[form].append(_seconds(step, device))
+            times[form].append(_seconds(step, device, calls[form]))
     rows: list[dict[str, object]] = []
     for form, step in forms.items():
         row = {"loss": name, "batch": size[0], "labels": size[1], "dim": size[2], "form": form}
@@ -162,14 +167,16 @@ def _hardware(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else "one thread of the CPU"
 
 
-def _seconds(step: Step, device: str) -> float:
+def _seconds(step: Step, device: str, calls: int = 1) -> float:
+    """Seconds of a call, as the mean of some in a row."""
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    step()
+    for _ in range(calls):
+        step()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / calls
 
 
 def _peak_mib(step: Step, device: str) -> float:

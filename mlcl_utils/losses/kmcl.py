@@ -130,15 +130,19 @@ class KMCL(Loss):
             every = torch.arange(batch * classes, device=positive.device)
             anchors, kinds = every // classes, every % classes
         chunk = max(1, _CHUNK_BYTES // (mean[:, 0].numel() * mean.element_size()))
-        total = mean.sum() * 0
+        # a Jaccard index inside the logarithm is a constant beside the rest, and needs no pair's classes
+        apart = self.stable and self.jaccard == "log"
+        terms = [-(share[:, None] * shared * jaccard.log().where(shared > 0, 0)).sum()] if apart else []
         for start in range(0, len(anchors), chunk):
             part = slice(start, start + chunk)
             inputs = (anchors[part], kinds[part], positive, mean, variance, width, jaccard, share)
             if len(anchors) <= chunk:
-                total = total + self._pairs(*inputs)
+                terms.append(self._pairs(*inputs))
             else:
-                total = total + checkpoint(self._pairs, *inputs, use_reentrant=False)
-        return total / positive.any(dim=1).sum().clamp(min=1)
+                terms.append(checkpoint(self._pairs, *inputs, use_reentrant=False))
+        if len(anchors) == 0:
+            terms.append((mean.sum() + variance.sum()) * 0)
+        return torch.stack(terms).sum() / positive.any(dim=1).sum().clamp(min=1)
 
     def _pairs(
         self,
@@ -151,21 +155,22 @@ class KMCL(Loss):
         jaccard: Tensor,
         share: Tensor,
     ) -> Tensor:
-        """The sum over some pairs (n, k) of the contrast; arrays are of shape (pairs, batch)."""
+        """The sum over some pairs (n, k) of the contrast; arrays are of shape (pairs, batch).
+
+        Without the constant that :meth:`_contrast` adds apart.
+        """
         similarity = self._log_similarity(anchors, kinds, mean, variance, width).exp() / self.temperature
         # not infinite, so that nothing times the logarithm is nothing
         lowest = torch.finfo(similarity.dtype).min / 2
         log_p = similarity.scatter(1, anchors[:, None], lowest).log_softmax(dim=1)
         counts = positive.T[kinds] * (positive[anchors, kinds] * share[anchors])[:, None]
         counts = counts.scatter(1, anchors[:, None], 0)
-        index = jaccard[anchors]
         if self.jaccard == "weight":
-            counts, index = counts * index, torch.ones_like(index)
+            counts = counts * jaccard[anchors]
         if self.stable:
-            log_terms = log_p + index.log().where(counts > 0, 0)
-        else:
-            log_terms = (index * log_p.exp() + _INSIDE_LOG).log()
-        return -(counts * log_terms).sum()
+            return -(counts * log_p).sum()
+        inside = log_p.exp() if self.jaccard == "weight" else jaccard[anchors] * log_p.exp()
+        return -(counts * (inside + _INSIDE_LOG).log()).sum()
 
     def _log_similarity(
         self, anchors: Tensor, kinds: Tensor, mean: Tensor, variance: Tensor, width: int
