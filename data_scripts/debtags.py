@@ -44,9 +44,9 @@ VERSION = 1
 SEED = 20
 EMBEDDED = Path(stored.__file__).parent / "embedded" / "debtags"
 LISTS = Path("/var/lib/apt/lists")
-PACKAGES = "deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4"
-TRANSLATIONS = "deb.debian.org_debian_dists_bookworm_main_i18n_Translation-en.lz4"
-RELEASE = "deb.debian.org_debian_dists_bookworm_InRelease"
+PACKAGES = "*_debian_dists_bookworm_main_binary-amd64_Packages.lz4"
+TRANSLATIONS = "*_debian_dists_bookworm_main_i18n_Translation-en.lz4"
+RELEASE = "*_debian_dists_bookworm_InRelease"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_TOKENS = 256
 MINIMUM_TAGS = 4
@@ -72,6 +72,11 @@ class Package:
     title: str
     text: str
     tags: tuple[str, ...]
+
+
+def listed(folder: Path, pattern: str) -> Path:
+    """The package list of that name, whichever mirror it came from; the pattern itself if there is none."""
+    return next(iter(sorted(folder.glob(pattern))), folder / pattern)
 
 
 def bookkeeping(tag: str) -> bool:
@@ -417,7 +422,7 @@ def release(packages_file: Path) -> str:
     """What the package index is: its SHA-256 once decompressed, and the archive's release if apt knows it."""
     command = ["/usr/lib/apt/apt-helper", "cat-file", str(packages_file)]
     digest = hashlib.sha256(subprocess.run(command, capture_output=True, check=True).stdout).hexdigest()
-    inrelease = packages_file.with_name(RELEASE)
+    inrelease = listed(packages_file.parent, RELEASE)
     found = (
         re.search(r"^Version: (\S+)$", inrelease.read_text(), re.MULTILINE) if inrelease.exists() else None
     )
@@ -588,9 +593,9 @@ def main() -> None:
     parser.add_argument(
         "--check", type=int, metavar="N", help="only encode N random examples again and compare"
     )
-    parser.add_argument("--packages", type=Path, default=LISTS / PACKAGES, help="package index")
+    parser.add_argument("--packages", type=Path, default=listed(LISTS, PACKAGES), help="package index")
     parser.add_argument(
-        "--translations", type=Path, default=LISTS / TRANSLATIONS, help="English translations"
+        "--translations", type=Path, default=listed(LISTS, TRANSLATIONS), help="English translations"
     )
     given = parser.parse_args()
     if given.check:
