@@ -23,7 +23,14 @@ def minimum(requirement: str) -> tuple[str, tuple[int, ...]]:
 
 @pytest.mark.parametrize(
     "requirement",
-    [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]],
+    [
+        *PROJECT["project"]["dependencies"],
+        *(
+            requirement
+            for extra in ("dev", "ray", "transformers")
+            for requirement in PROJECT["project"]["optional-dependencies"][extra]
+        ),
+    ],
 )
 def test_the_lock_pins_every_dependency_within_its_bounds(requirement: str) -> None:
     name, least = minimum(requirement)
