@@ -18,7 +18,7 @@ from mlcl_utils.paths import CHECKOUT, shown
 MANIFEST = "manifest.json"
 
 # Sources that no result depends on: they start notebooks and print.
-_FRONT_END = ("batch/", "cli.py")
+_FRONT_END = ("batch/", "cli/")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:

@@ -1,0 +1,41 @@
+"""``mlcl bench``: measurements of speed and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlcl_utils.cli.common import Commands
+from mlcl_utils.errors import UsageError
+
+
+@click.group("bench", cls=Commands, default="losses")
+def bench() -> None:
+    """Measurements of speed and memory."""
+
+
+@bench.command("losses")
+@click.option(
+    "--size", "sizes", metavar="N,L,D", multiple=True, help="Batch, labels, dimensions; may be repeated."
+)
+@click.option(
+    "--repeats", metavar="N", type=click.IntRange(min=1), default=7, help="Of each measurement (7)."
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to measure (cpu).")
+@click.option(
+    "--out", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Also table and plot."
+)
+def _bench_losses(sizes: tuple[str, ...], repeats: int, device: str, out: Path | None) -> None:
+    """Time and memory of the losses, beside the forms that their formulas suggest."""
+    chosen = [_bench_size(word) for word in sizes]
+    from mlcl_utils import bench as measured
+
+    measured.losses(chosen or measured.SIZES, out=out, repeats=repeats, device=device)
+
+
+def _bench_size(word: str) -> tuple[int, int, int]:
+    numbers = word.split(",")
+    if len(numbers) != 3 or not all(number.isdecimal() and int(number) > 0 for number in numbers):
+        raise UsageError(f"--size '{word}' is not three whole numbers above 0, such as 256,100,256")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])

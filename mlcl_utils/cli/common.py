@@ -1,0 +1,97 @@
+"""What commands share: groups that suggest the nearest command, options, studies by name, sizes and durations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlcl_utils.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from mlcl_utils.studies.base import Study
+
+PRESET = click.option("--preset", metavar="PRESET", help="smoke, quick (the default), standard or paper.")
+RESULTS = click.option(
+    "--results", metavar="DIR", help="Folder of results, by default results/ in the checkout."
+)
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command and may have one that needs no name.
+
+    Args:
+        default: the command that is meant when none is named.
+    """
+
+    def __init__(self, *args: Any, default: str | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, with the default command put in front where none is named."""
+        unnamed = not args or (args[0].startswith("-") and args[0] not in {"-h", "--help"})
+        if self._default is not None and unnamed:
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named; an unknown one is an error with the nearest."""
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise unknown("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+def parameters(given: Sequence[str], **options: str | None) -> dict[str, str]:
+    """Parameters of ``-p`` and of the options that are short for them.
+
+    Raises:
+        UsageError: one without a value, or given twice.
+    """
+    values = {name: value for name, value in options.items() if value is not None}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageError(f"-p '{word}' has no value; write -p {name or 'name'}=value")
+        if name in values:
+            raise UsageError(f"parameter '{name}' is given twice")
+        values[name] = value
+    return values
+
+
+def studies(names: Sequence[str]) -> list[Study]:
+    """The studies of the names, each once; all of them if there is no name."""
+    from mlcl_utils import studies as registered
+
+    chosen = []
+    for word in names or registered.names():
+        begins = [name for name in registered.names() if name.startswith(word)]
+        name = begins[0] if len(begins) == 1 else word
+        if name not in chosen:
+            chosen.append(name)
+    return [registered.get(name) for name in chosen]
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the files that lie directly in a folder."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+
+
+def size(count: float) -> str:
+    """A number of bytes as a person reads it."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def duration(seconds: float) -> str:
+    """A time as a person reads it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

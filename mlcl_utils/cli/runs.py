@@ -1,0 +1,70 @@
+"""``mlcl runs``: the stored runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlcl_utils.cli import common
+from mlcl_utils.cli.common import RESULTS, Commands
+
+if TYPE_CHECKING:
+    from mlcl_utils.runs import Store
+
+
+@click.group("runs", cls=Commands, default="list")
+def runs() -> None:
+    """The stored runs: their number and size (list); remove those that no study refers to (prune)."""
+
+
+@runs.command("list")
+@RESULTS
+def _runs_list(results: str | None) -> None:
+    """Number and size of the stored runs."""
+    from mlcl_utils.paths import shown
+
+    store = _store(results)
+    folders = [run.folder for run in store]
+    print(
+        f"{len(folders)} runs, {common.size(sum(map(common.folder_size, folders)))}, in {shown(store.folder)}"
+    )
+
+
+@runs.command("prune")
+@RESULTS
+@click.option("--dry-run", is_flag=True, help="Only say how many would be removed.")
+def _runs_prune(results: str | None, dry_run: bool) -> None:
+    """Remove the runs that no table of results names and no preset of a study asks for."""
+    import shutil
+
+    store = _store(results)
+    wanted = _wanted(store.folder.parent)
+    unwanted = [run.folder for run in store if run.folder.name not in wanted]
+    size = sum(map(common.folder_size, unwanted))
+    if not dry_run:
+        for folder in unwanted:
+            shutil.rmtree(folder)
+    print(f"{len(unwanted)} runs {'would be ' if dry_run else ''}removed, {common.size(size)}")
+
+
+def _store(results: str | None) -> Store:
+    from mlcl_utils.runs import Store
+    from mlcl_utils.studies.parameters import results_folder
+
+    return Store(results_folder(Path(results or "results")))
+
+
+def _wanted(results: Path) -> set[str]:
+    """Identities of the runs that a table of results names or a preset of a study asks for."""
+    import csv
+
+    wanted = set()
+    for table in results.glob("*/*/runs.csv"):
+        with table.open(newline="", encoding="utf-8") as stream:
+            wanted |= {row["run"] for row in csv.DictReader(stream)}
+    for study in common.studies(()):
+        for preset in study.presets:
+            wanted |= {config.id for config in study.grid(study.resolve({"preset": preset}))}
+    return wanted
