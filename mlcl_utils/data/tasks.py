@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,7 @@ class Task:
         validation: validation part.
         test: test part.
         replicate: number of the stored split.
+        dataset: the data set it was cut from, for its raw texts and images.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Task:
     validation: Part
     test: Part
     replicate: int
+    dataset: Dataset = field(repr=False)
 
     def bands(self) -> dict[str, npt.NDArray[np.int64]]:
         """Positions of the head, medium and tail labels, by positives in the whole training part.
@@ -233,6 +235,7 @@ def task(
         validation=part(np.flatnonzero(used & (split == VALIDATION))),
         test=part(np.flatnonzero(used & (split == TEST))),
         replicate=replicate,
+        dataset=dataset,
     )
 
 

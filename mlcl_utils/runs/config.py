@@ -12,7 +12,7 @@ from typing import Any
 from mlcl_utils import data, losses
 from mlcl_utils.training import BASELINES, Recipe
 
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 """Raised when training, the probe, a baseline or a metric gives other numbers for the same configuration."""
 
 
@@ -28,6 +28,8 @@ class RunConfig:
         train_fraction: share of the training groups, in (0, 1].
         label_draw: number of the draw of labels at matched frequency; None for the most frequent labels.
         label_pool: number of labels that such a draw is made from.
+        held_out: drawing family that training and validation do without and test consists of; None for no such.
+        encoder: a name of :func:`mlcl_utils.models.encoder_names`; it also says what the baselines read.
         loss: a name of :func:`mlcl_utils.losses.names` or of a baseline.
         hyperparameters: of the loss.
         recipe: how the encoder is trained; None for a baseline without an encoder.
@@ -43,6 +45,8 @@ class RunConfig:
     train_fraction: float = 1.0
     label_draw: int | None = None
     label_pool: int | None = None
+    held_out: str | None = None
+    encoder: str = "frozen"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
 

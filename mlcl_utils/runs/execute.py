@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from mlcl_utils import data, metrics, stats
 from mlcl_utils.data import Task
+from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.store import Run, Store
@@ -27,7 +28,16 @@ RESAMPLES = 200
 """Resamples of the test groups that are kept with every run."""
 
 
-TASK = ("dataset", "num_labels", "base_labels", "replicate", "train_fraction", "label_draw", "label_pool")
+TASK = (
+    "dataset",
+    "num_labels",
+    "base_labels",
+    "replicate",
+    "train_fraction",
+    "label_draw",
+    "label_pool",
+    "held_out",
+)
 """The fields of a configuration that say what is learnt, on which examples."""
 
 
@@ -37,9 +47,10 @@ def task_for(config: RunConfig) -> Task:
 
 
 @functools.lru_cache(maxsize=8)
-def _task(**options: Any) -> Task:
+def _task(*, held_out: str | None, **options: Any) -> Task:
     """A task; kept, since neighbouring runs share it."""
-    return data.task(**options)
+    whole = data.task(**options)
+    return whole if held_out is None else leave_family_out(whole, whole.dataset, held_out)
 
 
 def execute(config: RunConfig, store: Store, *, device: str, threads: int = 1) -> Run:

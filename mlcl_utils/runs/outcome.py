@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlcl_utils import data, metrics, training
+from mlcl_utils import data, metrics, models, training
 from mlcl_utils.data import Task
 from mlcl_utils.data.debtags import name_matching_scores
 from mlcl_utils.models import Model
@@ -50,23 +50,23 @@ def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
         device: where.
     """
     outcome = Outcome()
+    train_labels = torch.from_numpy(task.train.labels).to(device)
     match config.loss:
         case "prior":
-            labels = _parts(task, "train", device)[1]
             outcome.heads["direct"] = {
-                split: training.prior(labels, len(getattr(task, split))) for split in SPLITS
+                split: training.prior(train_labels, len(getattr(task, split))) for split in SPLITS
             }
         case "nearest_neighbours":
-            known = _parts(task, "train", device)
+            inputs = _raw(config, task, device)
             outcome.heads["direct"] = {
-                split: training.nearest_neighbours(*known, _parts(task, split, device)[0]) for split in SPLITS
+                split: training.nearest_neighbours(inputs["train"], train_labels, inputs[split])
+                for split in SPLITS
             }
         case "name_matching":
             matched = torch.from_numpy(_names_matched(task.name)[:, task.label_index])
             outcome.heads["direct"] = {split: matched[getattr(task, split).index] for split in SPLITS}
         case "logistic_regression":
-            inputs = {split: _parts(task, split, device)[0] for split in ("train", *SPLITS)}
-            _probe(outcome, task, inputs, device)
+            _probe(outcome, task, _raw(config, task, device), device)
         case "shuffled_labels":
             _encode(outcome, dataclasses.replace(config, loss="bce"), _shuffled(task, config.seed), device)
         case _:
@@ -80,9 +80,12 @@ def _names_matched(dataset: str) -> np.ndarray:
     return name_matching_scores(data.load(dataset))
 
 
-def _parts(task: Task, split: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    part = getattr(task, split)
-    return torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device)
+def _raw(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:
+    """What the encoder of a configuration would read, as the baselines take it: dense on the device, or sparse."""
+    raw = models.encoder_class(config.encoder).raw(task)
+    return {
+        split: inputs.to(device) if isinstance(inputs, Tensor) else inputs for split, inputs in raw.items()
+    }
 
 
 def _shuffled(task: Task, seed: int) -> Task:
@@ -96,12 +99,15 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
     assert config.recipe is not None, "a run with an encoder needs a recipe"
     model: Model
     if config.loss == "random_encoder":
-        model = training.untrained(task, config.recipe, seed=config.seed, device=device)
+        model = training.untrained(
+            task, config.recipe, encoder=config.encoder, seed=config.seed, device=device
+        )
     else:
         fitted = training.fit(
             task,
             config.loss,
             config.recipe,
+            encoder=config.encoder,
             hyperparameters=config.hyperparameters,
             seed=config.seed,
             device=device,
@@ -109,8 +115,9 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
         model, outcome.history = fitted.model, fitted.history
         outcome.facts.update(steps=fitted.steps, parameters=fitted.parameters)
         outcome.timings["time_training"] = fitted.time_seconds
+    inputs = models.encoder_class(config.encoder).inputs(task)
     representations = {
-        split: training.represent(model, getattr(task, split), device=device) for split in ("train", *SPLITS)
+        split: training.represent(model, part, device=device) for split, part in inputs.items()
     }
     _probe(outcome, task, representations, device)
     with torch.no_grad():
@@ -122,10 +129,13 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
         outcome.heads["direct"] = own
 
 
-def _probe(outcome: Outcome, task: Task, inputs: dict[str, Tensor], device: torch.device) -> None:
+def _probe(outcome: Outcome, task: Task, inputs: dict[str, Any], device: torch.device) -> None:
     start = time.perf_counter()
-    labels = {split: _parts(task, split, device)[1] for split in ("train", "validation")}
-    fitted = training.fit_probe(inputs["train"], labels["train"], inputs["validation"], labels["validation"])
+    labels = {split: torch.from_numpy(getattr(task, split).labels) for split in ("train", "validation")}
+    fit = training.fit_probe if isinstance(inputs["train"], Tensor) else training.fit_sparse_probe
+    fitted = fit(
+        inputs["train"], labels["train"].to(device), inputs["validation"], labels["validation"].to(device)
+    )
     outcome.heads["probe"] = {split: fitted.scores(inputs[split]) for split in SPLITS}
     outcome.facts.update(probe_penalty=fitted.penalty, probe_at_edge=fitted.at_edge)
     outcome.timings["time_probe"] = time.perf_counter() - start

@@ -12,17 +12,19 @@ from mlcl_utils.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from mlcl_utils.training.baselines import nearest_neighbours, prior
-    from mlcl_utils.training.loop import Fitted, TrainingError, fit, represent, untrained
-    from mlcl_utils.training.probe import Probe, fit_probe
+    from mlcl_utils.training.loop import Fitted, Training, TrainingError, fit, represent, untrained
+    from mlcl_utils.training.probe import Probe, fit_probe, fit_sparse_probe
 
 __all__ = [
     "BASELINES",
     "Fitted",
     "Probe",
     "Recipe",
+    "Training",
     "TrainingError",
     "fit",
     "fit_probe",
+    "fit_sparse_probe",
     "nearest_neighbours",
     "prior",
     "represent",
@@ -32,7 +34,7 @@ __all__ = [
 BASELINES = {
     "prior": "the share of training positives, the same scores for every example",
     "nearest_neighbours": "labels of the 20 nearest training examples by cosine of the input, weighted by it",
-    "logistic_regression": "the linear probe on the input itself",
+    "logistic_regression": "the linear probe on what the encoder reads: frozen features, TF-IDF, or pixels",
     "random_encoder": "the linear probe on an encoder that was never trained",
     "shuffled_labels": "BCE and probe trained on labels that are shuffled among the training examples",
     "name_matching": "whether the text names the label: 2 in the title, 1 below it, else 0",
@@ -41,8 +43,8 @@ BASELINES = {
 
 
 _WHERE = {
-    "loop": ("Fitted", "TrainingError", "fit", "represent", "untrained"),
-    "probe": ("Probe", "fit_probe"),
+    "loop": ("Fitted", "Training", "TrainingError", "fit", "represent", "untrained"),
+    "probe": ("Probe", "fit_probe", "fit_sparse_probe"),
     "baselines": ("nearest_neighbours", "prior"),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,20 +20,27 @@ def prior(train_labels: Tensor, examples: int) -> Tensor:
     return torch.logit(share, eps=1e-4).expand(examples, -1)
 
 
-def nearest_neighbours(
-    train: Tensor, train_labels: Tensor, queries: Tensor, *, neighbours: int = 20
-) -> Tensor:
+def nearest_neighbours(train: Any, train_labels: Tensor, queries: Any, *, neighbours: int = 20) -> Tensor:
     """Scores (m, labels): the logit of the cosine-weighted share of nearest training examples that have the label.
 
     Args:
-        train: (n, d) inputs of the training part.
+        train: (n, d) inputs of the training part, a tensor or a sparse SciPy matrix.
         train_labels: (n, labels) in {-1, 0, 1}.
-        queries: (m, d).
+        queries: (m, d), of the same kind.
         neighbours: how many are asked, at most n.
     """
-    train, queries = F.normalize(train, dim=1), F.normalize(queries, dim=1)
-    cosine, nearest = (queries @ train.T).topk(min(neighbours, len(train)), dim=1)
+    cosines = _cosines(queries, train)
+    cosine, nearest = cosines.topk(min(neighbours, cosines.shape[1]), dim=1)
     weight = cosine.clamp_min(1e-6)
     weight = weight / weight.sum(dim=1, keepdim=True)
     votes = torch.einsum("mk,mkl->ml", weight, (train_labels == 1).float()[nearest])
     return torch.logit(votes, eps=1e-3)
+
+
+def _cosines(queries: Any, train: Any) -> Tensor:
+    """Cosines (m, n) of dense or sparse rows (m, d) and (n, d)."""
+    if isinstance(train, Tensor):
+        return F.normalize(queries, dim=1) @ F.normalize(train, dim=1).T
+    from sklearn.preprocessing import normalize
+
+    return torch.from_numpy((normalize(queries) @ normalize(train).T).toarray())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mlcl_utils import losses
-from mlcl_utils.data import Part, Task
-from mlcl_utils.models import FrozenFeatures, Model
+from mlcl_utils import losses, models
+from mlcl_utils.data import Task
+from mlcl_utils.models import Model
 from mlcl_utils.training.recipe import Recipe
 
 
@@ -41,32 +43,245 @@ class Fitted:
     time_seconds: float
 
 
-def _tensor(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device)
-
-
 def untrained(
-    task: Task, recipe: Recipe, *, tensors: tuple[str, ...] = (), seed: int, device: torch.device
+    task: Task,
+    recipe: Recipe,
+    *,
+    encoder: str = "frozen",
+    tensors: tuple[str, ...] = (),
+    seed: int,
+    device: torch.device,
 ) -> Model:
-    """A model as it is before training: its weights are drawn from ``seed`` alone."""
-    features = torch.from_numpy(task.train.features)
-    mean, scale = features.mean(dim=0), features.std(dim=0)
-    scale = torch.where(scale > 0, scale, 1.0)  # a constant feature carries nothing: leave it at zero
-    axes = _axes((features - mean) / scale, min(recipe.width, features.shape[1]))
+    """A model as it is before training: its weights are drawn from ``seed`` alone.
+
+    Args:
+        task: its training part gives what the encoder standardises by, and the prior.
+        recipe: gives width and dropout.
+        encoder: a name of :func:`mlcl_utils.models.encoder_names`.
+        tensors: what its heads give.
+        seed: of the weights.
+        device: where it is put.
+    """
+    kind = models.encoder_class(encoder)
+    inputs = kind.inputs(task)["train"]
     positives = torch.from_numpy(task.train.labels == 1).float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = FrozenFeatures(mean, scale, axes, dropout=recipe.dropout)
-        return Model(encoder, tensors=tensors, prior=positives.mean(dim=0)).to(device)
+        return Model(kind.create(inputs, recipe), tensors=tensors, prior=positives.mean(dim=0)).to(device)
 
 
-def _axes(standard: Tensor, width: int) -> Tensor:
-    """The (width, d) directions of largest variance of standardised features (n, d); all of them if width is d."""
-    if width == standard.shape[1]:
-        return torch.eye(width)
-    _, directions = torch.linalg.eigh(standard.T @ standard / len(standard))  # in ascending order
-    largest: Tensor = directions[:, -width:].T
-    return largest
+class Training:
+    """Training of an encoder and the heads of a loss, which can be stopped after any epoch and continued exactly.
+
+    On the CPU the same seed and number of threads give the same weights to the bit, however often training was stopped
+    in between. On a GPU the arithmetic is bfloat16 autocast, the data lie on the device, and nothing waits for the
+    device inside an epoch. The schedule's horizon is the whole budget, whatever part of it is used.
+
+    Args:
+        task: the examples and their labels.
+        loss: a name of :func:`mlcl_utils.losses.available`.
+        recipe: the budget and the optimiser's settings.
+        encoder: a name of :func:`mlcl_utils.models.encoder_names`.
+        hyperparameters: of the loss.
+        seed: of initialisation, batch order and dropout.
+        device: where to train.
+
+    Attributes:
+        model: being trained.
+        epoch: epochs made so far.
+        epochs: epochs of the whole budget.
+        history: one row for each epoch made.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        loss: str,
+        recipe: Recipe,
+        *,
+        encoder: str = "frozen",
+        hyperparameters: Mapping[str, Any],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._loss, self._recipe, self._device = loss, recipe, device
+        self._criterion = losses.create(loss, **hyperparameters).to(device)
+        tensors = losses.info(loss).tensors
+        self.model = untrained(task, recipe, encoder=encoder, tensors=tensors, seed=seed, device=device)
+        inputs = models.encoder_class(encoder).inputs(task)
+        self._inputs = {split: inputs[split].to(device) for split in ("train", "validation")}
+        self._labels = {
+            split: torch.from_numpy(getattr(task, split).labels).to(device) for split in self._inputs
+        }
+        examples = len(self._inputs["train"])
+        self._steps_per_epoch = recipe.steps_per_epoch(examples)
+        self.epoch, self.epochs = 0, recipe.epochs_for(examples)
+        self.history: list[dict[str, float]] = []
+        self._optimisers = _optimisers((self.model, self._criterion), recipe, device)
+        self._order = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=self._cuda):
+            torch.manual_seed(seed + 1)  # dropout must not repeat the draws of the initialisation
+            self._random = self._random_now()
+        self._seconds = 0.0
+
+    @property
+    def _cuda(self) -> list[torch.device]:
+        return [self._device] if self._device.type == "cuda" else []
+
+    def _random_now(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]
+
+    @contextmanager
+    def _random_state(self) -> Iterator[None]:
+        """The training's own random state in place of the caller's, kept from one epoch to the next."""
+        with torch.random.fork_rng(devices=self._cuda):
+            torch.set_rng_state(self._random[0])
+            for device, state in zip(self._cuda, self._random[1:], strict=True):
+                torch.cuda.set_rng_state(state, device)
+            yield
+            self._random = self._random_now()
+
+    def advance(self, epochs: int | None = None) -> None:
+        """Trains until so many epochs are made in all.
+
+        Args:
+            epochs: at most those of the budget; None for all of them.
+
+        Raises:
+            TrainingError: a loss was not finite.
+            ValueError: more epochs than the budget has.
+        """
+        target = self.epochs if epochs is None else epochs
+        if target > self.epochs:
+            raise ValueError(f"epochs={epochs} is more than the {self.epochs} of the budget")
+        start = time.perf_counter()
+        with self._random_state():
+            while self.epoch < target:
+                self._train_one_epoch()
+        self._seconds += time.perf_counter() - start
+        self.model.eval()
+
+    def _train_one_epoch(self) -> None:
+        self.model.train()
+        inputs, labels = self._inputs["train"], self._labels["train"]
+        dense = [p for group in self._optimisers[0].param_groups for p in group["params"]]
+        total = torch.zeros((), device=self._device)
+        rate = self._recipe.learning_rate * self._factor(self.epoch * self._steps_per_epoch)
+        permutation = torch.randperm(len(inputs), generator=self._order).to(self._device)
+        for number, batch in enumerate(permutation.tensor_split(self._steps_per_epoch)):
+            self._set_rate(self.epoch * self._steps_per_epoch + number)
+            with _autocast(self._device):
+                given = self.model(inputs[batch])
+            try:
+                value = self._criterion(labels[batch], **given, epoch=self.epoch)
+            except ValueError as error:  # on the CPU a loss refuses tensors that are not finite
+                raise _diverged(self._loss, self.epoch, self._recipe, str(error)) from error
+            for optimiser in self._optimisers:
+                optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            nn.utils.clip_grad_norm_(dense, 1.0)
+            for optimiser in self._optimisers:
+                optimiser.step()
+            total += value.detach() * len(batch)
+        mean = float(total) / len(inputs)  # the one wait for the device an epoch
+        if not math.isfinite(mean):
+            raise _diverged(self._loss, self.epoch, self._recipe, f"its mean was {mean}")
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": mean,
+                "validation_loss": self._validation_loss(),
+                "learning_rate": rate,
+            }
+        )
+        self.epoch += 1
+
+    def _factor(self, step: int) -> float:
+        """Share of the peak learning rate: 5% linear warm-up, then a cosine to zero over the whole budget."""
+        steps = self.epochs * self._steps_per_epoch
+        warm = max(1, round(0.05 * steps))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
+
+    def _set_rate(self, step: int) -> None:
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * self._factor(step)
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Mean loss over the validation part, in batches of the size of training: contrastive losses depend on it."""
+        self.model.eval()
+        inputs, labels = self._inputs["validation"], self._labels["validation"]
+        total = torch.zeros((), device=self._device)
+        steps = self._recipe.steps_per_epoch(len(inputs))
+        for batch in torch.arange(len(inputs), device=self._device).tensor_split(steps):
+            with _autocast(self._device):
+                given = self.model(inputs[batch])
+            total += self._criterion(labels[batch], **given, epoch=self.epoch) * len(batch)
+        return float(total) / len(inputs)
+
+    def fitted(self) -> Fitted:
+        """The model as it is now."""
+        return Fitted(
+            model=self.model.eval(),
+            history=self.history,
+            steps=self.epoch * self._steps_per_epoch,
+            parameters=sum(
+                p.numel() for module in (self.model, self._criterion) for p in module.parameters()
+            ),
+            time_seconds=self._seconds,
+        )
+
+    def checkpoint(self) -> dict[str, Any]:
+        """All that :meth:`restore` needs: tensors, numbers and strings, so that ``weights_only`` loading suffices."""
+        return {
+            "epoch": self.epoch,
+            "history": [dict(row) for row in self.history],
+            "model": self.model.state_dict(),
+            "criterion": self._criterion.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            "order": self._order.get_state(),
+            "random": list(self._random),
+            "seconds": self._seconds,
+        }
+
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Goes on from a checkpoint of a training with the same arguments."""
+        self.epoch = checkpoint["epoch"]
+        self.history = [dict(row) for row in checkpoint["history"]]
+        self.model.load_state_dict(checkpoint["model"])
+        self._criterion.load_state_dict(checkpoint["criterion"])
+        for optimiser, state in zip(self._optimisers, checkpoint["optimisers"], strict=True):
+            optimiser.load_state_dict(copy.deepcopy(state))  # it would share the state's tensors
+        self._order.set_state(checkpoint["order"].cpu())
+        self._random = [state.cpu() for state in checkpoint["random"]]
+        self._seconds = checkpoint["seconds"]
+
+
+def _optimisers(
+    modules: Iterable[nn.Module], recipe: Recipe, device: torch.device
+) -> list[torch.optim.Optimizer]:
+    """AdamW, and for embeddings whose gradient is sparse a SparseAdam with a peak rate of its own."""
+    tables = [
+        module.weight
+        for root in modules
+        for module in root.modules()
+        if isinstance(module, nn.EmbeddingBag) and module.sparse
+    ]
+    found = {id(table) for table in tables}
+    dense = [p for module in modules for p in module.parameters() if id(p) not in found]
+    adamw = torch.optim.AdamW(
+        dense, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cuda"
+    )
+    adamw.param_groups[0]["peak"] = recipe.learning_rate
+    if not tables:
+        return [adamw]
+    # a large epsilon: the usual one moves a word that two texts hold as far as one that thousands hold
+    sparse = torch.optim.SparseAdam(tables, lr=recipe.table_rate, eps=1e-4)
+    sparse.param_groups[0]["peak"] = recipe.table_rate
+    return [adamw, sparse]
 
 
 def fit(
@@ -74,78 +289,20 @@ def fit(
     loss: str,
     recipe: Recipe,
     *,
+    encoder: str = "frozen",
     hyperparameters: Mapping[str, Any],
     seed: int,
     device: torch.device,
 ) -> Fitted:
-    """Trains an encoder and the heads of a loss on the training part of a task.
+    """Trains an encoder and the heads of a loss on the training part of a task for the whole budget.
 
-    On the CPU the same seed and number of threads give the same weights to the bit. On a GPU the arithmetic is
-    bfloat16 autocast, the data lie on the device, and nothing waits for the device inside an epoch.
-
-    Args:
-        task: the examples and their labels.
-        loss: a name of :func:`mlcl_utils.losses.available`.
-        recipe: the budget and the optimiser's settings.
-        hyperparameters: of the loss.
-        seed: of initialisation, batch order and dropout.
-        device: where to train.
-
-    Raises:
-        TrainingError: a loss was not finite.
+    Args and errors are those of :class:`Training`.
     """
-    criterion = losses.create(loss, **hyperparameters).to(device)
-    tensors = losses.info(loss).tensors
-    model = untrained(task, recipe, tensors=tensors, seed=seed, device=device)
-    trained = [p for module in (model, criterion) for p in module.parameters()]
-    optimiser = torch.optim.AdamW(
-        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cuda"
+    training = Training(
+        task, loss, recipe, encoder=encoder, hyperparameters=hyperparameters, seed=seed, device=device
     )
-    inputs, labels = _tensor(task.train, device)
-    steps_per_epoch = recipe.steps_per_epoch(len(inputs))
-    epochs = recipe.epochs_for(len(inputs))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_cosine(epochs * steps_per_epoch))
-    order = torch.Generator().manual_seed(seed)
-    history: list[dict[str, float]] = []
-    start = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed + 1)  # dropout must not repeat the draws of the initialisation
-        for epoch in range(epochs):
-            model.train()
-            total = torch.zeros((), device=device)
-            rate = float(schedule.get_last_lr()[0])
-            permutation = torch.randperm(len(inputs), generator=order).to(device)
-            for batch in permutation.tensor_split(steps_per_epoch):
-                with _autocast(device):
-                    given = model(inputs[batch])
-                try:
-                    value = criterion(labels[batch], **given, epoch=epoch)
-                except ValueError as error:  # on the CPU a loss refuses tensors that are not finite
-                    raise _diverged(loss, epoch, recipe, str(error)) from error
-                optimiser.zero_grad(set_to_none=True)
-                value.backward()
-                nn.utils.clip_grad_norm_(trained, 1.0)
-                optimiser.step()
-                schedule.step()
-                total += value.detach() * len(batch)
-            mean = float(total) / len(inputs)  # the one wait for the device an epoch
-            if not math.isfinite(mean):
-                raise _diverged(loss, epoch, recipe, f"its mean was {mean}")
-            history.append(
-                {
-                    "epoch": epoch,
-                    "train_loss": mean,
-                    "validation_loss": _loss_on(task.validation, model, criterion, recipe, epoch, device),
-                    "learning_rate": rate,
-                }
-            )
-    return Fitted(
-        model=model.eval(),
-        history=history,
-        steps=epochs * steps_per_epoch,
-        parameters=sum(p.numel() for p in trained),
-        time_seconds=time.perf_counter() - start,
-    )
+    training.advance()
+    return training.fitted()
 
 
 def _diverged(loss: str, epoch: int, recipe: Recipe, detail: str) -> TrainingError:
@@ -155,42 +312,15 @@ def _diverged(loss: str, epoch: int, recipe: Recipe, detail: str) -> TrainingErr
     )
 
 
-def _warm_cosine(steps: int) -> Any:
-    warm = max(1, round(0.05 * steps))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
-
-    return factor
-
-
 def _autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 @torch.no_grad()
-def _loss_on(
-    part: Part, model: Model, criterion: nn.Module, recipe: Recipe, epoch: int, device: torch.device
-) -> float:
-    """Mean loss over a part, in batches of the size of training: contrastive losses depend on it."""
+def represent(model: Model, inputs: Tensor, *, device: torch.device, batch_size: int = 4096) -> Tensor:
+    """Representation of shape (n, width), before the projection, of inputs of n examples."""
     model.eval()
-    inputs, labels = _tensor(part, device)
-    total = torch.zeros((), device=device)
-    for batch in torch.arange(len(inputs), device=device).tensor_split(recipe.steps_per_epoch(len(inputs))):
-        with _autocast(device):
-            given = model(inputs[batch])
-        total += criterion(labels[batch], **given, epoch=epoch) * len(batch)
-    return float(total) / len(inputs)
-
-
-@torch.no_grad()
-def represent(model: Model, part: Part, *, device: torch.device, batch_size: int = 4096) -> Tensor:
-    """Representation of shape (n, width), before the projection, of every example of a part."""
-    model.eval()
-    inputs = torch.from_numpy(part.features).to(device)
-    return torch.cat([model.encoder(batch) for batch in torch.split(inputs, batch_size)])
+    return torch.cat([model.encoder(batch.to(device)) for batch in torch.split(inputs, batch_size)])
 
 
 def as_float16(scores: Tensor) -> np.ndarray:

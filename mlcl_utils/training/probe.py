@@ -7,13 +7,16 @@ seed: two representations are compared, not two optimisations.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mlcl_utils import metrics
+from mlcl_utils.metrics.arrays import Floats
 
 PENALTIES = (1e0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 """Strengths of the L2 penalty, strongest first."""
@@ -50,6 +53,91 @@ class Probe:
         return (representation - self.mean) / self.scale @ self.weight + self.bias
 
 
+@dataclass(frozen=True)
+class SparseProbe:
+    """A fitted linear probe on sparse inputs, not standardised: their zeros would be lost.
+
+    Attributes:
+        weight: (d, labels).
+        bias: (labels,).
+        penalty: the chosen strength.
+        tried: validation mAP (in [0, 1]) of each strength that was tried, in the order tried.
+        at_edge: whether the chosen strength is the first or the last of the grid.
+    """
+
+    weight: Floats
+    bias: Floats
+    penalty: float
+    tried: dict[float, float]
+    at_edge: bool
+
+    def scores(self, inputs: Any) -> Tensor:
+        """Logits of shape (n, labels) for a sparse SciPy matrix (n, d)."""
+        return torch.from_numpy((inputs @ self.weight + self.bias).astype(np.float32))
+
+
+SPARSE_PENALTIES = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+"""Strengths of the L2 penalty on sparse inputs with rows of unit norm, strongest first."""
+
+
+def fit_sparse_probe(
+    train: Any, train_labels: Tensor, validation: Any, validation_labels: Tensor
+) -> SparseProbe:
+    """The probe on sparse inputs: scikit-learn's logistic regression by liblinear, a problem a label.
+
+    The grid is walked as in :func:`fit_probe`; labels without a positive (or without a negative) get a constant.
+
+    Args:
+        train: sparse SciPy matrix (n, d).
+        train_labels: (n, labels) in {-1, 0, 1}; unobserved counts as negative.
+        validation: (m, d).
+        validation_labels: (m, labels); unobserved entries are left out of the validation mAP.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    y, truth = (train_labels == 1).cpu().numpy(), validation_labels.cpu().numpy()
+    solutions: dict[int, tuple[Floats, Floats]] = {}
+
+    def try_(position: int) -> float:
+        weight = np.zeros((train.shape[1], y.shape[1]))
+        bias = np.where(y.all(axis=0), 10.0, -10.0)
+        for label in np.flatnonzero(y.any(axis=0) & ~y.all(axis=0)):
+            strength = 1 / (SPARSE_PENALTIES[position] * train.shape[0])
+            solved = LogisticRegression(C=strength, solver="liblinear", tol=1e-3, random_state=0)
+            solved.fit(train, y[:, label])
+            weight[:, label], bias[label] = solved.coef_[0], solved.intercept_[0]
+        solutions[position] = weight, bias
+        return float(np.nanmean(metrics.average_precision(truth, validation @ weight + bias)))
+
+    tried = _walk(try_, len(SPARSE_PENALTIES), start=2)
+    chosen = max(tried, key=lambda position: tried[position])
+    return SparseProbe(
+        *solutions[chosen],
+        penalty=SPARSE_PENALTIES[chosen],
+        tried={SPARSE_PENALTIES[position]: score for position, score in tried.items()},
+        at_edge=chosen in (0, len(SPARSE_PENALTIES) - 1),
+    )
+
+
+def _walk(try_: Callable[[int], float], count: int, *, start: int) -> dict[int, float]:
+    """Scores of the positions of a grid tried from ``start`` on while they rise, by position in the order tried.
+
+    First towards the end; only if that does not help at all, towards the beginning.
+    """
+    tried = {start: try_(start)}
+    for direction in (1, -1):
+        position, best = start, tried[start]
+        while 0 <= position + direction < count:
+            position += direction
+            tried[position] = try_(position)
+            if tried[position] <= best:
+                break
+            best = tried[position]
+        if best > tried[start]:
+            break  # better on this side: the other one need not be tried
+    return tried
+
+
 @torch.no_grad()
 def fit_probe(train: Tensor, train_labels: Tensor, validation: Tensor, validation_labels: Tensor) -> Probe:
     """Fits the probe on the training part and chooses its penalty on the validation part.
@@ -75,22 +163,13 @@ def fit_probe(train: Tensor, train_labels: Tensor, validation: Tensor, validatio
 
     start = torch.zeros(x.shape[1], y.shape[1], device=x.device), torch.logit(y.mean(dim=0), eps=1e-4)
     solutions: dict[int, tuple[Tensor, Tensor]] = {}
-    tried: dict[int, float] = {}
 
-    def try_(position: int, near: tuple[Tensor, Tensor]) -> float:
+    def try_(position: int) -> float:
+        near = solutions.get(position - 1) or solutions.get(position + 1) or start
         weight, bias = solutions[position] = _solve(x, y, curvature, PENALTIES[position], *near)
-        precision = metrics.average_precision(truth, (z @ weight + bias).cpu().numpy())
-        tried[position] = float(np.nanmean(precision))
-        return tried[position]
+        return float(np.nanmean(metrics.average_precision(truth, (z @ weight + bias).cpu().numpy())))
 
-    best = try_(_FIRST, start)
-    for direction in (1, -1):
-        position = _FIRST + direction
-        while 0 <= position < len(PENALTIES) and try_(position, solutions[position - direction]) > best:
-            best = tried[position]
-            position += direction
-        if best > tried[_FIRST]:
-            break  # better on this side: the other one need not be tried
+    tried = _walk(try_, len(PENALTIES), start=_FIRST)
     chosen = max(tried, key=lambda position: tried[position])
     weight, bias = solutions[chosen]
     return Probe(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Recipe:
         weight_decay: decoupled, as in AdamW.
         dropout: in the encoder's MLP.
         width: of the representation; features with fewer dimensions keep theirs.
+        table_rate: peak learning rate of word embeddings, whose gradient is sparse; the same schedule.
     """
 
     epochs: int
@@ -28,6 +30,22 @@ class Recipe:
     weight_decay: float = 1e-2
     dropout: float = 0.3
     width: int = 640
+    table_rate: float = 1e-2
+
+    @classmethod
+    def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:
+        """The recipe of an encoder, chosen on the validation score of BCE.
+
+        Args:
+            encoder: a name of :func:`mlcl_utils.models.encoder_names`.
+            epochs: of a study; an encoder that learns pixels from nothing goes over the data twice as often.
+            steps_per_epoch: optimisation steps, per epoch asked for, that a small training part gets at least.
+        """
+        own: dict[str, Any] = _OWN.get(encoder, {})
+        return cls(
+            **{"epochs": epochs * own.get("epochs", 1), "min_steps": steps_per_epoch * epochs}
+            | {name: value for name, value in own.items() if name != "epochs"}
+        )
 
     def epochs_for(self, examples: int) -> int:
         """Epochs made over a training part of this many examples."""
@@ -36,3 +54,10 @@ class Recipe:
     def steps_per_epoch(self, examples: int) -> int:
         """Steps in one pass over this many examples."""
         return max(1, math.ceil(examples / self.batch_size))
+
+
+# What differs from the defaults above; epochs are a factor.
+_OWN: dict[str, dict[str, Any]] = {
+    "bag": {"width": 256},
+    "cnn": {"epochs": 2, "batch_size": 128, "learning_rate": 5e-3, "width": 256},
+}

@@ -52,6 +52,8 @@ def test_identity_follows_from_every_field_and_nothing_else():
         config(label_draw=0, label_pool=100),
         config(label_draw=1, label_pool=100),
         config(recipe=None, loss="prior"),
+        config(encoder="bag"),
+        config(held_out="noto"),
     ]
     assert len({each.id for each in changed}) == len(changed)
     assert all(RunConfig.from_dict(each.as_dict()) == each for each in changed)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 
 from mlcl_utils import losses, training
 from mlcl_utils.data import Part, Task
@@ -49,6 +51,7 @@ def make_task(seed: int = 0, n: int = 300, width: int = 12, labels: int = 5) -> 
         validation=part(slice(n, n + n // 2)),
         test=part(slice(n + n // 2, 2 * n)),
         replicate=0,
+        dataset=None,  # nothing here reads raw examples
     )
 
 
@@ -80,7 +83,9 @@ def test_training_teaches_the_direct_head(loss):
     trained, untrained = (
         average_precision_score(
             task.test.labels,
-            model.scores(training.represent(model, task.test, device=CPU)).detach().numpy(),
+            model.scores(training.represent(model, torch.from_numpy(task.test.features), device=CPU))
+            .detach()
+            .numpy(),
             average="macro",
         )
         for model in (fitted.model, fresh)
@@ -94,6 +99,37 @@ def test_same_seed_same_weights_to_the_bit_another_seed_others(loss):
     first, again, other = (fit(task, loss, seed=seed).model.state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["encoder.linear.weight"], other["encoder.linear.weight"])
+
+
+@pytest.mark.parametrize("loss", ["bce", "cosine_bce", "instance"])
+def test_training_that_is_stored_and_continued_is_the_same_to_the_bit(loss, tmp_path):
+    task, recipe = make_task(), Recipe(epochs=9, min_steps=0, batch_size=32, width=24)
+
+    def start() -> training.Training:
+        return training.Training(task, loss, recipe, hyperparameters={}, seed=3, device=CPU)
+
+    whole, first = start(), start()
+    whole.advance()
+    first.advance(3)
+    torch.save(first.checkpoint(), tmp_path / "checkpoint.pt")
+    first.advance(5)  # what goes on must not change what was stored
+    torch.rand(7)  # nor does the caller's random state matter
+    second = start()
+    second.restore(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    assert second.epoch == 3
+    second.advance(9)
+    assert whole.history == second.history
+    expected, found = whole.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert not torch.equal(
+        expected["encoder.linear.weight"], first.model.state_dict()["encoder.linear.weight"]
+    )
+
+
+def test_more_epochs_than_the_budget_are_refused():
+    started = training.Training(make_task(), "bce", RECIPE, hyperparameters={}, seed=0, device=CPU)
+    with pytest.raises(ValueError, match="epochs=5 is more than the 4"):
+        started.advance(5)
 
 
 def test_training_does_not_disturb_the_random_state_of_the_caller():
@@ -192,6 +228,35 @@ def test_the_probe_takes_the_penalty_that_is_best_on_validation():
     reference = average_precision_score(task.validation.labels, scores, average="macro")
     assert fitted.tried[fitted.penalty] == pytest.approx(reference, abs=1e-6)
     assert fitted.at_edge == (fitted.penalty in (probing.PENALTIES[0], probing.PENALTIES[-1]))
+
+
+def test_the_sparse_probe_is_the_solution_that_scikit_learn_finds():
+    task = make_task()
+    train, validation, test = (
+        csr_matrix(normalize(np.maximum(part.features - 5, 0)))
+        for part in (task.train, task.validation, task.test)
+    )
+    labels = task.train.labels.copy()
+    labels[:, 4] = 0  # nothing to learn: a constant
+    fitted = training.fit_sparse_probe(
+        train, torch.from_numpy(labels), validation, torch.from_numpy(task.validation.labels)
+    )
+    assert fitted.tried[fitted.penalty] == max(fitted.tried.values())
+    scores = fitted.scores(test).numpy()
+    assert np.ptp(scores[:, 4]) == 0
+    for label in range(4):
+        reference = LogisticRegression(C=1 / (fitted.penalty * 300), solver="liblinear", tol=1e-6)
+        expected = reference.fit(train, labels[:, label]).decision_function(test)
+        assert np.abs(scores[:, label] - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_nearest_neighbours_of_sparse_rows_are_those_of_dense_ones():
+    task = make_task()
+    labels = torch.from_numpy(task.train.labels)
+    dense = [np.maximum(part.features, 0) for part in (task.train, task.test)]
+    expected = training.nearest_neighbours(torch.from_numpy(dense[0]), labels, torch.from_numpy(dense[1]))
+    found = training.nearest_neighbours(csr_matrix(dense[0]), labels, csr_matrix(dense[1]))
+    assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_nearest_neighbours_are_those_of_scikit_learn():

@@ -1,8 +1,7 @@
-"""Encoders and heads: what stands between an example and the tensors that a loss takes.
+"""Heads: what stands between a representation and the tensors that a loss takes.
 
-An encoder turns a batch of inputs into a representation of width ``encoder.width``; the heads turn the representation
-into logits, embeddings, prototypes, and the means and variances of kernels. Which heads a model has follows from the
-tensors that its loss declares.
+They turn the representation into logits, embeddings, prototypes, and the means and variances of kernels. Which heads a
+model has follows from the tensors that its loss declares.
 """
 
 from __future__ import annotations
@@ -13,49 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mlcl_utils.models.encoder import Encoder
+
 EMBEDDING_WIDTH = 256
 """Width of the projection, the same for every contrastive loss."""
-
-
-class FrozenFeatures(nn.Module):
-    """A two-layer MLP over frozen features that are standardised first, with a linear path around it.
-
-    The linear path starts with what matters most of the features, in a random rotation: every arm has them to start
-    from, so that a loss has to improve on them instead of having to find them again.
-
-    Args:
-        mean: (d,) mean of the training features.
-        scale: (d,) standard deviation of the training features, positive.
-        axes: (width, d) orthonormal directions of the standardised features that the linear path starts with.
-        dropout: probability of dropping a unit, in [0, 1).
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, mean: Tensor, scale: Tensor, axes: Tensor, *, dropout: float) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-        self.width, inputs = axes.shape
-        self.linear = nn.Linear(inputs, self.width)
-        # rotated, or else the probe, which standardises every dimension, would whiten them
-        rotation = nn.init.orthogonal_(torch.empty(self.width, self.width))
-        with torch.no_grad():
-            self.linear.weight.copy_(rotation @ axes)
-        self.mlp = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(inputs, self.width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(self.width, self.width),
-        )
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Representation of shape (n, width) of features of shape (n, d)."""
-        x = (inputs - self.mean) / self.scale
-        out: Tensor = self.linear(x) + self.mlp(x)
-        return out
 
 
 class Model(nn.Module):
@@ -68,7 +28,7 @@ class Model(nn.Module):
             logit, so that training does not begin by learning how rare labels are.
     """
 
-    def __init__(self, encoder: FrozenFeatures, *, tensors: Iterable[str], prior: Tensor) -> None:
+    def __init__(self, encoder: Encoder, *, tensors: Iterable[str], prior: Tensor) -> None:
         super().__init__()
         self.encoder = encoder
         self.tensors = tuple(tensors)
@@ -92,7 +52,8 @@ class Model(nn.Module):
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """The tensors that the loss takes, by name, for a batch of inputs.
 
-        The second view of an example is a second pass with other dropout (Gao, Yao and Chen, SimCSE, 2104.08821).
+        The second view of an example is a second pass of the encoder, which drops or shifts other parts of its input
+        (for dropout: Gao, Yao and Chen, SimCSE, 2104.08821).
         """
         given = self.heads(self.encoder(inputs))
         if "views" in self.tensors:

@@ -1,0 +1,79 @@
+"""The encoder ``frozen``: a small MLP on the features of a pretrained encoder that is not trained further."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor, nn
+
+from mlcl_utils.models.encoder import PARTS, Encoder
+
+if TYPE_CHECKING:
+    from mlcl_utils.data import Task
+    from mlcl_utils.training.recipe import Recipe
+
+
+class FrozenFeatures(Encoder):
+    """A two-layer MLP over frozen features that are standardised first, with a linear path around it.
+
+    The linear path starts with what matters most of the features, in a random rotation: every arm has them to start
+    from, so that a loss has to improve on them instead of having to find them again.
+
+    Args:
+        mean: (d,) mean of the training features.
+        scale: (d,) standard deviation of the training features, positive.
+        axes: (width, d) orthonormal directions of the standardised features that the linear path starts with.
+        dropout: probability of dropping a unit, in [0, 1).
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor, axes: Tensor, *, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.width, inputs = axes.shape
+        self.linear = nn.Linear(inputs, self.width)
+        # rotated, or else the probe, which standardises every dimension, would whiten them
+        rotation = nn.init.orthogonal_(torch.empty(self.width, self.width))
+        with torch.no_grad():
+            self.linear.weight.copy_(rotation @ axes)
+        self.mlp = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(inputs, self.width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(self.width, self.width),
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Representation of shape (n, width) of features of shape (n, d)."""
+        x = (inputs - self.mean) / self.scale
+        out: Tensor = self.linear(x) + self.mlp(x)
+        return out
+
+    @staticmethod
+    def inputs(task: Task) -> dict[str, Tensor]:
+        """Float32 features (n, d), not standardised."""
+        return {name: torch.from_numpy(getattr(task, name).features) for name in PARTS}
+
+    raw = inputs
+
+    @classmethod
+    def create(cls, train: Tensor, recipe: Recipe) -> Self:
+        """Standardises by the training features; the linear path starts with their largest directions."""
+        mean, scale = train.mean(dim=0), train.std(dim=0)
+        scale = torch.where(scale > 0, scale, 1.0)  # a constant feature carries nothing: leave it at zero
+        axes = _axes((train - mean) / scale, min(recipe.width, train.shape[1]))
+        return cls(mean, scale, axes, dropout=recipe.dropout)
+
+
+def _axes(standard: Tensor, width: int) -> Tensor:
+    """The (width, d) directions of largest variance of standardised features (n, d); all of them if width is d."""
+    if width == standard.shape[1]:
+        return torch.eye(width)
+    _, directions = torch.linalg.eigh(standard.T @ standard / len(standard))  # in ascending order
+    largest: Tensor = directions[:, -width:].T
+    return largest
