@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from mlcl_utils.cli import bench, data, run, runs, show
+from mlcl_utils.cli import bench, data, figures, run, runs, show
 from mlcl_utils.cli.common import Commands
 from mlcl_utils.errors import UsageError
 
@@ -51,6 +51,7 @@ for command in (
     show.losses,
     data.data,
     runs.runs,
+    figures.figures,
     bench.bench,
 ):
     _commands.add_command(command)

@@ -116,7 +116,12 @@ def _execute(config: RunConfig, store: Store, device: torch.device, threads: int
             if math.isfinite(value)
         },
         timings=timings,
-        facts=outcome.facts,
+        facts={
+            "examples_train": len(task.train),
+            "examples_validation": len(task.validation),
+            "examples_test": len(task.test),
+            **outcome.facts,
+        },
         history=outcome.history,
         environment=_environment(device, threads),
         scores=scores,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,21 +20,59 @@ from mlcl_utils.training import BASELINES
 
 
 class Arm(NamedTuple):
-    """What tells one arm from another in the same study; its runs differ in the replicate alone."""
+    """What tells one arm from another in the same study; its runs differ in the replicate alone.
+
+    ``setting`` is what a study varies besides, such as a hyperparameter; empty for the baselines, which have none.
+    """
 
     dataset: str
+    encoder: str
     num_labels: int
     train_fraction: float
     label_draw: int | None
+    held_out: str | None
     loss: str
+    setting: str = ""
 
     @property
     def task(self) -> Arm:
         """What it shares with the arms that it is compared with."""
         return self._replace(loss="")
 
+    @property
+    def is_main(self) -> bool:
+        """Whether it was trained on all data and the most frequent labels, and tested on what is like them."""
+        return self.train_fraction == 1 and self.label_draw is None and self.held_out is None
+
+    def describe(self) -> str:
+        """What it is learnt on, in words."""
+        words = [self.dataset, f"{self.num_labels} labels"]
+        if self.encoder != "frozen":
+            words.append(self.encoder)
+        if self.train_fraction < 1:
+            words.append(f"{self.train_fraction:.0%} of the data")
+        if self.label_draw is not None:
+            words.append(f"draw {self.label_draw}")
+        if self.held_out is not None:
+            words.append(f"{self.held_out} held out")
+        if self.setting:
+            words.append(self.setting)
+        return ", ".join(words)
+
 
 ARM = Arm._fields
+
+
+def arm_of(row: pd.Series[Any]) -> Arm:
+    """The arm of a row of :func:`intervals`, which a frame may have given NaN in place of None."""
+    values: dict[str, Any] = {name: None if pd.isna(row[name]) else row[name] for name in ARM}
+    return Arm(**values)
+
+
+def is_main(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of :func:`intervals` are of arms that are in the main sweep, as :attr:`Arm.is_main` says."""
+    return (rows["train_fraction"] == 1) & rows["label_draw"].isna() & rows["held_out"].isna()
+
 
 HEADS = ("direct", "probe")
 """What a representation is read with: the loss's own head, or the linear probe."""
@@ -113,7 +151,8 @@ def _carry_out(study: Execution, configs: Sequence[RunConfig]) -> Grid:
     )
     for config, error, _ in grid.failures:
         print(
-            f"failed: {config.loss} on {config.dataset}, k={config.num_labels}, replicate {config.replicate}: {error}"
+            f"failed: {config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels},"
+            f" replicate {config.replicate}: {error}"
         )
     if not grid.runs:
         raise RuntimeError("no run of this study succeeded; the errors stand above")
@@ -147,11 +186,18 @@ def finish(study: Execution, carried: Carried) -> None:
     )
 
 
-def arms(grid: Grid) -> Arms:
-    """The runs of every arm, in the order of their replicates."""
+def arms(grid: Grid, setting: Callable[[RunConfig], str] = lambda config: "") -> Arms:
+    """The runs of every arm, in the order of their replicates.
+
+    Args:
+        grid: the runs.
+        setting: what a study varies besides the fields of :class:`Arm`, in words; baselines have none.
+    """
     found: Arms = {}
     for run in sorted(grid.runs, key=lambda run: run.config.replicate):
-        found.setdefault(Arm(*(getattr(run.config, name) for name in ARM)), []).append(run)
+        fields = {name: getattr(run.config, name) for name in ARM if name != "setting"}
+        varied = "" if run.config.is_baseline else setting(run.config)
+        found.setdefault(Arm(**fields, setting=varied), []).append(run)
     return found
 
 
@@ -256,7 +302,7 @@ def remark(found: Arms, arm: Arm, metric: str = "probe_map") -> str:
     if arm.loss in BASELINES or math.isnan(value):
         return ""
     for baseline, word in (("random_encoder", "degenerate"), ("logistic_regression", "below baseline")):
-        if value < mean(found.get(arm._replace(loss=baseline), []), "probe_map"):
+        if value < mean(found.get(arm._replace(loss=baseline, setting=""), []), "probe_map"):
             return word
     return ""
 

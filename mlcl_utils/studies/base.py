@@ -37,6 +37,8 @@ from mlcl_utils.studies.parameters import (
     Count,
     Counts,
     Datasets,
+    Encoders,
+    Families,
     Fraction,
     Fractions,
     Losses,
@@ -56,7 +58,9 @@ __all__ = [
     "Count",
     "Counts",
     "Datasets",
+    "Encoders",
     "Execution",
+    "Families",
     "Fraction",
     "Fractions",
     "Losses",
@@ -80,6 +84,7 @@ class Study:
         Parameters: the class of its parameters.
         presets: preset name -> value of every parameter that has no default.
         grid: the runs that it asks for at given parameters.
+        figures: the module with its figures, see :mod:`mlcl_utils.studies.drawing`; empty for none.
         version: raised when the study's results change for a reason that no source shows.
     """
 
@@ -89,6 +94,7 @@ class Study:
     Parameters: type[StudyParameters]
     presets: Mapping[str, Mapping[str, Any]]
     grid: Callable[[Any], list[RunConfig]]
+    figures: str = ""
     version: int = 1
 
     @property

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mlcl_utils import data, losses
+from mlcl_utils import data, losses, models
+from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
 
@@ -56,9 +57,13 @@ def _as_list(value: Any) -> Any:
     raise ValueError("should be a list such as [a,b]")
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("should name at least one")
+    return values
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for position, value in enumerate(values):
         if value in values[:position]:
             raise ValueError(f"names {value!r} twice")
@@ -75,6 +80,20 @@ def _known_datasets(names: tuple[str, ...]) -> tuple[str, ...]:
 def _known_losses(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         losses.check(name)
+    return names
+
+
+def _known_encoders(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in models.encoder_names():
+            raise unknown("encoder", name, models.encoder_names())
+    return names
+
+
+def _known_families(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in FAMILIES:
+            raise unknown("drawing family", name, FAMILIES)
     return names
 
 
@@ -115,18 +134,19 @@ Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan
 """A finite number above 0."""
 Fraction = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
 """A number in (0, 1]."""
-Counts = Annotated[tuple[Count, ...], BeforeValidator(_as_list), AfterValidator(_distinct)]
+_List = (BeforeValidator(_as_list), AfterValidator(_distinct))
+Counts = Annotated[tuple[Count, ...], *_List, AfterValidator(_some)]
 """One or more different `Count`."""
-Fractions = Annotated[tuple[Fraction, ...], BeforeValidator(_as_list), AfterValidator(_distinct)]
+Fractions = Annotated[tuple[Fraction, ...], *_List, AfterValidator(_some)]
 """One or more different `Fraction`."""
-Datasets = Annotated[
-    tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_distinct), AfterValidator(_known_datasets)
-]
+Datasets = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_datasets)]
 """Names of registered data sets."""
-Losses = Annotated[
-    tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_distinct), AfterValidator(_known_losses)
-]
+Losses = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_losses)]
 """Names of registered losses."""
+Encoders = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_encoders)]
+"""Names of registered encoders."""
+Families = Annotated[tuple[str, ...], *_List, AfterValidator(_known_families)]
+"""Drawing families of emoji; there may be none."""
 
 
 class StudyParameters(BaseModel):

@@ -24,6 +24,9 @@ RECIPE_SPACE: dict[str, tuple[float, ...]] = {
 }
 """Values tried for every loss, in ascending order."""
 
+ENCODER_SPACE: dict[str, dict[str, tuple[float, ...]]] = {"bag": {"table_rate": (3e-3, 1e-2, 3e-2)}}
+"""Values tried besides for an encoder, in ascending order."""
+
 LOSS_SPACE: dict[str, tuple[float, ...]] = {
     "temperature": (0.05, 0.1, 0.2, 0.4),
     "gamma_neg": (1.0, 2.0, 4.0, 6.0),
@@ -31,18 +34,22 @@ LOSS_SPACE: dict[str, tuple[float, ...]] = {
 }
 """Values tried for a loss that has the hyperparameter, in ascending order."""
 
-Task = tuple[str, str, int]
+Task = tuple[str, str, str, int]
 
 
 def task(config: RunConfig) -> Task:
-    """What is tuned on its own: data set, loss and size of the label space."""
-    return config.dataset, config.loss, config.num_labels
+    """What is tuned on its own: data set, encoder, loss and size of the label space."""
+    return config.dataset, config.encoder, config.loss, config.num_labels
 
 
-def space(loss: str) -> dict[str, tuple[float, ...]]:
-    """The values that are tried for a loss."""
+def space(loss: str, encoder: str = "frozen") -> dict[str, tuple[float, ...]]:
+    """The values that are tried for a loss with an encoder."""
     own = losses.info(loss).hyperparameters
-    return RECIPE_SPACE | {name: values for name, values in LOSS_SPACE.items() if name in own}
+    return (
+        RECIPE_SPACE
+        | ENCODER_SPACE.get(encoder, {})
+        | {name: values for name, values in LOSS_SPACE.items() if name in own}
+    )
 
 
 def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
@@ -55,7 +62,7 @@ def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
     Raises:
         ValueError: more trials than the space has configurations.
     """
-    grid = space(config.loss)
+    grid = space(config.loss, config.encoder)
     size = int(np.prod([len(values) for values in grid.values()]))
     if trials > size:
         raise ValueError(f"{trials} trials, but the space of {config.loss} has {size} configurations")
@@ -69,8 +76,9 @@ def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
 
 def _with(config: RunConfig, values: dict[str, float]) -> RunConfig:
     assert config.recipe is not None
-    recipe: dict[str, Any] = {name: value for name, value in values.items() if name in RECIPE_SPACE}
-    own = {name: value for name, value in values.items() if name not in RECIPE_SPACE}
+    fields = {field.name for field in dataclasses.fields(config.recipe)}
+    recipe: dict[str, Any] = {name: value for name, value in values.items() if name in fields}
+    own = {name: value for name, value in values.items() if name not in fields}
     return dataclasses.replace(
         config,
         recipe=dataclasses.replace(config.recipe, **recipe),
@@ -90,6 +98,7 @@ def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
                 train_fraction=1.0,
                 label_draw=None,
                 label_pool=None,
+                held_out=None,
             )
             wanted[task(config)] = candidates(first, count)
     return [config for tried in wanted.values() for config in tried]
@@ -125,7 +134,7 @@ def choose(grid: Grid, metric: str = "probe_validation_map") -> dict[Task, Choic
 def _best(runs: Sequence[Run], metric: str) -> Choice:
     best = max(runs, key=lambda run: run.metrics[metric])
     values = _values(best.config)
-    grid = space(best.config.loss)
+    grid = space(best.config.loss, best.config.encoder)
     edges = tuple(name for name, value in values.items() if value in (grid[name][0], grid[name][-1]))
     return Choice(values, best.metrics[metric], runs[0].metrics[metric], edges, len(runs))
 
@@ -134,7 +143,7 @@ def _values(config: RunConfig) -> dict[str, float]:
     assert config.recipe is not None
     defaults = {name: each.default for name, each in losses.info(config.loss).hyperparameters.items()}
     given: dict[str, Any] = {**dataclasses.asdict(config.recipe), **defaults, **config.hyperparameters}
-    return {name: float(given[name]) for name in space(config.loss)}
+    return {name: float(given[name]) for name in space(config.loss, config.encoder)}
 
 
 def tuned(grid: Iterable[RunConfig], choices: dict[Task, Choice]) -> list[RunConfig]:

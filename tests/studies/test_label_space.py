@@ -24,21 +24,32 @@ def grid(**given):
     return STUDY.grid(STUDY.resolve(given))
 
 
-def test_every_arm_is_there_at_every_size_and_replicate():
+def test_every_arm_is_there_at_every_size_encoder_and_replicate():
     configs = grid(preset="quick")
     parameters = STUDY.resolve({"preset": "quick"})
     assert len({config.id for config in configs}) == len(configs)
-    whole = [config for config in configs if config.train_fraction == 1 and config.label_draw is None]
-    arms = {*parameters.losses, *BASELINES}
-    for k in parameters.num_labels:
-        for replicate in range(parameters.replicates):
-            found = {c.loss for c in whole if (c.num_labels, c.replicate) == (k, replicate)}
-            assert found == (arms if replicate == 0 else arms - {"shuffled_labels"})
+    whole = [c for c in configs if c.train_fraction == 1 and c.label_draw is None and c.held_out is None]
+    sizes = {"debtags": {10, 100}, "emoji": {10, 100}, "fashion-scenes": {10}}
+    own = {"debtags": "bag", "emoji": "cnn", "fashion-scenes": "cnn"}
+    assert {(c.dataset, c.encoder, c.num_labels) for c in whole} == {
+        (name, encoder, k) for name in sizes for encoder in ("frozen", own[name]) for k in sizes[name]
+    }
+    for task in {(c.dataset, c.encoder, c.num_labels, c.replicate) for c in whole}:
+        found = {c.loss for c in whole if (c.dataset, c.encoder, c.num_labels, c.replicate) == task}
+        left_out = set() if task[0] == "debtags" else {"name_matching"}
+        left_out |= {"shuffled_labels"} if task[-1] else set()
+        assert found == {*parameters.losses, *BASELINES} - left_out
     assert {config.base_labels for config in configs} == {min(parameters.num_labels)}
     assert {config.seed - config.replicate for config in configs} == {0}
     smaller = [config for config in configs if config.train_fraction < 1]
-    assert {config.num_labels for config in smaller} == {100}
+    assert {(c.dataset, c.num_labels) for c in smaller} == {
+        ("debtags", 100),
+        ("emoji", 100),
+        ("fashion-scenes", 10),
+    }
     assert {config.train_fraction for config in smaller} == set(parameters.train_fractions) - {1.0}
+    held = {(c.dataset, c.num_labels, c.held_out) for c in configs if c.held_out}
+    assert held == {("emoji", 100, family) for family in parameters.held_out}
 
 
 def test_an_untrained_baseline_is_the_same_run_whatever_the_number_of_epochs():
@@ -52,7 +63,7 @@ def test_an_untrained_baseline_is_the_same_run_whatever_the_number_of_epochs():
 
 def test_the_temperature_reaches_the_losses_that_have_one():
     configs = grid(preset="smoke", temperature=0.3)
-    assert {config.loss for config in configs if config.hyperparameters} == {"prototype", "reg"}
+    assert {config.loss for config in configs if config.hyperparameters} == {"reg"}
     assert all(dict(config.hyperparameters) in ({}, {"temperature": 0.3}) for config in configs)
 
 
@@ -144,7 +155,7 @@ def test_arms_below_a_baseline_are_named_in_the_reading(tmp_path):
     (remark,) = [line for line in reading.sentences(summary) if "below the untrained encoder" in line]
     assert "MSC (debtags, 10 labels)" in remark
     assert "REG" not in remark
-    assert analysis.remark(summary.arms, Arm("debtags", 10, 1.0, None, "msc")) == "degenerate"
+    assert analysis.remark(summary.arms, Arm("debtags", "frozen", 10, 1.0, None, None, "msc")) == "degenerate"
 
 
 def test_few_replicates_carry_no_verdict(tmp_path):
@@ -216,7 +227,8 @@ def test_tuning_gives_every_arm_as_many_trials_and_the_default_first():
 
 
 def test_tuning_takes_the_best_on_validation_and_flags_the_edges(tmp_path):
-    (default,) = [c for c in grid(preset="smoke", num_labels=[10], train_fractions=[1.0]) if c.loss == "reg"]
+    given = {"num_labels": [10], "train_fractions": [1.0], "datasets": "debtags", "encoders": "frozen"}
+    (default,) = [config for config in grid(preset="smoke", **given) if config.loss == "reg"]
     tried = tuning.candidates(default, 6)
     scores = [0.1, 0.2, 0.6, 0.3, 0.1, 0.5]
     runs = []

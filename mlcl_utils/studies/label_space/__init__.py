@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import data, losses
+from mlcl_utils import data, losses, models
+from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies.base import Counts, Fractions, Positive, Study, StudyParameters
+from mlcl_utils.studies.base import (
+    Counts,
+    Encoders,
+    Families,
+    Fractions,
+    Positive,
+    Study,
+    StudyParameters,
+)
 from mlcl_utils.training import BASELINES, Recipe
 
 REFERENCE = 100
@@ -18,6 +27,9 @@ REFERENCE = 100
 MIN_STEPS = 5
 """Optimisation steps, per epoch asked for, that a small training part gets at least."""
 
+LADDER = ("bce", "cosine_bce", "prototype", "msc", "reg")
+"""Losses that differ in one step each: the form of the scores, the softmax, the interaction of labels."""
+
 FEW_BASELINES = ("logistic_regression", "random_encoder")
 """Baselines that every point of every sweep is drawn beside."""
 
@@ -25,12 +37,18 @@ FEW_BASELINES = ("logistic_regression", "random_encoder")
 class LabelSpaceParameters(StudyParameters):
     """Parameters of the label-space study."""
 
+    encoders: Encoders = Field(
+        description="encoders, each on the data sets that it can read; all but frozen only in the main sweep"
+    )
     num_labels: Counts = Field(description="sizes of the label space; the smallest one fixes the examples")
     train_fractions: Fractions = Field(description="shares of the training part; smaller ones are subsets")
     matched_num_labels: Counts = Field(
         description="sizes at which labels are also drawn at matched frequency"
     )
     label_draws: Annotated[int, Field(ge=0, description="draws of labels at each of those sizes; 0 for none")]
+    held_out: Families = Field(
+        description="drawing families of emoji, each kept for the test alone in a row of its own"
+    )
     temperature: Annotated[
         Positive | None, Field(description="of the contrastive losses; not given: their own")
     ] = None
@@ -60,40 +78,56 @@ def reference_labels(num_labels: tuple[int, ...]) -> int:
     return max((k for k in num_labels if k <= REFERENCE), default=min(num_labels))
 
 
+class Point(NamedTuple):
+    """What is learnt, apart from the replicate: one point of a sweep."""
+
+    encoder: str
+    num_labels: int
+    train_fraction: float = 1.0
+    label_draw: int | None = None
+    held_out: str | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it belongs to the sweep over the number of labels, with all data."""
+        return self.train_fraction == 1 and self.label_draw is None and self.held_out is None
+
+
 def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
-    """The runs of the study: every arm at every size, and at the reference size with less training data."""
-    recipe = Recipe(epochs=parameters.epochs, min_steps=MIN_STEPS * parameters.epochs)
+    """The runs of the study: every arm at every point of its sweeps."""
     return [
         RunConfig(
             dataset=dataset,
-            num_labels=k,
             base_labels=min(parameters.num_labels),
             replicate=replicate,
-            train_fraction=fraction,
-            label_draw=draw,
-            label_pool=None if draw is None else max(parameters.sizes(dataset)),
+            **point._asdict(),
+            label_pool=None if point.label_draw is None else max(parameters.sizes(dataset)),
             loss=arm,
             hyperparameters=_hyperparameters(arm, parameters.temperature),
-            recipe=_recipe(arm, recipe),
+            recipe=_recipe(arm, point.encoder, parameters.epochs),
             seed=replicate + parameters.seed,
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
-        for k, fraction, draw in _points(parameters, dataset)
-        for arm in (*_baselines(dataset, replicate, whole=fraction == 1 and draw is None), *parameters.losses)
+        for point in points(parameters, dataset)
+        for arm in (*_baselines(dataset, replicate, whole=point.is_main), *parameters.losses)
     ]
 
 
-def _points(parameters: LabelSpaceParameters, dataset: str) -> list[tuple[int, float, int | None]]:
-    """Number of labels, share of the training data and draw of labels of every point of the three sweeps."""
+def points(parameters: LabelSpaceParameters, dataset: str) -> list[Point]:
+    """The points of all sweeps over a data set: size, amount of data, matched frequency, drawing family."""
     sizes = parameters.sizes(dataset)
     reference = reference_labels(sizes)
     drawn = [k for k in sorted(parameters.matched_num_labels) if k < max(sizes)]
-    return [
-        *((k, 1.0, None) for k in sizes),
-        *((reference, fraction, None) for fraction in sorted(parameters.train_fractions) if fraction < 1),
-        *((k, 1.0, draw) for k in drawn for draw in range(parameters.label_draws)),
-    ]
+    fractions = [fraction for fraction in sorted(parameters.train_fractions) if fraction < 1]
+    readable = [name for name in parameters.encoders if models.suitable(name, data.load(dataset).modality)]
+    found = [Point(name, k) for name in readable for k in sizes]
+    if "frozen" in readable:
+        found += [Point("frozen", reference, fraction) for fraction in fractions]
+        found += [Point("frozen", k, 1.0, draw) for k in drawn for draw in range(parameters.label_draws)]
+        if dataset == "emoji":
+            found += [Point("frozen", reference, held_out=family) for family in parameters.held_out]
+    return found
 
 
 def _hyperparameters(arm: str, temperature: float | None) -> dict[str, float]:
@@ -112,8 +146,9 @@ def _baselines(dataset: str, replicate: int, *, whole: bool) -> tuple[str, ...]:
     return tuple(name for name in BASELINES if name not in left_out)
 
 
-def _recipe(arm: str, recipe: Recipe) -> Recipe | None:
+def _recipe(arm: str, encoder: str, epochs: int) -> Recipe | None:
     """What of the recipe an arm depends on: a baseline without training is the same run whatever the epochs."""
+    recipe = Recipe.of(encoder, epochs=epochs, steps_per_epoch=MIN_STEPS)
     if arm == "random_encoder":
         return Recipe(epochs=0, min_steps=0, width=recipe.width)
     return None if arm in BASELINES and arm != "shuffled_labels" else recipe
@@ -126,38 +161,45 @@ STUDY = Study(
     Parameters=LabelSpaceParameters,
     presets={
         "smoke": {
-            "datasets": ["debtags"],
-            "losses": ["bce", "prototype", "reg"],
+            "datasets": ["debtags", "emoji"],
+            "encoders": ["frozen", "bag"],
+            "losses": ["bce", "reg"],
             "replicates": 1,
-            "epochs": 2,
+            "epochs": 1,
             "num_labels": [10, 30],
-            "train_fractions": [0.25, 1.0],
+            "train_fractions": [0.2, 1.0],
             "matched_num_labels": [10],
             "label_draws": 1,
+            "held_out": ["noto"],
             "trials": 1,
         },
         "quick": {
-            "datasets": ["debtags"],
-            "losses": ["bce", "asl", "prototype", "jaccard_supcon", "msc", "reg"],
+            "datasets": ["debtags", "emoji", "fashion-scenes"],
+            "encoders": ["frozen", "bag", "cnn"],
+            "losses": LADDER,
             "replicates": 2,
             "epochs": 10,
-            "num_labels": [10, 30, 100, 300],
+            "num_labels": [10, 100],
             "train_fractions": [0.1, 1.0],
             "matched_num_labels": [10],
             "label_draws": 0,
+            "held_out": ["noto"],
             "trials": 1,
         },
         "standard": {
-            "datasets": ["debtags"],
-            "losses": ["bce", "asl", "prototype", "jaccard_supcon", "msc", "reg"],
+            "datasets": ["debtags", "emoji", "fashion-scenes"],
+            "encoders": ["frozen", "bag", "cnn"],
+            "losses": [*LADDER, "asl", "jaccard_supcon"],
             "replicates": 5,
             "epochs": 30,
             "num_labels": [10, 30, 100, 300],
-            "train_fractions": [0.05, 0.1, 0.2, 0.5, 1.0],
-            "matched_num_labels": [10, 30, 100],
+            "train_fractions": [0.05, 0.2, 1.0],
+            "matched_num_labels": [10],
             "label_draws": 3,
+            "held_out": list(FAMILIES),
             "trials": 8,
         },
     },
     grid=grid,
+    figures="mlcl_utils.studies.label_space.figures",
 )

@@ -14,6 +14,7 @@ from mlcl_utils.figures import style
 from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies.tables import markdown
 from mlcl_utils.training import BASELINES
 
 METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss", "map_base", "macro_f1_base")
@@ -51,7 +52,7 @@ def differences(summary: Summary, reference: str, metrics: tuple[str, ...]) -> p
     rows = []
     for arm, members in summary.arms.items():
         beside = summary.arms.get(arm._replace(loss=reference))
-        if arm.loss == reference or arm.train_fraction < 1 or arm.label_draw is not None or beside is None:
+        if arm.loss == reference or not arm.is_main or beside is None:
             continue
         for metric in metrics:
             pair = analysis.quantity(members, f"probe_{metric}"), analysis.quantity(beside, f"probe_{metric}")
@@ -75,8 +76,8 @@ def matched(summary: Summary, metrics: tuple[str, ...]) -> dict[str, pd.DataFram
     whole = [
         arm
         for arm in summary.arms
-        if arm.label_draw is None
-        and arm.train_fraction == 1
+        if arm.is_main
+        and arm.encoder in {kind.encoder for kind in kinds}
         and arm.loss in {kind.loss for kind in kinds}
         and arm.num_labels == max(each.num_labels for each in summary.arms if each.dataset == arm.dataset)
     ]
@@ -163,27 +164,33 @@ def _best(summary: Summary, task: Arm, names: list[str], head: str) -> tuple[str
 
 def reading(summary: Summary) -> Markdown:
     """What the numbers say, in sentences that follow from them."""
-    return Markdown("\n".join(f"- {line}" for line in sentences(summary)))  # type: ignore[no-untyped-call]
+    return markdown(sentences(summary))
 
 
 def sentences(summary: Summary) -> list[str]:
     """The sentences of :func:`reading`."""
     lines = []
     probed = [each for each in contrasts(summary) if each.head == "probe"]
-    for dataset in dict.fromkeys(arm.dataset for arm in summary.arms):
-        here = [each for each in probed if each.task.dataset == dataset and each.task.label_draw is None]
-        whole = {(each.task.num_labels, each.metric): each for each in here if each.task.train_fraction == 1}
+    for place in dict.fromkeys((arm.dataset, arm.encoder) for arm in summary.arms):
+        here = [each for each in probed if (each.task.dataset, each.task.encoder) == place]
+        whole = {(each.task.num_labels, each.metric): each for each in here if each.task.is_main}
         sizes = sorted({k for k, _ in whole})
         lines += [_lead(whole[k, "macro_f1"]) for k in sizes]
         if len(sizes) > 1:
             lines.append(_growth(whole[sizes[0], "macro_f1"], whole[sizes[-1], "macro_f1"]))
         lines += [
-            _ranking(dataset, [whole[k, metric] for k in sizes], metric) for metric in MAIN[1:] if sizes
+            _ranking(", ".join(place), [whole[k, metric] for k in sizes], metric)
+            for metric in MAIN[1:]
+            if sizes
         ]
-        for k in sorted({each.task.num_labels for each in here if each.task.train_fraction < 1}):
-            swept = [each for each in here if each.task.num_labels == k and each.metric == "macro_f1"]
+        fractions = [each for each in here if each.task.label_draw is None and each.task.held_out is None]
+        for k in sorted({each.task.num_labels for each in fractions if each.task.train_fraction < 1}):
+            swept = [each for each in fractions if each.task.num_labels == k and each.metric == "macro_f1"]
             if len(swept) > 1:
                 lines.append(_little_data(swept))
+        lines += [
+            _lead(each) for each in here if each.task.held_out is not None and each.metric == "macro_f1"
+        ]
     lines += _remarks(summary)
     count = min(len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES)
     if count < 5:
@@ -202,7 +209,7 @@ def _lead(each: Contrast) -> str:
         "across": "cannot be told apart from",
     }[analysis.direction(each.interval)]
     return (
-        f"**{each.task.dataset}, {each.task.num_labels} labels:** {first}, the contrastive loss that validation"
+        f"**{each.task.describe()}:** {first}, the contrastive loss that validation"
         f" prefers, {verb} {second}, its counterpart of the BCE type: {analysis.in_points(each.interval)}"
         " points of macro-F1 (probe)."
     )
@@ -216,19 +223,19 @@ def _growth(small: Contrast, large: Contrast) -> str:
         "across": "neither clearly grows nor clearly shrinks",
     }[analysis.direction(change)]
     return (
-        f"**{large.task.dataset}:** from {small.task.num_labels} to {large.task.num_labels} labels the lead of"
-        f" contrastive losses {word}: {analysis.in_points(change)} points of macro-F1."
+        f"**{large.task.dataset}, {large.task.encoder}:** from {small.task.num_labels} to {large.task.num_labels}"
+        f" labels the lead of contrastive losses {word}: {analysis.in_points(change)} points of macro-F1."
     )
 
 
-def _ranking(dataset: str, found: list[Contrast], metric: str) -> str:
+def _ranking(place: str, found: list[Contrast], metric: str) -> str:
     label = style.metric(metric).label
     sides: dict[str, list[str]] = {side: [] for side in ("above", "below", "across")}
     for each in found:
         sides[analysis.direction(each.interval)].append(str(each.task.num_labels))
     words = {"above": "ahead", "below": "behind", "across": "not told apart"}
     parts = [f"{words[side]} at {', '.join(sizes)} labels" for side, sizes in sides.items() if sizes]
-    return f"**{dataset}, {label}:** contrastive losses are {'; '.join(parts)}."
+    return f"**{place}, {label}:** contrastive losses are {'; '.join(parts)}."
 
 
 def _little_data(found: list[Contrast]) -> str:
@@ -245,7 +252,7 @@ def _little_data(found: list[Contrast]) -> str:
         "across": "show no clear change against losses of the BCE type as training data shrink",
     }[analysis.direction(change)]
     return (
-        f"**{found[0].task.dataset}, {found[0].task.num_labels} labels:** contrastive losses {word}:"
+        f"**{found[-1].task.describe()}:** contrastive losses {word}:"
         f" {analysis.in_points(change)} points of macro-F1 for a tenth of the data."
     )
 
@@ -261,7 +268,7 @@ def _remarks(summary: Summary) -> list[str]:
     for arm in trained:
         word = analysis.remark(summary.arms, arm)
         if word:
-            probed.setdefault(word, []).append(f"{style.look(arm.loss).label} ({_named(arm)})")
+            probed.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
     lines = [f"Read with the probe, {meaning[word]}: {'; '.join(names)}." for word, names in probed.items()]
     if not lines:
         lines.append("Read with the probe, no trained arm is below logistic regression on the input.")
@@ -280,12 +287,3 @@ def _remarks(summary: Summary) -> list[str]:
 
 def _has(summary: Summary, arm: Arm, metric: str) -> bool:
     return any(metric in run.metrics for run in summary.arms[arm])
-
-
-def _named(arm: Arm) -> str:
-    words = [arm.dataset, f"{arm.num_labels} labels"]
-    if arm.train_fraction < 1:
-        words.append(f"{arm.train_fraction:.0%} of the data")
-    if arm.label_draw is not None:
-        words.append(f"draw {arm.label_draw}")
-    return ", ".join(words)

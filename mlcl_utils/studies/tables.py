@@ -1,0 +1,257 @@
+"""Tables that every study has: its losses, its results, what tuning chose, and the list that reviewers ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from mlcl_utils import figures, losses
+from mlcl_utils.figures import style
+from mlcl_utils.runs import Run
+from mlcl_utils.runs.execute import task_for
+from mlcl_utils.studies import analysis, tuning
+from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies.base import Execution
+from mlcl_utils.training import BASELINES
+from mlcl_utils.training.probe import PENALTIES
+
+FEW = 5  # replicates below which nothing is judged
+MARKS = {"below baseline": "\u2020", "degenerate": "\u2021", "": ""}
+
+
+def markdown(lines: Sequence[str]) -> Markdown:
+    """Lines as a list."""
+    return Markdown("\n".join(f"- {line}" for line in lines))  # type: ignore[no-untyped-call]
+
+
+def arms(names: Sequence[str], settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """The losses and baselines that are compared, with their hyperparameters.
+
+    Args:
+        names: of the losses.
+        settings: hyperparameters that differ from the defaults, for every loss that has them.
+    """
+    rows = []
+    for name in names:
+        info = losses.info(name)
+        values: dict[str, Any] = {
+            key: each.default
+            for key, each in info.hyperparameters.items()
+            if not isinstance(each.default, str | None) and key != "ignore_unobserved"
+        }
+        values.update({key: value for key, value in (settings or {}).items() if key in values})
+        rows.append(
+            {
+                "arm": style.look(name).label,
+                "kind": info.family,
+                "takes": ", ".join(info.tensors),
+                "settings": ", ".join(f"{key} {value}" for key, value in values.items()),
+                "source": info.paper,
+            }
+        )
+    rows += [
+        {"arm": style.look(name).label, "kind": "baseline", "takes": "", "settings": text, "source": ""}
+        for name, text in BASELINES.items()
+    ]
+    return pd.DataFrame(rows).set_index("arm")
+
+
+def results_table(
+    study: Execution,
+    found: Arms,
+    rows: pd.DataFrame,
+    metric: str,
+    *,
+    name: str,
+    task: Callable[[Arm], str] = Arm.describe,
+) -> pd.DataFrame:
+    """One metric of every arm on every task, by head; also written as CSV and LaTeX.
+
+    With fewer than five replicates only the best is marked: nothing could be told to be worse. A dagger marks an arm
+    whose mAP is below that of logistic regression on the input, a double dagger one whose mAP is below that of the
+    untrained encoder.
+
+    Args:
+        study: the execution.
+        found: all arms.
+        rows: those of :func:`mlcl_utils.studies.analysis.intervals` that are shown, one row an arm and head.
+        metric: what is shown.
+        name: of the files, without an ending.
+        task: the heading of an arm's column.
+    """
+    rows = rows[rows["metric"] == metric].copy()
+    better = style.metric(metric).higher_is_better is not False
+    standing = {
+        (arm, head): placed
+        for head in analysis.HEADS
+        for arm, placed in analysis.standings(found, head, metric, higher_is_better=better).items()
+    }
+    arms_ = [analysis.arm_of(row) for _, row in rows.iterrows()]
+    rows["standing"] = [standing[arm, head] for arm, head in zip(arms_, rows["head"], strict=True)]
+    if study.parameters.replicates < FEW:
+        rows["standing"] = rows["standing"].replace("not worse", "worse")
+    rows["remark"] = [
+        analysis.remark(found, arm, f"{head}_map") for arm, head in zip(arms_, rows["head"], strict=True)
+    ]
+    rows["mark"] = rows["remark"].map(MARKS)
+    rows["task"] = [task(arm) for arm in arms_]
+    rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"])
+    columns = ("task", "head")
+    figures.save_table(
+        figures.tables.latex(rows, columns=columns, metric=metric),
+        study.folder / "tables",
+        name,
+        data=rows.drop(columns=["task", "mark"]),
+    )
+    return figures.tables.frame(rows, columns=columns, metric=metric)
+
+
+def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
+    """What the tuning chose, its gain on validation, and values at an end of their space; None without tuning."""
+    rows = [
+        {
+            **dict(zip(("dataset", "encoder", "loss", "num_labels"), task, strict=True)),
+            **choice.values,
+            "trials": choice.trials,
+            "validation_map": choice.score,
+            "default_validation_map": choice.default,
+            "at_edge": ", ".join(choice.at_edge),
+        }
+        for task, choice in carried.choices.items()
+    ]
+    if not rows:
+        print("nothing was tuned: trials is 1 in this preset")
+        return None
+    index = ["dataset", "encoder", "num_labels", "loss"]
+    table = pd.DataFrame(rows).sort_values(index)
+    figures.save_table(
+        table.to_latex(index=False, escape=True, float_format="%.3g"),
+        study.folder / "tables",
+        "choices",
+        data=table,
+    )
+    return table.set_index(index)
+
+
+def reviewers_list(
+    study: Execution, carried: Carried, *, deviations: str, limits: str, exclusions: str = ""
+) -> Markdown:
+    """What a reviewer asks for, from the runs themselves.
+
+    Args:
+        study: the execution.
+        carried: its runs.
+        deviations: from the source, one or two sentences.
+        limits: what this setting cannot show.
+        exclusions: what a study leaves out besides what all of them do.
+    """
+    runs = carried.grid.runs
+    trained = [run for run in runs if not run.config.is_baseline]
+    slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
+    first = runs[0]
+    task = task_for(first.config)
+    found = analysis.arms(carried.grid)
+    lines = [
+        f"**Splits.** {study.parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split."
+        f" In replicate 0 of {first.config.dataset}: {len(task.train)} / {len(task.validation)} / {len(task.test)}"
+        " examples used.",
+        "**Exclusions.** Labels without a positive in test are left out of macro averages"
+        f" ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left out of"
+        f" ranking metrics. {exclusions}",
+        f"**Search.** {_search(study, carried)} The probe's penalty is chosen on validation mAP from"
+        f" {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
+        f" {_share(runs, 'probe_at_edge')} of the runs.",
+        f"**Training.** {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
+        f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"
+        f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
+        " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
+        f" objective: {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
+        f"**Validation beside test.** {_validation_beside_test(runs)}",
+        "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
+        "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
+        " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
+        f"**Baselines.** {', '.join(style.look(name).label for name in _baselines(runs))};"
+        f" {_remark_counts(found)}.",
+        f"**Failures.** {sum(len(part.failures) for part in carried.parts)} failed runs.",
+        f"**Compute.** {sum(len(part.runs) for part in carried.parts)} runs,"
+        f" {carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
+        f" {sum(part.existed for part in carried.parts)} existed before. Device: {first.environment['device']},"
+        f" {first.environment['threads']} thread a run; peak memory of a process {_peak(runs):.2f} GiB.",
+        f"**Deviations from the source.** {deviations}",
+        f"**What this setting cannot show.** {limits}",
+    ]
+    return markdown(lines)
+
+
+def _baselines(runs: Sequence[Run]) -> list[str]:
+    return style.order(list({run.config.loss for run in runs if run.config.is_baseline}))
+
+
+def _search(study: Execution, carried: Carried) -> str:
+    choices = carried.choices
+    if not choices:
+        return "None: default hyperparameters, the same for every arm."
+    edges = sum(bool(choice.at_edge) for choice in choices.values())
+    spaces = {
+        name: values
+        for _, encoder, loss, _ in choices
+        for name, values in tuning.space(loss, encoder).items()
+    }
+    listed = "; ".join(
+        f"{name} {', '.join(f'{each:g}' for each in values)}" for name, values in spaces.items()
+    )
+    return (
+        f"{study.parameters.trials} trials for each of {len(choices)} combinations of loss, encoder, data set and label"
+        f" count, chosen by the probe's validation mAP on replicate 0; {edges} have a value at an end of its space."
+        f" Space: {listed}, of which each loss has those that it knows. The default column is in `runs.csv`."
+    )
+
+
+def _validation_slope(run: Run) -> float:
+    """Relative change of the validation loss over the last tenth of training; NaN for REG, whose value is none."""
+    if run.config.loss == "reg":
+        return math.nan
+    last = [row["validation_loss"] for row in run.history][-max(2, len(run.history) // 10) :]
+    return (last[-1] - last[0]) / abs(last[0]) if len(last) > 1 and last[0] else math.nan
+
+
+def _span(runs: Sequence[Run], metric: str, form: str) -> str:
+    values = [value for run in runs for name, value in run.metrics.items() if name.endswith(metric)]
+    low, high = min(values), max(values)
+    return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
+
+
+def _share(runs: Sequence[Run], fact: str) -> str:
+    values = [run.facts[fact] for run in runs if fact in run.facts]
+    return f"{np.mean(values):.0%}"
+
+
+def _times(runs: Sequence[Run]) -> str:
+    seconds = [run.timings["time_training"] for run in runs]
+    return f"{np.median(seconds):.1f} s of training in the median run, {max(seconds):.1f} s at most"
+
+
+def _peak(runs: Sequence[Run]) -> float:
+    return max(run.timings["mem_peak_bytes"] for run in runs) / 2**30
+
+
+def _validation_beside_test(runs: Sequence[Run]) -> str:
+    gaps = [
+        run.metrics["probe_validation_map"] - run.metrics["probe_map"]
+        for run in runs
+        if {"probe_map", "probe_validation_map"} <= run.metrics.keys()
+    ]
+    return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in `runs.csv`."
+
+
+def _remark_counts(found: Arms) -> str:
+    words = [analysis.remark(found, arm) for arm in found if arm.loss not in BASELINES]
+    return (
+        f"of {len(words)} trained arms, read with the probe, {words.count('degenerate')} are degenerate (below the"
+        f" untrained encoder) and {words.count('below baseline')} more are below logistic regression on the input"
+    )
