@@ -24,8 +24,11 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 STUDY = studies.get("02_label_space")
-# The part of the smoke grid that is at 10 labels and all training data.
-PART = ("-p", "num_labels=10", "-p", "train_fractions=1")
+# The part of the smoke grid that is on one set with one encoder, at 10 labels and all training data.
+PART = (
+    *("-p", "num_labels=10", "-p", "train_fractions=1", "-p", "label_draws=0"),
+    *("-p", "datasets=debtags", "-p", "encoders=frozen"),
+)
 
 
 def command(results: Path, *arguments: str) -> list[str]:
@@ -119,6 +122,47 @@ def test_the_manifest_vouches_for_every_file(results: Path) -> None:
     assert str(CHECKOUT) not in (folder / "manifest.json").read_text()
 
 
+def test_figures_are_redrawn_from_what_was_saved(results: Path, tmp_path: Path) -> None:
+    drawn = results / "02_label_space" / "smoke" / "figures"
+    names = {path.name for path in drawn.glob("*.svg")}
+    for venue in ("neurips", "acl"):
+        arguments = [
+            "--preset",
+            "smoke",
+            "--results",
+            str(results),
+            "--venue",
+            venue,
+            "--out",
+            str(tmp_path / venue),
+        ]
+        done = subprocess.run(
+            [str(BIN / "mlcl"), "figures", "02", *arguments], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"{len(names)} figures" in done.stdout
+        assert {path.name for path in (tmp_path / venue).glob("*.svg")} == names
+    # the notebook's own venue gives the notebook's own figures, to the byte
+    for name in names:
+        assert (tmp_path / "neurips" / name).read_bytes() == (drawn / name).read_bytes()
+    assert all((tmp_path / "acl" / name).read_bytes() != (drawn / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--venue", "nerips"], "unknown venue 'nerips'; did you mean 'neurips'?"),
+        (["--preset", "quick"], "no figures in"),
+    ],
+)
+def test_figures_that_cannot_be_drawn(tmp_path: Path, arguments: list[str], said: str) -> None:
+    command = [str(BIN / "mlcl"), "figures", "02", "--results", str(tmp_path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_again_it_is_up_to_date(results: Path) -> None:
     before = stored(results)
     begun = time.monotonic()
@@ -160,7 +204,7 @@ def papermill(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_papermill_alone_from_any_folder(results: Path, tmp_path: Path) -> None:
     before = stored(results)
     done = papermill(
-        tmp_path, "-p", "results", str(results), "-p", "num_labels", "[10,30]", "-p", "epochs", "2"
+        tmp_path, "-p", "results", str(results), "-p", "num_labels", "[10,30]", "-p", "epochs", "1"
     )
     assert done.returncode == 0, done.stderr
     assert stored(results) == before

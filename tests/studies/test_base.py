@@ -43,6 +43,10 @@ class TestTypes:
         assert resolve(train_fractions="0.5").train_fractions == (0.5,)
         assert resolve(losses="bce").losses == ("bce",)
 
+    def test_a_list_that_may_be_empty(self) -> None:
+        assert resolve(held_out="[]").held_out == resolve(held_out=[]).held_out == ()
+        assert resolve(held_out="noto").held_out == ("noto",)
+
     def test_numbers_from_words(self) -> None:
         parameters = resolve(temperature="0.1", replicates="3", seed="7")
         assert (parameters.temperature, parameters.replicates, parameters.seed) == (0.1, 3, 7)
@@ -95,6 +99,9 @@ REFUSED = [
     ({"losses": ["regg"]}, "unknown loss 'regg'; did you mean 'reg'?"),
     ({"losses": "[bce,regg]"}, "unknown loss 'regg'; did you mean 'reg'?"),
     ({"losses": [1]}, "'losses': 1 "),
+    ({"encoders": "bagg"}, "unknown encoder 'bagg'; did you mean 'bag'?"),
+    ({"encoders": "[]"}, "'encoders'"),
+    ({"held_out": "nato"}, "unknown drawing family 'nato'; did you mean 'noto'?"),
     ({"datasets": "debtag"}, "unknown data set 'debtag'; did you mean 'debtags'?"),
     ({"device": "tpu9"}, "unknown device 'tpu9'; "),
     ({"engine": "rai"}, "unknown engine 'rai'; "),
