@@ -38,12 +38,12 @@ class Recipe:
 
         Args:
             encoder: a name of :func:`mlcl_utils.models.encoder_names`.
-            epochs: of a study; an encoder that learns pixels from nothing goes over the data twice as often.
+            epochs: of a study; an encoder that learns pixels from nothing goes over the data more often.
             steps_per_epoch: optimisation steps, per epoch asked for, that a small training part gets at least.
         """
         own: dict[str, Any] = _OWN.get(encoder, {})
         return cls(
-            **{"epochs": epochs * own.get("epochs", 1), "min_steps": steps_per_epoch * epochs}
+            **{"epochs": math.ceil(epochs * own.get("epochs", 1)), "min_steps": steps_per_epoch * epochs}
             | {name: value for name, value in own.items() if name != "epochs"}
         )
 
@@ -59,5 +59,5 @@ class Recipe:
 # What differs from the defaults above; epochs are a factor.
 _OWN: dict[str, dict[str, Any]] = {
     "bag": {"width": 256},
-    "cnn": {"epochs": 2, "batch_size": 128, "learning_rate": 5e-3, "width": 256},
+    "cnn": {"epochs": 1.5, "batch_size": 128, "learning_rate": 5e-3, "width": 256},
 }

@@ -32,7 +32,8 @@ def test_every_arm_is_there_at_every_size_encoder_and_replicate():
     sizes = {"debtags": {10, 100}, "emoji": {10, 100}, "fashion-scenes": {10}}
     own = {"debtags": "bag", "emoji": "cnn", "fashion-scenes": "cnn"}
     assert {(c.dataset, c.encoder, c.num_labels) for c in whole} == {
-        (name, encoder, k) for name in sizes for encoder in ("frozen", own[name]) for k in sizes[name]
+        *((name, "frozen", k) for name in sizes for k in sizes[name]),
+        *((name, own[name], max(sizes[name])) for name in sizes),
     }
     for task in {(c.dataset, c.encoder, c.num_labels, c.replicate) for c in whole}:
         found = {c.loss for c in whole if (c.dataset, c.encoder, c.num_labels, c.replicate) == task}

@@ -40,6 +40,10 @@ class LabelSpaceParameters(StudyParameters):
     encoders: Encoders = Field(
         description="encoders, each on the data sets that it can read; all but frozen only in the main sweep"
     )
+    end_to_end_num_labels: Counts = Field(
+        description="sizes of the label space at which the encoders other than frozen are trained; the largest there is"
+        " if a data set has labels for none of them"
+    )
     num_labels: Counts = Field(description="sizes of the label space; the smallest one fixes the examples")
     train_fractions: Fractions = Field(description="shares of the training part; smaller ones are subsets")
     matched_num_labels: Counts = Field(
@@ -121,7 +125,8 @@ def points(parameters: LabelSpaceParameters, dataset: str) -> list[Point]:
     drawn = [k for k in sorted(parameters.matched_num_labels) if k < max(sizes)]
     fractions = [fraction for fraction in sorted(parameters.train_fractions) if fraction < 1]
     readable = [name for name in parameters.encoders if models.suitable(name, data.load(dataset).modality)]
-    found = [Point(name, k) for name in readable for k in sizes]
+    own = [k for k in sizes if k in parameters.end_to_end_num_labels] or [max(sizes)]
+    found = [Point(name, k) for name in readable for k in (sizes if name == "frozen" else own)]
     if "frozen" in readable:
         found += [Point("frozen", reference, fraction) for fraction in fractions]
         found += [Point("frozen", k, 1.0, draw) for k in drawn for draw in range(parameters.label_draws)]
@@ -163,6 +168,7 @@ STUDY = Study(
         "smoke": {
             "datasets": ["debtags", "emoji"],
             "encoders": ["frozen", "bag"],
+            "end_to_end_num_labels": [10],
             "losses": ["bce", "reg"],
             "replicates": 1,
             "epochs": 1,
@@ -176,6 +182,7 @@ STUDY = Study(
         "quick": {
             "datasets": ["debtags", "emoji", "fashion-scenes"],
             "encoders": ["frozen", "bag", "cnn"],
+            "end_to_end_num_labels": [100],
             "losses": LADDER,
             "replicates": 2,
             "epochs": 10,
@@ -183,12 +190,13 @@ STUDY = Study(
             "train_fractions": [0.1, 1.0],
             "matched_num_labels": [10],
             "label_draws": 0,
-            "held_out": ["noto"],
+            "held_out": [],
             "trials": 1,
         },
         "standard": {
             "datasets": ["debtags", "emoji", "fashion-scenes"],
             "encoders": ["frozen", "bag", "cnn"],
+            "end_to_end_num_labels": [10, 100],
             "losses": [*LADDER, "asl", "jaccard_supcon"],
             "replicates": 5,
             "epochs": 30,
