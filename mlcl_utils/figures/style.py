@@ -242,6 +242,9 @@ def use(venue: str = "neurips") -> Iterator[None]:
     Raises:
         UsageError: there is no such venue.
     """
+    # A backend is loaded when it is first needed. A notebook's then switches interactive drawing on, without which
+    # it shows no figure: not inside the block, whose end would switch it off again.
+    plt.draw_if_interactive()
     with mpl.rc_context(parameters(venue)):
         yield
 
