@@ -244,7 +244,7 @@ def use(venue: str = "neurips") -> Iterator[None]:
     """
     # A backend is loaded when it is first needed. A notebook's then switches interactive drawing on, without which
     # it shows no figure: not inside the block, whose end would switch it off again.
-    plt.draw_if_interactive()
+    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
     with mpl.rc_context(parameters(venue)):
         yield
 

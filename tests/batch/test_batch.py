@@ -23,7 +23,8 @@ from nbformat import NotebookNode
 from mlcl_utils import batch
 from mlcl_utils.batch import Job
 from mlcl_utils.batch.notebooks import read
-from mlcl_utils.batch.page import formula, page
+from mlcl_utils.batch.page import page
+from mlcl_utils.batch.page.formulas import formula
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies.manifest import file_digest, write_manifest

@@ -1,73 +1,116 @@
-"""The page of an executed notebook: HTML in which everything lies that is needed to view it."""
+"""The page of an executed notebook: HTML in which everything lies that is needed to view and to print it."""
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from matplotlib import rc_context
-from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import math_to_image
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-# Code is passed over: a dollar sign in it is no formula.
-_FORMULA = re.compile(r"<(pre|code)\b.*?</\1>|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$", re.DOTALL)
-_POINTS = 11.0
+from mlcl_utils.batch.page.formulas import with_formulas
+from mlcl_utils.batch.page.tables import aligned
 
-# TeX that matplotlib does not read, in the words that it does: it wants arguments in braces and knows one size.
-_REPLACED = [
-    (re.compile(r"\\[dt]frac"), r"\\frac"),
-    (re.compile(r"\\frac\s*(\w)\s*(\w)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\(math[a-z]+)\s+(\w)"), r"\\\1{\2}"),
-    (re.compile(r"\\[bB]igg?[lrm]?(?![a-z])\s*"), ""),
-    (re.compile(r"\\[lr]Vert(?![a-z])"), r"\\|"),
-]
+LINK_BACK = "<!-- link back -->"
+"""Where a site that shows the page puts a link to where the reader came from."""
+
+_HEADING = re.compile(
+    r'<h(?P<level>[23]) id="(?P<anchor>[^"]*)">(?P<text>.*?)(?:<a class="anchor-link".*?)?</h', re.DOTALL
+)
+# A paragraph that begins with a few words in bold is headed by them.
+_RUN_IN = re.compile(r"\s*<p><strong>(?P<text>.*?)</strong>", re.DOTALL)
+
+_HIDDEN_TAGS = {
+    "parameters": "Parameters and their defaults",
+    "injected-parameters": "Parameters that were given",
+    "hide-input": "Code",
+}
+# What every study's notebook begins and ends with, see `mlcl_utils.studies.base`.
+_HIDDEN_CALLS = {"studies.start(": "Start of the study", ".finish(": "Manifest"}
+
+
+class _Entry(NamedTuple):
+    """One line of the table of contents."""
+
+    level: int
+    anchor: str
+    text: str
 
 
 def page(notebook: NotebookNode, title: str) -> str:
-    """A notebook as one HTML file that fetches nothing: images lie in it, formulas are drawn."""
+    """A notebook as one HTML file that fetches nothing and runs no script.
+
+    Images lie in it, formulas are drawn, a table of contents stands beside it, and the code that only passes
+    parameters on is folded away.
+
+    Args:
+        notebook: executed or not.
+        title: of the page, if the notebook has no heading of the first level.
+    """
     exporter = _Exporter(  # type: ignore[no-untyped-call]
         template_name="page", extra_template_basedirs=[str(Path(__file__).parents[1])], embed_images=True
     )
-    text, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
+    resources = {"metadata": {"name": heading(notebook) or title}, "contents": [], "link_back": LINK_BACK}
+    text, _ = exporter.from_notebook_node(notebook, resources)
     return str(text)
 
 
+def heading(notebook: NotebookNode) -> str:
+    """The first heading of the first level in a notebook's text; empty if there is none."""
+    sources = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    found = (re.search(r"^# +(.+)$", source, re.MULTILINE) for source in sources)
+    return next((match[1].strip() for match in found if match), "")
+
+
 class _Exporter(HTMLExporter):  # type: ignore[misc, unused-ignore]
-    """Draws formulas, which the usual page leaves to a script from elsewhere."""
+    """Draws formulas, which the usual page leaves to a script from elsewhere, and collects the contents."""
+
+    anchor_link_text = ""
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
-        return _FORMULA.sub(_drawn, super().markdown2html(context, source))
+        made = super().markdown2html(context, source)
+        context["resources"]["contents"] += _entries(made, context["cell"])
+        return with_formulas(made)
+
+    def default_filters(self) -> Iterable[tuple[str, Any]]:
+        yield from super().default_filters()  # type: ignore[no-untyped-call, unused-ignore]
+        yield "aligned", aligned
+        yield "hidden", _hidden
+        yield "described", _described
 
 
-def _drawn(match: re.Match[str]) -> str:
-    tex = match["block"] or match["inline"]
-    if tex is None:
-        return match.group()
-    image = formula(html.unescape(tex))
-    return f'<span style="display: block; text-align: center">{image}</span>' if match["block"] else image
+def _entries(made: str, cell: NotebookNode) -> list[_Entry]:
+    headings = [
+        _Entry(int(match["level"]), match["anchor"], _plain(match["text"]))
+        for match in _HEADING.finditer(made)
+    ]
+    run_in = _RUN_IN.match(made)
+    if run_in is not None and cell.cell_type == "markdown" and "id" in cell:
+        headings.insert(0, _Entry(3, f"cell-id={cell.id}", _plain(run_in["text"]).rstrip(".:")))
+    return headings
 
 
-def formula(tex: str) -> str:
-    """An image of a formula in TeX, on the line of the text around it; the source as code if it cannot be drawn."""
-    known = " ".join(tex.split())
-    for unknown, replacement in _REPLACED:
-        known = unknown.sub(replacement, known)
-    drawing = io.BytesIO()
-    try:
-        with rc_context({"svg.hashsalt": "mlcl"}):
-            font = FontProperties(size=_POINTS, math_fontfamily="stix")
-            depth = math_to_image(f"${known}$", drawing, prop=font, dpi=72, format="svg")
-    except ValueError:
-        return f"<code>{html.escape(tex)}</code>"
-    svg = re.sub(rb"<metadata>.*?</metadata>", b"", drawing.getvalue(), flags=re.DOTALL)
-    data = base64.b64encode(svg).decode()
-    style = f"display: inline; max-width: 100%; vertical-align: -{depth:g}pt"
-    return f'<img alt="{html.escape(tex)}" style="{style}" src="data:image/svg+xml;base64,{data}">'
+def _plain(text: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", text)).strip()
+
+
+def _hidden(cell: NotebookNode) -> str:
+    """What is written over a code cell that is folded away; nothing over the others."""
+    tags = cell.metadata.get("tags", [])
+    if "stopped-here" in tags:
+        return ""
+    by_tag = (words for tag, words in _HIDDEN_TAGS.items() if tag in tags)
+    by_call = (words for call, words in _HIDDEN_CALLS.items() if call in cell.source)
+    return next(by_tag, "") or next(by_call, "")
+
+
+def _described(image: str, contents: list[_Entry]) -> str:
+    """An image with words for who cannot see it: those that head the text above it."""
+    words = html.escape(contents[-1].text if contents else "figure")
+    return image.replace("<img ", f'<img alt="{words}" ', 1)
