@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from mlcl_utils.cli import bench, data, figures, run, runs, show
+from mlcl_utils.cli import bench, data, figures, report, run, runs, show
 from mlcl_utils.cli.common import Commands
 from mlcl_utils.errors import UsageError
 
@@ -52,6 +52,7 @@ for command in (
     data.data,
     runs.runs,
     figures.figures,
+    report.report,
     bench.bench,
 ):
     _commands.add_command(command)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.units import duration as duration
+from mlcl_utils.units import size as size
 
 if TYPE_CHECKING:
     from mlcl_utils.studies.base import Study
@@ -79,19 +81,3 @@ def studies(names: Sequence[str]) -> list[Study]:
 def folder_size(folder: Path) -> int:
     """Bytes of the files that lie directly in a folder."""
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-
-
-def size(count: float) -> str:
-    """A number of bytes as a person reads it."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
-
-
-def duration(seconds: float) -> str:
-    """A time as a person reads it."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -140,13 +140,21 @@ class Study:
 
         Outputs that are stored in the notebook do not count, nor do the sources of the command line.
         """
+        return self.digest_of(parameters.preset, parameters.that_matter())
+
+    def digest_of(self, preset: str, values: Mapping[str, Any]) -> str:
+        """As :meth:`digest`, from a preset and values as a manifest holds them.
+
+        Raises:
+            UsageError: a data set that is not registered, or a notebook that is missing.
+        """
         return hash_json(
             {
                 "study": [self.name, self.version],
-                "parameters": {"preset": parameters.preset, **parameters.that_matter()},
+                "parameters": {"preset": preset, **values},
                 "notebook": notebook_digest(self.notebook),
                 "sources": package_digest(),
-                "data": {name: data.version(name) for name in parameters.datasets},
+                "data": {name: data.version(name) for name in values["datasets"]},
             }
         )
 
@@ -180,14 +188,16 @@ class Execution:
                 ``{"runs": 40, "failed": 1, "seconds": 81.5}``.
 
         Returns:
-            The path of the manifest. It lists name and SHA-256 of every file written since the start.
+            The path of the manifest. It lists name and SHA-256 of every file written since the start, in the order
+            in which they were written.
         """
         finished = time.time()
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
         written = {
             path.relative_to(self.folder).as_posix(): file_digest(path)
-            for path in sorted(self.folder.rglob("*"))
+            for path in sorted(files, key=lambda path: (path.stat().st_mtime_ns, path))
             # File times may be coarse, and a file from before the start is not this execution's.
-            if path.is_file() and path.stat().st_mtime >= math.floor(self._started)
+            if path.stat().st_mtime >= math.floor(self._started)
         }
         for name in (MANIFEST, "notebook.ipynb", "notebook.html"):
             written.pop(name, None)

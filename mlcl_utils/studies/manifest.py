@@ -17,8 +17,8 @@ from mlcl_utils.paths import CHECKOUT, shown
 
 MANIFEST = "manifest.json"
 
-# Sources that no result depends on: they start notebooks and print.
-_FRONT_END = ("batch/", "cli/")
+# Sources that no result depends on: they start notebooks, show and print.
+_FRONT_END = ("batch/", "report/", "cli/")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:

@@ -1,0 +1,133 @@
+"""Results folders as studies and batches leave them: whole, failed, interrupted, empty, old."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pandas as pd
+
+from mlcl_utils import batch, figures, losses, studies
+from mlcl_utils.batch import Job, notebooks
+from mlcl_utils.figures import style
+from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.manifest import complete
+
+NOTEBOOKS = Path(__file__).parents[1] / "batch" / "notebooks"
+
+CLAIMS = [
+    # claim, statement, study, task, metric, estimate, lower, upper, margin, verdict, reason
+    ("many_labels", "Contrastive losses are ahead on macro-F1 where labels are many", "02_label_space",
+     "debtags, 300 labels", "macro-F1", 1.9, 1.2, 2.6, 1.0, "holds", ""),
+    ("many_labels", "Contrastive losses are ahead on macro-F1 where labels are many", "02_label_space",
+     "emoji, 100 labels", "macro-F1", -2.4, -3.6, -1.2, 1.0, "reversed", ""),
+    ("few_labels", "Losses of the BCE type are ahead where labels are few", "02_label_space",
+     "debtags, 10 labels", "macro-F1", 0.1, -0.4, 0.6, 1.0, "no material effect", ""),
+    ("few_labels", "Losses of the BCE type are ahead where labels are few", "02_label_space",
+     "emoji, 10 labels", "macro-F1", 0.9, -0.9, 2.7, 1.0, "undetermined", ""),
+    ("few_labels", "Losses of the BCE type are ahead where labels are few", "02_label_space",
+     "fashion-scenes, 10 labels", "macro-F1", 0.4, "", "", 1.0, "not judged", "2 replicates, 5 are needed"),
+    ("clml", "CLML helps any base loss where positives are missing: “any” < all & every one", "01_missing_labels",
+     "debtags, 40% kept", "mAP", 0.8, 0.2, 1.4, 0.5, "undetermined", ""),
+    ("hyperband", "Hyperband needs a tenth of random search's resources", "05_hyperband",
+     "debtags, REG", "ratio", 3.1, 2.2, 4.4, 10.0, "reversed", ""),
+    ("temperature", "An intermediate temperature is best", "04_temperature",
+     "debtags", "mAP", 1.4, 0.9, 2.0, 0.5, "holds", ""),
+    ("temperature", "An intermediate temperature is best", "04_temperature",
+     "emoji", "mAP", "", "", "", 0.5, "not judged", "all arms are degenerate"),
+]  # fmt: skip
+
+
+def whole(results: Path, *, preset: str = "quick", study: str = "02_label_space") -> Path:
+    """Complete results with two figures, two tables, forty runs and an executed notebook, vouched for.
+
+    The manifest is the study's own, so that a change of its form reaches the tests.
+    """
+    registered = studies.get("02_label_space")
+    parameters = registered.resolve({"preset": preset, "results": str(results)})
+    folder = results / study / preset
+    folder.mkdir(parents=True)
+    execution = Execution(registered, parameters, folder)
+    for name in ("number_of_labels", "amount_of_data"):
+        _draw(folder, name)
+    for name in ("results_map", "tasks"):
+        frame = pd.DataFrame({"loss": ["BCE", "REG"], "estimate": [0.5123456, 1e-5], "note": ["<b>", ""]})
+        figures.save_table(frame.to_latex(), folder / "tables", name, data=frame)
+    _runs(folder)
+    execution.finish(device="cpu", seeds=[0, 1], compute={"runs": 40, "failed": 1, "existed": 3, "seconds": 81.5})
+    notebooks.save(_notebook(registered.title, registered.question), folder)
+    complete(folder, registered.digest(parameters), (notebooks.NOTEBOOK, notebooks.PAGE))
+    return folder
+
+
+def _draw(folder: Path, name: str) -> None:
+    frame = pd.DataFrame({"x": [10, 100, 300] * 2, "y": np.linspace(0.9, 0.4, 6), "loss": ["bce"] * 3 + ["reg"] * 3})
+    figure, axes = style.figure(1, 2)
+    for loss, rows in frame.groupby("loss"):
+        for ax in axes.flat:
+            ax.plot(rows["x"], rows["y"], label=loss)
+    axes[0, 0].set_xlabel(name.replace("_", " "))
+    figures.save(figure, folder / "figures", name, data={"intervals": frame, "points": frame})
+    plt.close(figure)
+
+
+def _runs(folder: Path) -> None:
+    head = ["study", "dataset", "num_labels", "replicate", "loss", "run", "probe_map", "probe_macro_f1", "time_total"]
+    with (folder / "runs.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(head)
+        for at in range(40):
+            loss, k = losses.names()[at % 4], (10, 300)[at // 20]
+            found = ["" if at == 7 else 0.3 + at / 100, 0.9 - at / 100]
+            writer.writerow(["02_label_space", "debtags", k, at // 4 % 5, loss, f"{at:016x}", *found, 1.25 * at])
+
+
+def _notebook(title: str, question: str) -> nbformat.NotebookNode:
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# {title}\n\n**Question.** {question}"),
+        nbformat.v4.new_code_cell("preset = 'quick'", metadata={"tags": ["parameters"]}, execution_count=1),
+        nbformat.v4.new_markdown_cell("## Result\n\nWith $x^2$."),
+        nbformat.v4.new_code_cell("study.finish()", execution_count=2),
+    ]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def claims(results: Path, rows: Sequence[Sequence[Any]] = CLAIMS, *, preset: str = "quick") -> Path:
+    """What the ledger leaves, beside whole results of its own."""
+    folder = whole(results, preset=preset, study="00_claims")
+    head = "claim,statement,study,task,metric,estimate,lower,upper,margin,verdict,reason".split(",")
+    frame = pd.DataFrame(rows, columns=head)
+    frame["source"] = "Audibert, Gauffre, Amini, arXiv 2412.00101, section 5"
+    figures.save_table("", folder / "tables", "claims", data=frame)
+    return folder
+
+
+def failed(results: Path, *, preset: str = "smoke", timeout: float | None = None) -> Path:
+    """What a batch leaves of a notebook with a cell that fails or, with a timeout, of one that waits."""
+    folder = results / "02_label_space" / preset
+    name = "fails" if timeout is None else "waits"
+    batch.run([Job(name, NOTEBOOKS / f"{name}.ipynb", {"marks": str(results)}, folder)], timeout=timeout)
+    for mark in results.glob("begun-*"):
+        mark.unlink()
+    return folder
+
+
+def older(results: Path) -> Path:
+    """Results of an earlier version of the study, with a manifest that knows less and lists no digest."""
+    folder = whole(results, preset="standard")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in ("compute", "seeds", "device", "digest"):
+        del manifest[name]
+    manifest["version"] = 0
+    manifest["data"] = {"debtags": "0-abc"}
+    manifest["packages"]["mlcl-studies"] = "0.0.1"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(folder / "tables")
+    return folder
