@@ -131,3 +131,14 @@ def older(results: Path) -> Path:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     shutil.rmtree(folder / "tables")
     return folder
+
+
+def everything(results: Path) -> Path:
+    """Complete results, a ledger of claims, and results in every other state; returns the folder of results."""
+    whole(results)
+    claims(results)
+    older(results)
+    failed(results)
+    failed(results, preset="quick-0123abcd", timeout=6)
+    (results / "02_label_space" / "paper").mkdir()
+    return results

@@ -7,6 +7,20 @@ const PAGE_ROWS = 25;
 const MOST_CHOICES = 30;
 const FEW_NUMBERS = 10;
 
+// Numbers as they are written in CSV files, 1e-05 too; missing ones come last whichever the direction.
+DataTable.type("number", {
+  className: "dt-type-numeric",
+  order: {
+    pre: (text) => (text === "" ? NaN : Number(text)),
+    asc: (one, other) => compared(one, other, one - other),
+    desc: (one, other) => compared(one, other, other - one),
+  },
+});
+
+function compared(one, other, difference) {
+  return Number.isNaN(difference) ? Number.isNaN(one) - Number.isNaN(other) : difference;
+}
+
 function enhance(element) {
   const choices = document.createElement("div");
   choices.className = "choices";
@@ -17,7 +31,7 @@ function enhance(element) {
     order: [],
     paging: count > PAGE_ROWS,
     pageLength: PAGE_ROWS,
-    lengthMenu: [PAGE_ROWS, 100, { label: "all", value: -1 }],
+    lengthMenu: [PAGE_ROWS, 100, -1],
     layout: {
       topStart: () => choices,
       topEnd: count > FEW_ROWS ? "search" : null,
@@ -28,6 +42,7 @@ function enhance(element) {
       search: "",
       searchPlaceholder: "Search",
       lengthMenu: "_MENU_ a page",
+      lengthLabels: { "-1": "all" },
       info: "_START_–_END_ of _TOTAL_",
       infoEmpty: "none",
       infoFiltered: "(_MAX_ in all)",
@@ -39,9 +54,12 @@ function enhance(element) {
     options.columns = source.columns.map((title, at) => ({
       title,
       visible: at < source.shown,
+      type: source.numeric[at] ? "number" : "string",
       className: source.numeric[at] ? "" : "words",
       render: DataTable.render.text(),
     }));
+  } else {
+    options.columnDefs = [{ targets: "number", type: "number" }, { targets: "words", type: "html" }];
   }
   const table = new DataTable(element, options);
   if (count > FEW_ROWS) addChoices(choices, table, Boolean(source));
@@ -65,7 +83,9 @@ function addChoices(bar, table, fromData) {
       const chosen = select.value;
       this.search(at < 0 ? "" : (_text, _row, index) => texts[index] === chosen).draw();
     });
-    label.append(this.header().textContent.trim(), select);
+    const name = this.header().textContent.trim();
+    select.setAttribute("aria-label", name);
+    label.append(name, select);
     bar.append(label);
   });
 }
