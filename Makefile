@@ -14,17 +14,18 @@ export UV_SYSTEM_CERTS ?= 1
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup studies test lint format mutants clean
+.PHONY: help setup studies test test-browser lint format mutants clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make setup    make .venv with everything in it (downloads 3.3 GB, once; 6.4 GB on disk)"
-	@echo "make studies  carry out all studies at the preset quick; results in results/"
-	@echo "make test     check style and types, then run all tests"
-	@echo "make lint     check style and types only"
-	@echo "make format   put the sources into the project's style"
-	@echo "make mutants  show that the tests notice small mistakes in the losses"
-	@echo "make clean    remove caches and .venv; results stay"
+	@echo "make setup         make .venv with everything in it (downloads 3.3 GB, once; 6.4 GB on disk)"
+	@echo "make studies       carry out all studies at the preset quick; results in results/"
+	@echo "make test          check style and types, then run all tests but those in a browser"
+	@echo "make test-browser  run the tests in a browser: Chromium or Chrome has to be installed"
+	@echo "make lint          check style and types only"
+	@echo "make format        put the sources into the project's style"
+	@echo "make mutants       show that the tests notice small mistakes in the losses"
+	@echo "make clean         remove caches and .venv; results stay"
 
 setup: $(STAMP)
 
@@ -55,6 +56,10 @@ lint: setup
 test: lint
 	@echo "==> tests"
 	@$(BIN)/pytest -m "not browser"
+
+test-browser: setup
+	@echo "==> tests in a browser"
+	@$(BIN)/pytest -m browser tests/browser
 
 format: setup
 	@$(BIN)/ruff format .

@@ -97,6 +97,12 @@ class Results:
             if isinstance(stored.get(name), (int, float) if kind is float else kind)
         }
 
+    @property
+    def compute(self) -> dict[str, float]:
+        """What the results have cost, as far as the manifest says: ``runs``, ``failed``, ``existed``, ``seconds``."""
+        stored = self.manifest.get("compute", {})
+        return {name: value for name, value in stored.items() if isinstance(value, (int, float))}
+
     @cached_property
     def state(self) -> str:
         """``complete``; ``failed``, ``interrupted`` or another word of the notebook's; ``unfinished``; ``empty``."""

@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,6 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mlcl_utils import studies
-from mlcl_utils.batch.page import LINK_BACK
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import shown
 from mlcl_utils.report import claims, tables
@@ -28,6 +28,8 @@ from mlcl_utils.units import duration
 INDEX = "index.html"
 
 _ASSETS = Path(__file__).parent / "assets"
+# What the page of a notebook (mlcl_utils.batch.page) leaves to who shows it.
+_EMPTY_HEADER = "<header></header>"
 _GENERATOR = '<meta name="generator" content="mlcl report">'
 # Metrics that are compared everywhere; the others can be chosen.
 _MAIN = ("macro_f1", "map", "ranking_loss")
@@ -145,14 +147,14 @@ class _Pages:
 
     def index(self) -> None:
         complete = [card for card in self.cards if card.results and card.results[0].state == "complete"]
-        firsts = [card.results[0].manifest.get("compute", {}) for card in complete]
+        compute = [card.results[0].compute for card in complete]
         self._page(
             Path(INDEX),
             "index",
             cards=self.cards,
             complete=len(complete),
-            runs=sum(_count(compute, "runs") for compute in firsts),
-            seconds=sum(_count(compute, "seconds") for compute in firsts),
+            runs=sum(each.get("runs", 0) for each in compute),
+            seconds=sum(each.get("seconds", 0) for each in compute),
         )
 
     def claims(self, ledger: Ledger) -> None:
@@ -169,8 +171,8 @@ class _Pages:
             shutil.copyfile(results.folder / name, target)
         if results.has(PAGE):
             page = (results.folder / PAGE).read_text(encoding="utf-8", errors="replace")
-            back = f'<a href="{INDEX}">← {results.study}, {results.name}</a>'
-            (self._site / here / PAGE).write_text(page.replace(LINK_BACK, back, 1), encoding="utf-8")
+            header = f'<header><a href="{INDEX}">← {escape(results.study)}, {results.name}</a></header>'
+            (self._site / here / PAGE).write_text(page.replace(_EMPTY_HEADER, header, 1), encoding="utf-8")
         runs = tables.read(results.folder / RUNS)
         if runs.rows:
             self._page(here / "runs.html", "runs", results=results, table=runs, view=_view(runs))
@@ -234,7 +236,9 @@ def _view(runs: tables.Table) -> dict[str, Any]:
     shown_first = [name for name in runs.columns[:configured] if name not in same]
     for metric in _MAIN:
         measured = (name for name in runs.columns[configured:] if name.partition("_")[2] == metric)
-        shown_first += sorted(measured, reverse=True)  # the probe, by which losses are compared, before the own head
+        shown_first += sorted(
+            measured, reverse=True
+        )  # the probe, by which losses are compared, before the own head
     shown_first += [name for name in ("time_total",) if name in runs.columns[configured:]]
     order = sorted(range(len(runs.columns)), key=lambda at: _position(runs.columns[at], shown_first))
     return {
@@ -248,11 +252,6 @@ def _view(runs: tables.Table) -> dict[str, Any]:
 
 def _position(name: str, first: Sequence[str]) -> int:
     return first.index(name) if name in first else len(first)
-
-
-def _count(compute: Mapping[str, Any], name: str) -> float:
-    value = compute.get(name, 0)
-    return value if isinstance(value, (int, float)) else 0
 
 
 def _commit(commit: str) -> str:

@@ -23,7 +23,10 @@ def executable() -> str:
     found += [str(path) for path in APPLICATIONS if path.exists()]
     if not found:
         looked_for = ", ".join([*NAMES, *map(str, APPLICATIONS)])
-        pytest.fail(f"there is no browser; looked for {looked_for}. On Debian: apt-get install chromium", pytrace=False)
+        pytest.fail(
+            f"there is no browser; looked for {looked_for}. On Debian: apt-get install chromium",
+            pytrace=False,
+        )
     return found[0]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from mlcl_utils import report, studies
 from mlcl_utils.batch import notebooks
@@ -42,7 +42,9 @@ def quiet(page: Page) -> Iterator[Page]:
     page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
     page.on(
         "request",
-        lambda request: urlsplit(request.url).scheme in {"file", "data"} or wrong.append(f"fetched: {request.url}"),
+        lambda request: (
+            urlsplit(request.url).scheme in {"file", "data"} or wrong.append(f"fetched: {request.url}")
+        ),
     )
     yield page
     assert wrong == []
@@ -209,7 +211,9 @@ def test_the_page_of_a_notebook(tmp_path: Path, quiet: Page, name: str) -> None:
     for link in contents.all():
         link.click()
         target = unquote(urldefrag(quiet.url)[1])
-        assert abs(quiet.evaluate("id => document.getElementById(id).getBoundingClientRect().top", target)) < 900
+        assert (
+            abs(quiet.evaluate("id => document.getElementById(id).getBoundingClientRect().top", target)) < 900
+        )
     parameters = quiet.get_by_text("preset = ").first
     expect(parameters).to_be_hidden()
     quiet.locator("details.hidden summary").first.click()

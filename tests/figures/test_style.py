@@ -3,9 +3,11 @@ from __future__ import annotations
 import itertools
 
 import matplotlib as mpl
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from nbclient import NotebookClient
 
 from mlcl_utils import losses
 from mlcl_utils.errors import UsageError
@@ -120,3 +122,12 @@ def test_figures_are_as_wide_as_the_venue(venue, width, inches):
     made, axes = style.figure(2, 3, venue=venue, width=width)
     assert made.get_figwidth() == inches
     assert axes.shape == (2, 3)
+
+
+def test_a_notebook_shows_every_figure():
+    """Not only the first, which is drawn while the backend is being loaded."""
+    cells = ["from mlcl_utils.figures import style", *["style.figure();"] * 3]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    shown = [["image/png" in output.get("data", {}) for output in cell.outputs] for cell in notebook.cells]
+    assert shown == [[], [True], [True], [True]]

@@ -61,14 +61,18 @@ def whole(results: Path, *, preset: str = "quick", study: str = "02_label_space"
         frame = pd.DataFrame({"loss": ["BCE", "REG"], "estimate": [0.5123456, 1e-5], "note": ["<b>", ""]})
         figures.save_table(frame.to_latex(), folder / "tables", name, data=frame)
     _runs(folder)
-    execution.finish(device="cpu", seeds=[0, 1], compute={"runs": 40, "failed": 1, "existed": 3, "seconds": 81.5})
+    execution.finish(
+        device="cpu", seeds=[0, 1], compute={"runs": 40, "failed": 1, "existed": 3, "seconds": 81.5}
+    )
     notebooks.save(_notebook(registered.title, registered.question), folder)
     complete(folder, registered.digest(parameters), (notebooks.NOTEBOOK, notebooks.PAGE))
     return folder
 
 
 def _draw(folder: Path, name: str) -> None:
-    frame = pd.DataFrame({"x": [10, 100, 300] * 2, "y": np.linspace(0.9, 0.4, 6), "loss": ["bce"] * 3 + ["reg"] * 3})
+    frame = pd.DataFrame(
+        {"x": [10, 100, 300] * 2, "y": np.linspace(0.9, 0.4, 6), "loss": ["bce"] * 3 + ["reg"] * 3}
+    )
     figure, axes = style.figure(1, 2)
     for loss, rows in frame.groupby("loss"):
         for ax in axes.flat:
@@ -79,14 +83,26 @@ def _draw(folder: Path, name: str) -> None:
 
 
 def _runs(folder: Path) -> None:
-    head = ["study", "dataset", "num_labels", "replicate", "loss", "run", "probe_map", "probe_macro_f1", "time_total"]
+    head = [
+        "study",
+        "dataset",
+        "num_labels",
+        "replicate",
+        "loss",
+        "run",
+        "probe_map",
+        "probe_macro_f1",
+        "time_total",
+    ]
     with (folder / "runs.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(head)
         for at in range(40):
             loss, k = losses.names()[at % 4], (10, 300)[at // 20]
             found = ["" if at == 7 else 0.3 + at / 100, 0.9 - at / 100]
-            writer.writerow(["02_label_space", "debtags", k, at // 4 % 5, loss, f"{at:016x}", *found, 1.25 * at])
+            writer.writerow(
+                ["02_label_space", "debtags", k, at // 4 % 5, loss, f"{at:016x}", *found, 1.25 * at]
+            )
 
 
 def _notebook(title: str, question: str) -> nbformat.NotebookNode:
@@ -102,7 +118,19 @@ def _notebook(title: str, question: str) -> nbformat.NotebookNode:
 def claims(results: Path, rows: Sequence[Sequence[Any]] = CLAIMS, *, preset: str = "quick") -> Path:
     """What the ledger leaves, beside whole results of its own."""
     folder = whole(results, preset=preset, study="00_claims")
-    head = "claim,statement,study,task,metric,estimate,lower,upper,margin,verdict,reason".split(",")
+    head = [
+        "claim",
+        "statement",
+        "study",
+        "task",
+        "metric",
+        "estimate",
+        "lower",
+        "upper",
+        "margin",
+        "verdict",
+        "reason",
+    ]
     frame = pd.DataFrame(rows, columns=head)
     frame["source"] = "Audibert, Gauffre, Amini, arXiv 2412.00101, section 5"
     figures.save_table("", folder / "tables", "claims", data=frame)
@@ -141,4 +169,5 @@ def everything(results: Path) -> Path:
     failed(results)
     failed(results, preset="quick-0123abcd", timeout=6)
     (results / "02_label_space" / "paper").mkdir()
+    whole(results, study="07 odd & <retired> #1")
     return results

@@ -16,9 +16,6 @@ from nbformat import NotebookNode
 from mlcl_utils.batch.page.formulas import with_formulas
 from mlcl_utils.batch.page.tables import aligned
 
-LINK_BACK = "<!-- link back -->"
-"""Where a site that shows the page puts a link to where the reader came from."""
-
 _HEADING = re.compile(
     r'<h(?P<level>[23]) id="(?P<anchor>[^"]*)">(?P<text>.*?)(?:<a class="anchor-link".*?)?</h', re.DOTALL
 )
@@ -46,7 +43,7 @@ def page(notebook: NotebookNode, title: str) -> str:
     """A notebook as one HTML file that fetches nothing and runs no script.
 
     Images lie in it, formulas are drawn, a table of contents stands beside it, and the code that only passes
-    parameters on is folded away.
+    parameters on is folded away. An empty ``<header></header>`` is left to who shows it among other pages.
 
     Args:
         notebook: executed or not.
@@ -55,7 +52,7 @@ def page(notebook: NotebookNode, title: str) -> str:
     exporter = _Exporter(  # type: ignore[no-untyped-call]
         template_name="page", extra_template_basedirs=[str(Path(__file__).parents[1])], embed_images=True
     )
-    resources = {"metadata": {"name": heading(notebook) or title}, "contents": [], "link_back": LINK_BACK}
+    resources = {"metadata": {"name": heading(notebook) or title}, "contents": []}
     text, _ = exporter.from_notebook_node(notebook, resources)
     return str(text)
 
