@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import nbformat
 import psutil
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from mlcl_utils import studies
 
@@ -111,7 +111,7 @@ def server(notebook: Path, tmp_path: Path) -> Iterator[Server]:
 def test_a_notebook_in_jupyterlab(server: Server, notebook: Path, page: Page, tmp_path: Path) -> None:
     page.goto(f"{server.address}lab/tree/{notebook.name}?token={TOKEN}")
     page.locator(".jp-NotebookPanel .jp-Notebook").wait_for(timeout=60_000)
-    page.get_by_text("Idle", exact=False).first.wait_for(timeout=60_000)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

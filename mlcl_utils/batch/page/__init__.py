@@ -84,7 +84,7 @@ class _Exporter(HTMLExporter):  # type: ignore[misc, unused-ignore]
 
 def _entries(made: str, cell: NotebookNode) -> list[_Entry]:
     headings = [
-        _Entry(int(match["level"]), match["anchor"], _plain(match["text"]))
+        _Entry(int(match["level"]), html.unescape(match["anchor"]), _plain(match["text"]))
         for match in _HEADING.finditer(made)
     ]
     run_in = _RUN_IN.match(made)
