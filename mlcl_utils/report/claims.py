@@ -1,4 +1,4 @@
-"""The table of claims: what the ledger study has left in ``tables/claims.csv``, one row a claim and task."""
+"""The tables of claims that studies leave in ``tables/claims.csv``, one row a claim and task."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from mlcl_utils.report import tables
 from mlcl_utils.report.results import Results
 
-STUDY, FILE = "00_claims", "tables/claims.csv"
-"""The study that reads the results of the others, and what it leaves."""
+LEDGER, FILE = "00_claims", "tables/claims.csv"
+"""The study that puts the claims of the others together, and what each of them leaves."""
 
 VERDICTS = ("holds", "reversed", "did not transfer", "no material effect", "undetermined", "not judged")
 """The words of a verdict, in the order in which they are counted up."""
 
-# What a row shows in places of its own. Further columns are in the file.
-_SHOWN = ("claim", "statement", "source", "study", "metric", "margin", "verdict", "reason")
+# What a page shows beside the effect. Further columns are in the file.
+_SHOWN = (
+    *("claim", "statement", "source", "where", "study", "task", "arms"),
+    *("metric", "margin", "unit", "test", "verdict", "reason", "remark", "setting"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,21 +32,25 @@ class Effect:
         lower: of the 95% interval; NaN if there is none.
         upper: likewise.
         margin: below which an effect is immaterial; NaN if there is none.
+        signed: whether it is a difference, as against a ratio.
     """
 
     estimate: float
     lower: float
     upper: float
     margin: float
+    signed: bool = True
 
     @property
     def text(self) -> str:
         """The estimate with its interval, which has two significant digits: ``+1.2 [-0.3, +2.7]``."""
+        sign = "+" if self.signed else ""
         if not self.bounded:
-            return f"{self.estimate:+.3g}"
+            return f"{self.estimate:{sign}.3g}"
         half = (self.upper - self.lower) / 2
         digits = min(max(1 - math.floor(math.log10(half)), 1), 6) if half > 0 else 2
-        return f"{self.estimate:+.{digits}f} [{self.lower:+.{digits}f}, {self.upper:+.{digits}f}]"
+        form = f"{sign}.{digits}f"
+        return f"{self.estimate:{form}} [{self.lower:{form}}, {self.upper:{form}}]"
 
     @property
     def bounded(self) -> bool:
@@ -63,58 +70,33 @@ class Row:
     """A claim on one task.
 
     Attributes:
-        fields: by name: ``claim``, ``statement``, ``source``, ``study``, ``metric``, ``margin``, ``verdict``,
-            ``reason``; empty where the table has no such column.
-        task: what it was tested on.
+        fields: texts by the name of their column, such as ``statement``; empty where the table has no such column.
         effect: what was measured; None if there is no number.
     """
 
     fields: Mapping[str, str]
-    task: str
     effect: Effect | None
 
     @property
     def verdict(self) -> str:
-        """The verdict; ``not judged`` if the table has none."""
+        """The verdict; a reversal in a setting that is not the source's is that it did not transfer."""
+        if self.fields["verdict"] == "reversed" and self.fields["setting"] == "changed":
+            return "did not transfer"
         return self.fields["verdict"] or "not judged"
 
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim with its rows, one a task."""
-
-    name: str
-    statement: str
-    source: str
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The claims as one results folder holds them."""
-
-    results: Results
-    rows: tuple[Row, ...]
-
     @property
-    def claims(self) -> list[Claim]:
-        """The claims in the order of the table."""
-        names = dict.fromkeys(row.fields["claim"] for row in self.rows)
-        grouped = {name: tuple(row for row in self.rows if row.fields["claim"] == name) for name in names}
-        return [
-            Claim(name, rows[0].fields["statement"] or name, rows[0].fields["source"], rows)
-            for name, rows in grouped.items()
-        ]
-
-    def of(self, study: str) -> list[Row]:
-        """The rows that stand on a study."""
-        return [row for row in self.rows if row.fields["study"] == study]
+    def margin(self) -> str:
+        """The margin with its unit, and the kind of test where it is not the usual one."""
+        words = [f"{self.fields['margin']} {self.fields['unit']}".strip(), self.fields["test"]]
+        return ", ".join(word for word in words if word and word != "superiority")
 
 
-def ledgers(found: Iterable[Results]) -> list[Ledger]:
-    """The tables of claims that there are, one a preset, in the order of the results."""
-    made = (Ledger(each, _rows(tables.read(each.folder / FILE))) for each in found if each.study == STUDY)
-    return [ledger for ledger in made if ledger.rows]
+def of(results: Results) -> list[Row]:
+    """The claims that results have judged; none if they have no table of them."""
+    table = tables.read(results.folder / FILE)
+    if "claim" not in table.columns:
+        return []
+    return [_row(dict(zip(table.columns, cells, strict=True))) for cells in table.rows]
 
 
 def counted(rows: Iterable[Row]) -> list[tuple[str, int]]:
@@ -123,20 +105,15 @@ def counted(rows: Iterable[Row]) -> list[tuple[str, int]]:
     return [(word, counts[word]) for word in dict.fromkeys((*VERDICTS, *sorted(counts))) if counts[word]]
 
 
-def _rows(table: tables.Table) -> tuple[Row, ...]:
-    if "claim" not in table.columns:
-        return ()
-    return tuple(_row(dict(zip(table.columns, cells, strict=True))) for cells in table.rows)
-
-
 def _row(cells: Mapping[str, str]) -> Row:
     fields = {name: cells.get(name, "") for name in _SHOWN}
-    parts = [cells.get("task") or cells.get("dataset", "")]
-    if cells.get("num_labels") and not cells.get("task"):
-        parts.append(f"{cells['num_labels']} labels")
-    estimate, *others = (_number(cells, name) for name in ("estimate", "lower", "upper", "margin"))
-    effect = Effect(estimate, *others) if math.isfinite(estimate) else None
-    return Row(fields, ", ".join(filter(None, parts)), effect)
+    fields["statement"] = fields["statement"] or fields["claim"]
+    fields["task"] = fields["task"] or cells.get("dataset", "")
+    estimate, lower, upper, margin = (
+        _number(cells, name) for name in ("estimate", "lower", "upper", "margin")
+    )
+    signed = fields["test"] != "ratio"
+    return Row(fields, Effect(estimate, lower, upper, margin, signed) if math.isfinite(estimate) else None)
 
 
 def _number(cells: Mapping[str, str], name: str) -> float:

@@ -20,7 +20,7 @@ from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import shown
 from mlcl_utils.report import claims, tables
-from mlcl_utils.report.claims import Ledger
+from mlcl_utils.report.claims import Row
 from mlcl_utils.report.results import NOTEBOOK, PAGE, RUNS, Item, Results, find
 from mlcl_utils.studies.manifest import MANIFEST
 from mlcl_utils.units import duration
@@ -114,10 +114,28 @@ def _write(site: Path, found: Sequence[Results]) -> None:
     shutil.copytree(_ASSETS, site / "assets")
     pages = _Pages(site, found)
     pages.index()
-    if pages.ledgers:
-        pages.claims(pages.ledgers[0])
+    if pages.ledger is not None:
+        pages.claims(pages.ledger)
     for results in found:
         pages.study(results)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The claims of all studies together.
+
+    Attributes:
+        results: of the study that put them together.
+        rows: one a claim and task.
+    """
+
+    results: Results
+    rows: list[Row]
+
+    @property
+    def count(self) -> int:
+        """How many claims there are."""
+        return len({row.fields["claim"] for row in self.rows})
 
 
 class _Pages:
@@ -127,7 +145,8 @@ class _Pages:
         self._site = site
         self._found = found
         self.cards = _cards(found)
-        self.ledgers = claims.ledgers(found)
+        made = (Ledger(results, claims.of(results)) for results in found if results.study == claims.LEDGER)
+        self.ledger = next((ledger for ledger in made if ledger.rows), None)
         self._templates = Environment(
             loader=PackageLoader("mlcl_utils.report"),
             autoescape=True,
@@ -151,14 +170,17 @@ class _Pages:
         self._page(
             Path(INDEX),
             "index",
-            cards=self.cards,
+            cards=[(card, claims.of(card.results[0]) if card.results else []) for card in self.cards],
             complete=len(complete),
             runs=sum(each.get("runs", 0) for each in compute),
             seconds=sum(each.get("seconds", 0) for each in compute),
         )
 
     def claims(self, ledger: Ledger) -> None:
-        self._page(Path("claims.html"), "claims", ledger=ledger)
+        # A study's results of the same preset, or its most telling ones.
+        first = {card.name: card.results[0].name for card in self.cards if card.results}
+        same = {results.study: results.name for results in self._found if results.name == ledger.results.name}
+        self._page(Path("claims.html"), "claims", presets={**first, **same})
 
     def study(self, results: Results) -> None:
         here = Path(results.study, results.name)
@@ -177,7 +199,6 @@ class _Pages:
         if runs.rows:
             self._page(here / "runs.html", "runs", results=results, table=runs, view=_view(runs))
         card = next(card for card in self.cards if results in card.results)
-        ledger = next((ledger for ledger in self.ledgers if ledger.results.name == results.name), None)
         self._page(
             here / INDEX,
             "study",
@@ -186,7 +207,7 @@ class _Pages:
             runs=runs,
             tables=[(item, tables.read(results.folder / str(item.get("csv")))) for item in results.tables],
             figures=[(item, _image(item, results)) for item in results.figures],
-            rows=ledger.of(results.study) if ledger else [],
+            rows=claims.of(results),
         )
 
     def _page(self, path: Path, template: str, **content: Any) -> None:
@@ -195,7 +216,7 @@ class _Pages:
             content,
             root=root,
             generator=_GENERATOR,
-            ledgers=self.ledgers,
+            ledger=self.ledger,
         )
         (self._site / path).write_text(text, encoding="utf-8")
 

@@ -250,7 +250,7 @@ class TestStates:
     )
     @pytest.mark.parametrize("name", ["runs.csv", "tables/tasks.csv", "tables/claims.csv"])
     def test_a_damaged_table(self, own: Path, tmp_path: Path, name: str, content: bytes) -> None:
-        ledger = own.parents[1] / claims.STUDY / "quick"
+        ledger = own.parents[1] / claims.LEDGER / "quick"
         shutil.copytree(own, ledger)
         for folder in (own, ledger):
             (folder / name).write_bytes(content)
@@ -293,13 +293,18 @@ class TestClaims:
         site = built(everything, tmp_path)
         said = text(site / "claims.html")
         for row in made.CLAIMS:
-            assert row[1] in said
-        assert "2 replicates, 5 are needed" in said
-        counts = "1 holds 1 reversed 1 no material effect 1 undetermined 1 not judged"
-        assert f"Claims {counts} The table" in text(site / STUDY / "quick" / "index.html")
-        assert counts not in text(site / STUDY / "standard" / "index.html"), "claims are of the same preset"
-        overall = "2 holds 2 reversed 1 no material effect 2 undetermined 2 not judged"
+            assert f"{row[1]} Audibert, Gauffre, Amini, arXiv 2412.00101, abstract" in said
+        assert "BCE − REG macro_f1 +0.4 1 points not judged 2 replicates, 5 are needed" in said
+        assert "REG − BCE macro_f1 +1.90 [+1.20, +2.60] 1 points holds below baseline: ASL" in said
+        assert "random search / Hyperband resource 3.1 [2.2, 4.4] 10, ratio reversed" in said
+        own = "1 holds 1 did not transfer 1 no material effect 1 undetermined 1 not judged"
+        assert f"Claims {own} What is claimed" in text(site / STUDY / "quick" / "index.html")
+        assert own not in text(site / STUDY / "standard" / "index.html"), "there is no table of claims"
+        overall = "2 holds 1 reversed 1 did not transfer 1 no material effect 2 undetermined 2 not judged"
         assert f"5 claims on 9 tasks, preset quick. All claims {overall}" in text(site / "index.html")
+        page = (site / "claims.html").read_text()
+        assert f'<a href="{STUDY}/quick/index.html">{STUDY}</a>' in page
+        assert "05_hyperband/" not in page, "there are no results to lead to"
 
     def test_only_where_there_are_some(self, complete: Path, tmp_path: Path) -> None:
         site = built(complete, tmp_path)
@@ -307,13 +312,11 @@ class TestClaims:
         assert "laims" not in text(site / "index.html")
 
     def test_columns_that_are_missing(self, tmp_path: Path) -> None:
-        folder = tmp_path / "results" / claims.STUDY / "quick"
+        folder = tmp_path / "results" / claims.LEDGER / "quick"
         (folder / "tables").mkdir(parents=True)
-        (folder / claims.FILE).write_text(
-            "claim,dataset,num_labels,estimate\nmany,emoji,100,x\nmany,debtags,,1.5\n"
-        )
+        (folder / claims.FILE).write_text("claim,dataset,estimate\nmany,emoji,x\nmany,debtags,1.5\n")
         said = text(built(tmp_path / "results", tmp_path) / "claims.html")
-        assert "many emoji, 100 labels – not judged" in said
+        assert "many emoji – not judged" in said
         assert "many debtags +1.5 not judged" in said
         assert "The ledger is not complete" in said
 
@@ -323,6 +326,7 @@ class TestClaims:
         assert Effect(25.0, 1.0, 49.0, 1).text == "+25.0 [+1.0, +49.0]"
         assert Effect(0.5, 0.5, 0.5, 1).text == "+0.50 [+0.50, +0.50]"
         assert Effect(0.12345, math.nan, math.nan, 1).text == "+0.123"
+        assert Effect(3.1, 2.2, 4.4, 10, signed=False).text == "3.1 [2.2, 4.4]"
 
     def test_places_of_an_effect(self) -> None:
         effect = Effect(1.0, -2.0, 4.0, 0.5)

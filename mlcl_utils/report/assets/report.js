@@ -92,7 +92,7 @@ function addChoices(bar, table, fromData) {
 
 // The text of a cell, or of the part of it that stands for the rest.
 function main(cell) {
-  return (cell.querySelector("strong, .verdict") ?? cell).textContent.trim();
+  return (cell.querySelector("strong, .verdict") ?? cell.firstChild ?? cell).textContent.trim();
 }
 
 function addColumns(table) {
