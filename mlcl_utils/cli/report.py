@@ -27,7 +27,7 @@ def report(results: str | None, out: Path | None) -> None:
     from mlcl_utils.paths import CHECKOUT, shown
 
     folder = CHECKOUT / Path(results or "results").expanduser()
-    site = reports.build(folder, folder / "report" if out is None else out.absolute())
+    site = reports.build(folder, folder / "report" if out is None else CHECKOUT / out.expanduser())
     width = max((len(each.study) for each in site.results), default=0)
     for each in site.results:
         print(f"{each.study:{width}}  {each.name}: {each.state}")

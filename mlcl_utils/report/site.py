@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -190,7 +191,8 @@ class _Pages:
         for name in kept:
             target = self._site / here / name
             target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(results.folder / name, target)
+            with contextlib.suppress(FileNotFoundError):  # a study that begins just now removes its manifest
+                shutil.copyfile(results.folder / name, target)
         if results.has(PAGE):
             page = (results.folder / PAGE).read_text(encoding="utf-8", errors="replace")
             header = f'<header><a href="{INDEX}">← {escape(results.study)}, {results.name}</a></header>'
@@ -257,9 +259,7 @@ def _view(runs: tables.Table) -> dict[str, Any]:
     shown_first = [name for name in runs.columns[:configured] if name not in same]
     for metric in _MAIN:
         measured = (name for name in runs.columns[configured:] if name.partition("_")[2] == metric)
-        shown_first += sorted(
-            measured, reverse=True
-        )  # the probe, by which losses are compared, before the own head
+        shown_first += sorted(measured, reverse=True)  # the probe's before that of the loss's own head
     shown_first += [name for name in ("time_total",) if name in runs.columns[configured:]]
     order = sorted(range(len(runs.columns)), key=lambda at: _position(runs.columns[at], shown_first))
     return {

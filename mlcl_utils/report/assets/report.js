@@ -68,7 +68,7 @@ function enhance(element) {
 
 function addChoices(bar, table, fromData) {
   table.columns().every(function () {
-    if (!this.visible() || this.header().classList.contains("plot")) return;
+    if (!this.visible() || this.header().dataset.choices === "none") return;
     // Cells of a table from data exist only once they have been seen.
     const texts = fromData ? this.data().toArray() : this.nodes().toArray().map(main);
     const values = [...new Set(texts)].filter((text) => text);
