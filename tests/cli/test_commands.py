@@ -25,7 +25,9 @@ def mlcl(*arguments: str, folder: Path | None = None) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["list", "--help"], ["data", "-h"]], ids=" ".join
+    "arguments",
+    [["--help"], ["run", "--help"], ["list", "--help"], ["data", "-h"], ["report", "-h"]],
+    ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
