@@ -14,6 +14,10 @@ class DataError(UsageError):
     """A data file that is missing, damaged or not in the stated layout; the message names the file."""
 
 
+class StorageError(RuntimeError):
+    """Results that cannot be written, such as on a full disk; the message names the folder and the cause."""
+
+
 def unknown(kind: str, word: str, valid: Iterable[str]) -> UsageError:
     """The error for a name that is not among the valid ones, with the nearest of them.
 

@@ -1,4 +1,4 @@
-"""One run, from its configuration to its stored folder."""
+"""One run, from its configuration to its result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlcl_utils.data import Task
 from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
-from mlcl_utils.runs.store import Run, Store
+from mlcl_utils.runs.store import Result
 from mlcl_utils.training.loop import as_float16
 
 RESAMPLES = 200
@@ -53,30 +53,23 @@ def _task(*, held_out: str | None, **options: Any) -> Task:
     return whole if held_out is None else leave_family_out(whole, whole.dataset, held_out)
 
 
-def execute(config: RunConfig, store: Store, *, device: str, threads: int = 1) -> Run:
-    """Carries out a run and stores it.
+def execute(config: RunConfig, *, device: str, threads: int = 1) -> Result:
+    """Carries out a run.
 
     The number of threads is part of what makes a run repeatable: it is one unless said otherwise, whether runs go one
     after the other or side by side.
 
     Args:
         config: what to run.
-        store: where it is kept.
         device: ``cpu`` or ``cuda``.
         threads: threads of the arithmetic on the CPU.
 
     Raises:
-        Exception: whatever training raised, after the failure was recorded.
+        Exception: whatever training raised.
     """
     start = time.perf_counter()
-    try:
-        with _repeatable(threads):
-            return _execute(config, store, torch.device(device), threads, start)
-    except Exception as error:
-        store.write_failure(
-            config, error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start
-        )
-        raise
+    with _repeatable(threads):
+        return _execute(config, torch.device(device), threads, start)
 
 
 @contextmanager
@@ -92,7 +85,7 @@ def _repeatable(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[1])
 
 
-def _execute(config: RunConfig, store: Store, device: torch.device, threads: int, start: float) -> Run:
+def _execute(config: RunConfig, device: torch.device, threads: int, start: float) -> Result:
     task = task_for(config)
     outcome = outcome_of(config, task, device)
     scores = {
@@ -108,8 +101,7 @@ def _execute(config: RunConfig, store: Store, device: torch.device, threads: int
         "time_total": time.perf_counter() - start,
         "mem_peak_bytes": float(_peak_memory(device)),
     }
-    return store.write(
-        config,
+    return Result(
         metrics={
             name: float(value)
             for name, value in {**measured, **outcome.geometry}.items()

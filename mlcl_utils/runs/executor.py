@@ -1,21 +1,25 @@
-"""Carrying out a grid of runs: what exists is not repeated, the rest goes over the workers."""
+"""Carrying out a grid of runs: what exists is not repeated, the rest goes over what carries it out."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from mlcl_utils import processes
+from mlcl_utils.locks import Lock
 from mlcl_utils.runs.config import RunConfig
+from mlcl_utils.runs.engines import Engine, Failure, InProcess, Workers
 from mlcl_utils.runs.progress import Progress
 from mlcl_utils.runs.store import Run, Store
 
 _IN_PROCESS = 4  # starting a worker costs as much as a few small runs
+_LOOK_SECONDS = 0.2  # how often to look whether a run that another process is at has ended
+
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,9 @@ class Grid:
     existed: int
 
 
-def default_workers() -> int:
-    """One worker a core that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
+def default_workers(device: str = "cpu") -> int:
+    """One worker a core, or a GPU, that this process may use."""
+    return processes.cores() if device == "cpu" else max(1, len(processes.gpus()))
 
 
 def pending(grid: Iterable[RunConfig], results: Path) -> list[RunConfig]:
@@ -51,19 +54,25 @@ def carry_out(
     results: Path,
     device: str = "cpu",
     workers: int | None = None,
+    engine: EngineName = "local",
     progress: bool = True,
 ) -> Grid:
     """Carries out the runs of a grid that do not exist yet and returns all of it.
 
-    A run that fails is recorded and the others go on; it is tried again the next time it is asked for.
+    A run that fails is recorded and the others go on; it is tried again the next time it is asked for. A run that
+    another process is carrying out is left to it; others are taken meanwhile.
 
     Args:
         grid: configurations; repeated ones are run once.
         results: the results folder; runs are kept in ``runs/`` below it.
         device: ``cpu`` or ``cuda``.
-        workers: processes side by side; None for one a core on the CPU and one on a GPU. Small grids are carried out
-            in this process.
-        progress: whether to show a progress bar.
+        workers: runs side by side; None for one a core or a GPU, of this machine or of the cluster. Small grids are
+            carried out in this process.
+        engine: ``local``, or ``ray`` for a Ray cluster (:class:`mlcl_utils.runs.cluster.Cluster`).
+        progress: whether to show how far it is.
+
+    Raises:
+        StorageError: a run cannot be stored.
     """
     store = Store(results)
     configs = list({config.id: config for config in grid}.values())
@@ -72,69 +81,68 @@ def carry_out(
     missing.sort(
         key=lambda config: -config.num_labels * config.train_fraction * (1 if config.recipe else 0.3)
     )
-    workers = min(workers or (default_workers() if device == "cpu" else 1), max(1, len(missing)))
-    with Progress(
-        total=len(configs), done=len(configs) - len(missing), shown=progress and bool(missing)
-    ) as bar:
-        if workers == 1 or len(missing) <= _IN_PROCESS:
-            _in_process(missing, store, device, bar.advance)
-        else:
-            _in_workers(missing, store, device, workers, bar.advance)
+    with Progress(total=len(configs), existed=len(configs) - len(missing), shown=progress) as bar:
+        if missing:
+            store.tidy()
+            with closing(_engine(engine, len(missing), device, workers)) as chosen:
+                _carry_out(missing, store, chosen, bar)
     finished = [config for config in configs if store.has(config)]
     failed = [(config, store.failure(config)) for config in configs if not store.has(config)]
     return Grid(
         runs=[store.read(config) for config in finished],
         failures=[(config, *failure) for config, failure in failed if failure],
-        existed=len(configs) - len(missing),
+        existed=bar.counts.existed,
     )
 
 
-def _attempt(config: RunConfig, results: Path, device: str) -> bool:
-    """One run in whatever process this is; whether it succeeded. The error itself is in the store."""
-    from mlcl_utils.runs.execute import execute  # imports torch: not before there is something to train
+def _engine(name: EngineName, runs: int, device: str, workers: int | None) -> Engine:
+    if name == "ray":
+        from mlcl_utils.runs.cluster import Cluster  # an optional package
 
+        return Cluster(workers, device)
+    count = min(workers or default_workers(device), runs)
+    small = runs <= _IN_PROCESS and device == "cpu"
+    return InProcess(device) if count == 1 or small else Workers(count, device)
+
+
+def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Progress) -> None:
+    """Gives runs to an engine and stores what comes back; this process holds the lock of each in the meantime."""
+    todo = deque(missing)
+    earlier = {config.id: store.failure(config) for config in missing}
+    held: dict[str, Lock] = {}
+    counts = bar.counts
     try:
-        execute(config, Store(results), device=device)
-    except Exception:  # recorded by execute; the other runs of the grid go on
-        return False
-    return True
-
-
-def _in_process(missing: list[RunConfig], store: Store, device: str, advance: Callable[[bool], None]) -> None:
-    for config in missing:
-        advance(_attempt(config, store.folder.parent, device))
-
-
-def _in_workers(
-    missing: list[RunConfig], store: Store, device: str, workers: int, advance: Callable[[bool], None]
-) -> None:
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    )
-    try:
-        futures = {pool.submit(_attempt, config, store.folder.parent, device): config for config in missing}
-        for future in concurrent.futures.as_completed(futures):
-            try:
-                advance(future.result())
-            except BrokenProcessPool:
-                config = futures[future]
-                store.write_failure(
-                    config, error="the worker process died (killed, or out of memory)", seconds=0.0
-                )
-                advance(False)
+        while todo or held:
+            for _ in range(len(todo)):
+                if not engine.room():
+                    break
+                config = todo.popleft()
+                held[config.id] = store.lock(config)
+                if not held[config.id].acquire():
+                    del held[config.id]
+                    todo.append(config)  # another process is at it
+                    continue
+                if store.has(config):
+                    counts.existed += 1
+                elif store.failure(config) != earlier[config.id]:
+                    counts.failed += 1  # another process has just tried it
+                else:
+                    engine.begin(config)
+                    continue
+                held.pop(config.id).release()
+                bar.show()
+            for config, outcome in engine.ended(_LOOK_SECONDS):
+                if isinstance(outcome, Failure):
+                    store.write_failure(config, error=outcome.error, seconds=outcome.seconds)
+                    counts.failed += 1
+                    counts.lost += outcome.lost
+                    counts.compute += outcome.seconds
+                else:
+                    store.write(config, outcome)
+                    counts.done += 1
+                    counts.compute += outcome.timings["time_total"]
+                held.pop(config.id).release()
+                bar.show()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when the process that started it is gone, even if that was killed outright."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        for lock in held.values():
+            lock.release()

@@ -1,83 +1,115 @@
-"""A progress bar for a grid of runs: a bar on a terminal, a line that is rewritten in a notebook."""
+"""How far a grid is: a line that is rewritten on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import sys
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from tqdm import tqdm
+EVERY_SECONDS = 10.0
+"""Without a terminal or a notebook there is a line at most this often."""
+
+METADATA = "mlcl"
+"""The key of a notebook's display metadata that the counts stand under, for whoever executes the notebook."""
+
+
+@dataclass
+class Counts:
+    """How far a grid is.
+
+    Attributes:
+        total: runs in all.
+        existed: found, and not repeated; those included that another process carried out meanwhile.
+        done: carried out.
+        failed: failed, those that were lost included.
+        lost: those whose process died, or whose machine was lost.
+        compute: seconds of those that were carried out or failed.
+    """
+
+    total: int
+    existed: int = 0
+    done: int = 0
+    failed: int = 0
+    lost: int = 0
+    compute: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """Runs that have not ended."""
+        return self.total - self.existed - self.done - self.failed
 
 
 class Progress:
     """Counts runs as they end, and says how long the rest will take.
 
     In a notebook the line is a display that is updated in place, so that the executed copy keeps its last state
-    instead of a bar that stands at zero.
+    instead of a bar that stands at zero; the counts stand in its metadata.
 
     Args:
         total: runs in all.
-        done: runs that need not be made.
+        existed: runs that need not be made.
         shown: whether to show anything.
     """
 
-    def __init__(self, *, total: int, done: int, shown: bool) -> None:
-        self._total, self._existed, self._ended, self._failed = total, done, 0, 0
+    def __init__(self, *, total: int, existed: int, shown: bool) -> None:
+        self.counts = Counts(total, existed)
         self._shown = shown
         self._start = time.perf_counter()
-        self._bar: tqdm[Any] | None = None
+        self._said = -EVERY_SECONDS
         self._display: Any = None
 
     def __enter__(self) -> Progress:
-        if not self._shown:
-            return self
-        if _in_notebook():
-            from IPython.display import display
-
-            self._display = display({"text/plain": self._line()}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._bar = tqdm(
-                total=self._total,
-                initial=self._existed,
-                desc="runs",
-                unit="run",
-                dynamic_ncols=True,
-                file=sys.stderr,
-            )
+        self.show()
         return self
-
-    def advance(self, succeeded: bool) -> None:
-        """Counts one more run that ended."""
-        self._ended += 1
-        self._failed += not succeeded
-        if self._bar is not None:
-            self._bar.update()
-            if self._failed:
-                self._bar.set_postfix(failed=self._failed)
-        if self._display is not None:
-            self._display.update({"text/plain": self._line()}, raw=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._shown and not _in_notebook() and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def show(self) -> None:
+        """Show how far it is."""
+        if not self._shown:
+            return
+        if _in_notebook():
+            self._show_in_notebook()
+        elif sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{self._line()[:width]:{width}}", end="", file=sys.stderr, flush=True)
+        elif self.counts.left == 0 or time.perf_counter() - self._said >= EVERY_SECONDS:
+            self._said = time.perf_counter()
+            print(self._line(), file=sys.stderr, flush=True)
+
+    def _show_in_notebook(self) -> None:
+        from IPython.display import display
+
+        bundle = {"text/plain": self._line()}
+        told = {METADATA: dataclasses.asdict(self.counts)}
+        if self._display is None:
+            self._display = display(bundle, metadata=told, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._display.update(bundle, metadata=told, raw=True)
 
     def _line(self) -> str:
-        missing = self._total - self._existed
-        elapsed = time.perf_counter() - self._start
-        done = self._existed + self._ended
+        counts = self.counts
+        ended = counts.total - counts.left
         width = 30
-        filled = round(width * done / max(1, self._total))
-        line = f"runs {'█' * filled}{'░' * (width - filled)} {done}/{self._total}"
-        if self._ended == missing:
+        filled = round(width * ended / max(1, counts.total))
+        line = f"runs {'█' * filled}{'░' * (width - filled)} {ended}/{counts.total}"
+        elapsed = time.perf_counter() - self._start
+        own = counts.done + counts.failed
+        if counts.left == 0 and own:
             line += f", {elapsed:.0f} s"
-        elif self._ended:
-            line += f", about {elapsed / self._ended * (missing - self._ended):.0f} s left"
-        if self._existed:
-            line += f", {self._existed} existed"
-        return line + (f", {self._failed} failed" if self._failed else "")
+        elif own:
+            line += f", about {elapsed / own * counts.left:.0f} s left"
+        if counts.existed:
+            line += f", {counts.existed} existed"
+        return line + (f", {counts.failed} failed" if counts.failed else "")
 
 
 def _in_notebook() -> bool:

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as as_bytes
 
-from mlcl_utils.errors import DataError
+from mlcl_utils.errors import DataError, StorageError
+from mlcl_utils.locks import Lock
+from mlcl_utils.paths import shown
 from mlcl_utils.runs.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has found, before it is stored; the fields that a :class:`Run` has too are described there.
+
+    Attributes:
+        scores: float16 (examples, labels), by ``<head>.<split>``.
+        resamples: float32 (resamples,), by the names of ``metrics``.
+    """
+
+    metrics: dict[str, float]
+    timings: dict[str, float]
+    facts: dict[str, Any]
+    history: list[dict[str, float]]
+    environment: dict[str, Any]
+    scores: dict[str, np.ndarray]
+    resamples: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -99,64 +121,99 @@ class Store:
                 f"the run in {folder} cannot be read ({error}); remove that folder to repeat it"
             ) from error
 
-    def write(
-        self,
-        config: RunConfig,
-        *,
-        metrics: dict[str, float],
-        timings: dict[str, float],
-        facts: dict[str, Any],
-        history: list[dict[str, float]],
-        environment: dict[str, Any],
-        scores: dict[str, np.ndarray],
-        resamples: dict[str, np.ndarray],
-    ) -> Run:
-        """Writes a run under a temporary name and renames it, so that it is whole or absent."""
+    def lock(self, config: RunConfig) -> Lock:
+        """The lock of a run: whoever carries it out holds it until it is stored or has failed.
+
+        Raises:
+            StorageError: the folder of runs cannot be made.
+        """
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return self._lock(config.id)
+
+    def _lock(self, id: str) -> Lock:
+        return Lock(self.folder / f".lock-{id}")
+
+    def write(self, config: RunConfig, result: Result) -> Run:
+        """Writes a run under a temporary name and renames it, so that it is whole or absent.
+
+        Whoever writes a run holds its lock.
+
+        Raises:
+            StorageError: it cannot be written; nothing is left of it.
+        """
         failure = self.failure(config)
+        timings = dict(result.timings)
         if failure:
-            timings = {**timings, "time_failed": failure[1]}  # what earlier attempts cost is not forgotten
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
-        try:
-            for name, arrays in (("scores", scores), ("resamples", resamples)):
-                contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-                save_file(contiguous, temporary / f"{name}.safetensors")
-            stored = {
-                "config": config.as_dict(),
-                "metrics": metrics,
-                "timings": timings,
-                "facts": facts,
-                "history": history,
-                "environment": environment,
-            }
-            (temporary / "run.json").write_text(json.dumps(stored, indent=1) + "\n")
-            final = self._path(config)
+            timings["time_failed"] = failure[1]  # what earlier attempts cost is not forgotten
+        plain = {name: getattr(result, name) for name in ("metrics", "facts", "history", "environment")}
+        stored = {"config": config.as_dict(), "timings": timings, **plain}
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = self.folder / f".writing-{config.id}"
+            shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+            temporary.mkdir()
             try:
-                os.rename(temporary, final)
-            except OSError:
-                # another process finished the same run first; its results are the same
-                if not self.has(config):
-                    raise
-                shutil.rmtree(temporary)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        self._failure(config).unlink(missing_ok=True)
+                for name, arrays in (("scores", result.scores), ("resamples", result.resamples)):
+                    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+                    (temporary / f"{name}.safetensors").write_bytes(as_bytes(contiguous))
+                (temporary / "run.json").write_text(json.dumps(stored, indent=1) + "\n")
+                os.rename(temporary, self._path(config))
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            self._failure(config).unlink(missing_ok=True)
         return self.read(config)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"cannot write in '{shown(self.folder)}': {error.strerror or error}; "
+                "what is stored is whole, and the same command goes on from there"
+            ) from error
+
+    def tidy(self) -> None:
+        """Removes what processes that were killed have left half-written, where no other is at work on it."""
+        failed = self.folder / "failed"
+        with contextlib.suppress(OSError):  # where nothing can be removed, nothing can be written: said then
+            for left in [
+                *self.folder.glob(".lock-*"),
+                *self.folder.glob(".writing-*"),
+                *failed.glob(".writing-*"),
+            ]:
+                lock = self._lock(left.name.rpartition("-")[2])
+                if lock.acquire():
+                    if left.is_dir():
+                        shutil.rmtree(left)
+                    elif left.parent == failed:
+                        left.unlink(missing_ok=True)
+                    lock.release()
 
     def _failure(self, config: RunConfig) -> Path:
         return self.folder / "failed" / f"{config.id}.json"
 
     def write_failure(self, config: RunConfig, *, error: str, seconds: float) -> None:
-        """Records a run that failed, with its error and the time it took; time adds up over attempts."""
+        """Records a run that failed, with its error and the time it took; time adds up over attempts.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         path = self._failure(config)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        seconds += json.loads(path.read_text())["time_seconds"] if path.is_file() else 0.0
-        temporary = path.with_suffix(".writing")
-        temporary.write_text(
-            json.dumps({"config": config.as_dict(), "error": error, "time_seconds": seconds})
-        )
-        os.replace(temporary, path)
+        temporary = path.with_name(f".writing-{config.id}")
+        before = self.failure(config)
+        seconds += before[1] if before else 0.0
+        stored = {"config": config.as_dict(), "error": error, "time_seconds": seconds}
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.write_text(json.dumps(stored))
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
 
     def failure(self, config: RunConfig) -> tuple[str, float] | None:
         """Error and seconds of a configuration that failed; None if it did not."""

@@ -148,6 +148,7 @@ def _carry_out(study: Execution, configs: Sequence[RunConfig]) -> Grid:
         results=study.parameters.results,
         device=device(study),
         workers=study.parameters.workers,
+        engine=study.parameters.engine,
     )
     for config, error, _ in grid.failures:
         print(

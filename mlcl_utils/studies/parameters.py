@@ -6,6 +6,7 @@ Nothing here imports torch or pandas: parameters are checked before anything hea
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 import sys
@@ -128,6 +129,12 @@ def _available_device(device: str) -> str:
     return device
 
 
+def _available_engine(engine: str) -> str:
+    if engine == "ray" and importlib.util.find_spec("ray") is None:
+        raise UsageError("engine 'ray': the package 'ray' is missing; run pip install 'mlcl-studies[ray]'")
+    return engine
+
+
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 """A whole number of at least 1."""
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -175,7 +182,9 @@ class StudyParameters(BaseModel):
     workers: Count | None = Field(
         default=None, description="processes that train; not given: by cores and GPUs"
     )
-    engine: Literal["local"] = Field(default="local", description="what carries out the runs")
+    engine: Annotated[Literal["local", "ray"], AfterValidator(_available_engine)] = Field(
+        default="local", description="what carries out the runs: this machine, or a Ray cluster"
+    )
     results: Annotated[Path, AfterValidator(results_folder)] = Field(
         default=Path("results"), validate_default=True, description="folder that results are written to"
     )

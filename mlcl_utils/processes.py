@@ -1,0 +1,77 @@
+"""Processes that this one starts: that they end with it, how they ended, and what of the machine each may use."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent: int) -> None:
+    """Have this process killed as soon as its parent has ended, even if that was killed outright.
+
+    Args:
+        parent: process id of the parent.
+    """
+    if sys.platform == "linux":
+        # By the kernel, so that it happens at once, whatever this process is doing then.
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before this could be asked for
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def death(status: int | None) -> str:
+    """How a process ended, in words.
+
+    Args:
+        status: its exit status, negative for a signal; None if it is not known.
+    """
+    if status is None or status >= 0:
+        return f"exit status {status}"
+    hint = ", perhaps out of memory" if -status == signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-status).name}{hint}"
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def gpus() -> list[str]:
+    """The CUDA devices that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; without torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [word.strip() for word in visible.split(",") if word.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=60)
+    return [str(at) for at, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def share(devices: list[str], place: int, places: int) -> str | None:
+    """What one of several processes side by side sets ``CUDA_VISIBLE_DEVICES`` to; None to leave it as it is.
+
+    Args:
+        devices: of :func:`gpus`.
+        place: which of the processes, from 0.
+        places: how many there are. With fewer devices than processes they are given out round robin.
+    """
+    if len(devices) < 2 or places < 2:
+        return None
+    return ",".join(devices[place::places] or [devices[place % len(devices)]])

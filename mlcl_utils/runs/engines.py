@@ -1,0 +1,198 @@
+"""What carries out runs: this process, or worker processes side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Protocol
+
+from mlcl_utils import processes
+from mlcl_utils.runs.config import RunConfig
+from mlcl_utils.runs.store import Result
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that came to no result.
+
+    Attributes:
+        error: why, in one line.
+        seconds: what it cost.
+        lost: whether what carried it out is to blame, such as a process that was killed; it may well succeed another
+            time.
+    """
+
+    error: str
+    seconds: float
+    lost: bool = False
+
+
+Ended = tuple[RunConfig, Result | Failure]
+"""A run that has come to an end, with what came of it."""
+
+
+class Engine(Protocol):
+    """Carries out runs that it is given, several at a time. It stores nothing: that is for whoever uses it."""
+
+    def room(self) -> bool:
+        """Whether another run can begin."""
+
+    def begin(self, config: RunConfig) -> None:
+        """Begin a run; there has to be room."""
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """Runs that have ended: wait for one, but no longer than so many seconds."""
+
+    def close(self) -> None:
+        """End whatever still runs."""
+
+
+def attempt(config: RunConfig, device: str) -> Result | Failure:
+    """A run in whatever process this is; an error of it is a failure."""
+    from mlcl_utils.runs.execute import execute  # imports torch: not before there is something to train
+
+    start = time.perf_counter()
+    try:
+        return execute(config, device=device)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
+
+
+class InProcess:
+    """One run after the other in this process.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._next: RunConfig | None = None
+
+    def room(self) -> bool:
+        """Whether none waits."""
+        return self._next is None
+
+    def begin(self, config: RunConfig) -> None:
+        """Take a run; it is carried out by the next call of :meth:`ended`."""
+        self._next = config
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """The run that was taken, carried out now; without one this waits."""
+        if self._next is None:
+            time.sleep(seconds)
+            return []
+        config, self._next = self._next, None
+        return [(config, attempt(config, self._device))]
+
+    def close(self) -> None:
+        """Nothing runs between calls."""
+
+
+@dataclass
+class _Worker:
+    place: int
+    process: SpawnProcess
+    connection: Connection
+    config: RunConfig | None = None
+    begun: float = 0.0
+
+
+class Workers:
+    """Runs side by side, each in a worker process; workers end with this process, however it ends.
+
+    A worker that dies loses the run it was at, and no other: another one takes its place.
+
+    Args:
+        count: how many.
+        device: ``cpu`` or ``cuda``; several GPUs are divided among the workers.
+    """
+
+    def __init__(self, count: int, device: str) -> None:
+        self._count = count
+        self._device = device
+        self._gpus = processes.gpus() if device == "cuda" else []
+        self._workers: list[_Worker] = []
+
+    def room(self) -> bool:
+        """Whether a worker is idle or yet to be started."""
+        return len(self._busy()) < self._count
+
+    def begin(self, config: RunConfig) -> None:
+        """Give a run to an idle worker, or to a new one."""
+        idle = [worker for worker in self._workers if worker.config is None]
+        for worker in idle:
+            if not worker.process.is_alive():
+                self._remove(worker)
+        worker = next((worker for worker in idle if worker in self._workers), None) or self._start()
+        worker.config, worker.begun = config, time.perf_counter()
+        with contextlib.suppress(BrokenPipeError):  # it has just died: found out when its end is waited for
+            worker.connection.send(config)
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """Runs that have ended, those included whose worker has died."""
+        busy = {worker.connection: worker for worker in self._busy()}
+        if not busy:
+            time.sleep(seconds)
+            return []
+        return [
+            self._end_of(busy[ready]) for ready in wait(list(busy), seconds) if isinstance(ready, Connection)
+        ]
+
+    def _end_of(self, worker: _Worker) -> Ended:
+        config, worker.config = worker.config, None
+        assert config is not None
+        try:
+            return config, worker.connection.recv()
+        except (EOFError, OSError):
+            self._remove(worker)
+            how = processes.death(worker.process.exitcode)
+            return config, Failure(
+                f"the worker process died ({how})", time.perf_counter() - worker.begun, lost=True
+            )
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in list(self._workers):
+            worker.process.kill()
+            self._remove(worker)
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.config is not None]
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        place = min(set(range(self._count)) - {worker.place for worker in self._workers})
+        here, there = context.Pipe()
+        devices = processes.share(self._gpus, place, self._count)
+        process = context.Process(target=_serve, args=(there, self._device, devices, os.getpid()))
+        process.start()
+        there.close()
+        worker = _Worker(place, process, here)
+        self._workers.append(worker)
+        return worker
+
+    def _remove(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.connection.close()
+        worker.process.join()
+
+
+def _serve(connection: Connection, device: str, devices: str | None, parent: int) -> None:
+    """What a worker does: carries out the runs that it is sent."""
+    processes.end_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupt means is for the parent to say
+    if devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
+    while True:
+        try:
+            config: RunConfig = connection.recv()
+        except EOFError:
+            return
+        connection.send(attempt(config, device))
