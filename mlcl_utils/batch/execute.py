@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,16 +22,23 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from mlcl_utils.batch import notebooks
-from mlcl_utils.batch.kernel import Kernel, started
+from mlcl_utils.batch.kernel import Kernel, shares, started
 from mlcl_utils.batch.progress import Progress, progress
 from mlcl_utils.errors import UsageError
+from mlcl_utils.locks import Lock
 from mlcl_utils.paths import shown
+from mlcl_utils.runs.progress import METADATA, Counts
 from mlcl_utils.studies.manifest import MANIFEST, complete, vouches
 
 GRACE_SECONDS = 5.0
 """How long an interrupted cell may take to come to an end before its kernel is killed."""
 
-Status = Literal["done", "up to date", "failed", "dead", "timed out", "interrupted", "not started"]
+Status = Literal[
+    "done", "up to date", "runs lost", "failed", "dead", "timed out", "interrupted", "not started"
+]
+
+# Written by a process that was killed before it could give them their names.
+_LEFTOVER = re.compile(r"\..+\.(\d+|part)")
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,14 @@ class Outcome:
         status: ``done`` or ``up to date``, or why it is neither.
         reason: one line, empty if nothing is wrong.
         seconds: wall time.
+        runs: what became of its runs.
     """
 
     job: Job
     status: Status
     reason: str = ""
     seconds: float = 0.0
+    runs: Counts = field(default_factory=Counts)
 
     @property
     def good(self) -> bool:
@@ -109,7 +117,7 @@ def run(
 
     Args:
         jobs: the notebooks, in the order in which they begin.
-        parallel: how many at a time.
+        parallel: how many at a time; cores and GPUs are divided among their kernels.
         timeout: seconds that each may take.
         fail_fast: stop at the first that is not good, instead of going on with the others.
     """
@@ -119,7 +127,9 @@ def run(
 class _Batch:
     def __init__(self, jobs: Sequence[Job], parallel: int, timeout: float | None, fail_fast: bool) -> None:
         self._jobs = jobs
-        self._slots = asyncio.Semaphore(parallel)
+        self._shares: asyncio.Queue[Mapping[str, str]] = asyncio.Queue()
+        for share in shares(min(parallel, len(jobs))):
+            self._shares.put_nowait(share)
         self._timeout = timeout
         self._fail_fast = fail_fast
         self._progress = progress(len(jobs))
@@ -158,10 +168,11 @@ class _Batch:
             execution.stop("interrupted", reason)
 
     async def _turn(self, job: Job) -> Outcome:
-        async with self._slots:
+        share = await self._shares.get()
+        try:
             if self._stopped:
                 return Outcome(job, "not started", self._stopped)
-            execution = _Execution(job, self._progress)
+            execution = _Execution(job, self._progress, share)
             self._running.add(execution)
             loop = asyncio.get_running_loop()
             timer = None
@@ -174,6 +185,8 @@ class _Batch:
                 self._running.remove(execution)
                 if timer is not None:
                     timer.cancel()
+        finally:
+            self._shares.put_nowait(share)
         said = f"{outcome.status} in {outcome.seconds:.0f} s"
         self._progress.end(job.name, f"{said}: {outcome.reason}" if outcome.reason else said)
         if self._fail_fast and not outcome.good and not self._stopped:
@@ -182,9 +195,10 @@ class _Batch:
 
 
 class _Client(NotebookClient):  # type: ignore[misc, unused-ignore]
-    """Executes cells, and hands on the last line that they have printed."""
+    """Executes cells, and hands on the last line that they have printed and how far their runs are."""
 
     on_text: Callable[[str], None]
+    on_counts: Callable[[str, Counts], None]
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         content = msg["content"]
@@ -196,6 +210,9 @@ class _Client(NotebookClient):  # type: ignore[misc, unused-ignore]
             text = content["data"]["text/plain"]
         else:
             text = ""
+        counts = content.get("metadata", {}).get(METADATA)
+        if counts is not None:
+            self.on_counts(content["transient"]["display_id"], Counts(**counts))
         lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
         if lines:
             self.on_text(lines[-1])
@@ -205,9 +222,11 @@ class _Client(NotebookClient):  # type: ignore[misc, unused-ignore]
 class _Execution:
     """One notebook being executed."""
 
-    def __init__(self, job: Job, told: Progress) -> None:
+    def __init__(self, job: Job, told: Progress, environment: Mapping[str, str]) -> None:
         self._job = job
         self._told = told
+        self._environment = environment
+        self._grids: dict[str, Counts] = {}
         self._stopped: tuple[Status, str] | None = None
         self._kernel: Kernel | None = None
         self._index: int | None = None
@@ -232,7 +251,14 @@ class _Execution:
         """Execute the notebook, save it, complete the manifest."""
         begun = time.monotonic()
         status, reason = await self._outcome()
-        return Outcome(self._job, status, reason, time.monotonic() - begun)
+        return Outcome(self._job, status, reason, time.monotonic() - begun, self._runs())
+
+    def _runs(self) -> Counts:
+        return sum(self._grids.values(), Counts())
+
+    def _counted(self, grid: str, counts: Counts) -> None:
+        self._grids[grid] = counts
+        self._told.runs(self._job.name, self._runs())
 
     async def _outcome(self) -> tuple[Status, str]:
         job = self._job
@@ -246,39 +272,47 @@ class _Execution:
                 if digest is not None and vouches(job.folder, digest):
                     return "up to date", ""
                 (job.folder / MANIFEST).unlink(missing_ok=True)
+                for path in job.folder.rglob(".*"):
+                    if _LEFTOVER.fullmatch(path.name):
+                        path.unlink()
                 self._told.begin(job.name, len(notebook.cells))
                 status, reason = await self._execute(notebook)
                 if status != "done":
                     notebooks.mark(notebook, self._index, status, reason)
                 notebooks.save(notebook, job.folder)
-                if status == "done" and digest is not None:
-                    if not (job.folder / MANIFEST).exists():
-                        return "failed", f"the notebook left no '{MANIFEST}': its last cell has to write it"
-                    complete(job.folder, digest, (notebooks.NOTEBOOK, notebooks.PAGE))
-                return status, reason
+                return self._completed(digest) if status == "done" else (status, reason)
         except UsageError as error:
             return "failed", str(error)
         except OSError as error:
             return "failed", f"cannot write in '{shown(job.folder)}': {error.strerror or error}"
 
+    def _completed(self, digest: str | None) -> tuple[Status, str]:
+        """What a notebook that was executed to its end has left: results to vouch for, or some that lack runs."""
+        folder, runs = self._job.folder, self._runs()
+        if runs.lost:
+            some = "1 run was" if runs.lost == 1 else f"{runs.lost} runs were"
+            return "runs lost", f"{some} lost: {runs.cause}; the same command makes up for it"
+        if digest is not None:
+            if not (folder / MANIFEST).exists():
+                return "failed", f"the notebook left no '{MANIFEST}': its last cell has to write it"
+            complete(folder, digest, (notebooks.NOTEBOOK, notebooks.PAGE))
+        return "done", ""
+
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Wait until no other process executes a notebook into the folder; a lock vanishes with its holder."""
-        descriptor = os.open(self._job.folder, os.O_RDONLY)
+        """Wait until no other process executes a notebook into the folder."""
+        folder = self._job.folder
+        lock = Lock(folder.with_name(f".lock-{folder.name}"))
+        waiting = False
         try:
-            waiting = False
-            while self._stopped is None:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if not waiting:
-                        self._told.say(self._job.name, "waits for another process that is executing it")
-                    waiting = True
-                    await asyncio.sleep(0.2)
+            while self._stopped is None and not lock.acquire():
+                if not waiting:
+                    self._told.say(self._job.name, "waits for another process that is executing it")
+                waiting = True
+                await asyncio.sleep(0.2)
             yield
         finally:
-            os.close(descriptor)
+            lock.release()
 
     async def _execute(self, notebook: NotebookNode) -> tuple[Status, str]:
         status: Status
@@ -310,10 +344,11 @@ class _Execution:
         return status, f"{reason} (cell [{number}]: {notebooks.first_line(cell)})"
 
     async def _cells(self, notebook: NotebookNode) -> None:
-        async with started() as kernel:
+        async with started(self._environment) as kernel:
             client = _Client(notebook, km=kernel.manager, timeout=None, coalesce_streams=True)
             client.kc = kernel.client
             client.on_text = lambda line: self._told.text(self._job.name, line)
+            client.on_counts = self._counted
             client.reset_execution_trackers()
             self._kernel = kernel
             number = 0

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,21 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from mlcl_utils import processes
 from mlcl_utils.paths import CHECKOUT
 
 ATTEMPTS = 3
 READY_SECONDS = 60.0
 
 _FOLDER = "mlcl-kernel-"
+
+_LAUNCH = """
+import os
+from mlcl_utils.processes import end_with_parent
+end_with_parent(int(os.environ["JPY_PARENT_PID"]))
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
 
 
 class KernelStartError(RuntimeError):
@@ -34,7 +43,7 @@ class _RunningInterpreter(KernelSpecManager):  # type: ignore[misc, unused-ignor
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """The specification; the name does not matter."""
-        argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-Xfrozen_modules=off", "-c", _LAUNCH, "-f", "{connection_file}"]
         argv.append("--HistoryManager.enabled=False")
         return KernelSpec(argv=argv, display_name="Python", language="python")
 
@@ -50,19 +59,32 @@ class Kernel:
     async def death(self) -> str:
         """How the process ended, in words; it must have ended."""
         status = await self.manager.provisioner.poll() if self.manager.provisioner else None
-        if status is not None and status < 0:
-            name = signal.Signals(-status).name
-            hint = "; out of memory is the usual cause" if -status == signal.SIGKILL else ""
-            return f"killed by {name}{hint}"
-        return f"exit status {status}"
+        return processes.death(status)
+
+
+def shares(parallel: int) -> list[dict[str, str]]:
+    """What kernels side by side get of the machine: environment variables for each.
+
+    Args:
+        parallel: how many kernels.
+    """
+    threads = {"OMP_NUM_THREADS": str(max(1, processes.cores() // max(1, parallel)))}
+    if parallel == 1 or "OMP_NUM_THREADS" in os.environ:
+        threads = {}
+    gpus = processes.gpus()
+    devices = [processes.share(gpus, place, parallel) for place in range(parallel)]
+    return [threads | ({} if some is None else {"CUDA_VISIBLE_DEVICES": some}) for some in devices]
 
 
 @asynccontextmanager
-async def started() -> AsyncIterator[Kernel]:
+async def started(environment: Mapping[str, str]) -> AsyncIterator[Kernel]:
     """A kernel in the checkout, over sockets of the file system (no port can be taken); it ends with the context.
 
     It runs in a process group of its own, so that a key press at the terminal reaches only this process, which
-    decides what to do. Should this process be killed outright, the kernel notices and ends itself.
+    decides what to do. Should this process be killed outright, the kernel is killed too.
+
+    Args:
+        environment: variables that it gets besides those of this process.
 
     Raises:
         KernelStartError: no kernel came up in `ATTEMPTS` attempts.
@@ -71,7 +93,7 @@ async def started() -> AsyncIterator[Kernel]:
     for attempt in range(1, ATTEMPTS + 1):
         folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=_socket_parent()))
         try:
-            kernel = await _start(folder)
+            kernel = await _start(folder, environment)
         except RuntimeError as error:
             last = _last_line(folder / "log") or str(error)
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,7 +115,7 @@ async def started() -> AsyncIterator[Kernel]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _start(folder: Path) -> Kernel:
+async def _start(folder: Path, environment: Mapping[str, str]) -> Kernel:
     manager = AsyncKernelManager(
         kernel_name="python3",
         kernel_spec_manager=_RunningInterpreter(),
@@ -101,12 +123,12 @@ async def _start(folder: Path) -> Kernel:
         connection_file=str(folder / "kernel.json"),
     )
     # A user's start-up files would make results depend on the machine; a fixed plotting backend would hide figures.
-    environment = {**os.environ, "IPYTHONDIR": str(folder / "ipython")}
-    environment.pop("MPLBACKEND", None)
+    variables = {**os.environ, **environment, "IPYTHONDIR": str(folder / "ipython")}
+    variables.pop("MPLBACKEND", None)
     client = None
     try:
         with (folder / "log").open("wb") as log:
-            await manager.start_kernel(cwd=str(CHECKOUT), env=environment, stdout=log, stderr=log)
+            await manager.start_kernel(cwd=str(CHECKOUT), env=variables, stdout=log, stderr=log)
         client = manager.client()
         client.start_channels()
         await client.wait_for_ready(timeout=READY_SECONDS)

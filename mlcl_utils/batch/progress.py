@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-EVERY_SECONDS = 10.0
-"""Without a terminal a notebook that is being executed says so at most this often."""
+from mlcl_utils.runs.progress import EVERY_SECONDS, Counts
 
 
 class Progress(Protocol):
@@ -24,6 +23,9 @@ class Progress(Protocol):
 
     def text(self, name: str, line: str) -> None:
         """The last line that the notebook has printed."""
+
+    def runs(self, name: str, counts: Counts) -> None:
+        """What has become of its runs so far."""
 
     def say(self, name: str, line: str) -> None:
         """Something to know about a notebook that has not begun."""
@@ -44,13 +46,20 @@ def progress(total: int) -> Progress:
     Args:
         total: number of notebooks.
     """
-    return _Bars(total) if sys.stderr.isatty() else _Lines()
+    return _Bars(total) if sys.stderr.isatty() else _Lines(total)
+
+
+def counted(counts: Counts) -> str:
+    """Runs in words: ``36 runs done, 4 existed, 1 failed``."""
+    return f"{counts.done} runs done, {counts.existed} existed, {counts.failed} failed"
 
 
 class _Lines:
     """A line when a notebook begins and ends, and one now and then in between, on standard output."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._ended = 0
         self._states: dict[str, str] = {}
         self._cells: dict[str, tuple[int, int]] = {}
         self._spoken = time.monotonic()
@@ -66,31 +75,41 @@ class _Lines:
     def text(self, name: str, line: str) -> None:
         self._states[name] = re.sub("[█░▏▎▍▌▋▊▉]+ *", "", line)  # a bar says nothing in a log
 
+    def runs(self, name: str, counts: Counts) -> None:
+        pass  # the notebook's own line says it too
+
     def say(self, name: str, line: str) -> None:
         self._spoken = time.monotonic()
         print(f"{name}: {line}", flush=True)
 
     def end(self, name: str, summary: str) -> None:
+        self._ended += 1
         self._cells.pop(name, None)
         self.say(name, summary)
 
     def tick(self) -> None:
         if time.monotonic() - self._spoken < EVERY_SECONDS or not self._cells:
             return
+        states = []
         for name, (done, cells) in self._cells.items():
             said = self._states.get(name)
-            self.say(name, f"{done} of {cells} cells done" + (f"; {said}" if said else ""))
+            states.append(f"{name}: {done} of {cells} cells done" + (f", {said}" if said else ""))
+        if self._total > 1:
+            states.append(f"{self._ended} of {self._total} studies ended")
+        self._spoken = time.monotonic()
+        print("; ".join(states), flush=True)
 
     def close(self) -> None:
         pass
 
 
 class _Bars:
-    """A bar for each notebook that is being executed, and one over all if there are several."""
+    """A line for each notebook that is being executed, and a bar over all if there are several."""
 
     def __init__(self, total: int) -> None:
-        self._all = self._bar("all", total, "studies") if total > 1 else None
+        self._all = self._bar("all", total, "studies", "|{bar:30}| ") if total > 1 else None
         self._one: dict[str, tqdm[Any]] = {}
+        self._counts: dict[str, Counts] = {}
 
     def begin(self, name: str, cells: int) -> None:
         self._one[name] = self._bar(name, cells, "cells")
@@ -102,6 +121,11 @@ class _Bars:
 
     def text(self, name: str, line: str) -> None:
         self._one[name].set_postfix_str(line, refresh=False)
+
+    def runs(self, name: str, counts: Counts) -> None:
+        self._counts[name] = counts
+        if self._all is not None:
+            self._all.set_postfix_str(counted(sum(self._counts.values(), Counts())), refresh=False)
 
     def say(self, name: str, line: str) -> None:
         tqdm.write(f"{name}: {line}", file=sys.stderr)
@@ -115,15 +139,16 @@ class _Bars:
             self._all.update()
 
     def tick(self) -> None:
-        for bar in self._one.values():
-            bar.refresh()
+        for bar in (*self._one.values(), self._all):
+            if bar is not None:
+                bar.refresh()
 
     def close(self) -> None:
         if self._all is not None:
             self._all.close()
 
     @staticmethod
-    def _bar(name: str, total: int, unit: str) -> tqdm[Any]:
+    def _bar(name: str, total: int, unit: str, filled: str = "") -> tqdm[Any]:
         return tqdm(
             total=total,
             desc=name,
@@ -131,5 +156,5 @@ class _Bars:
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,
-            bar_format="{desc}  {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]",
+            bar_format="{desc}  " + filled + "{n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]",
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,15 +20,29 @@ if TYPE_CHECKING:
     from mlcl_utils.studies.base import Study, StudyParameters
 
 
+class Planned(NamedTuple):
+    """An execution of a study: its parameters, resolved and as they were given."""
+
+    study: Study
+    parameters: StudyParameters
+    given: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where its results go."""
+        return self.study.folder(self.parameters)
+
+
 @click.command("run")
 @click.argument("names", metavar="[STUDY]...", nargs=-1)
 @PRESET
 @click.option(
     "-p", "given", metavar="NAME=VALUE", multiple=True, help="A parameter; lists as [10,30] or 10,30."
 )
+@click.option("--sweep", metavar="FILE", help="A YAML list of entries: a study each, with its parameters.")
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Notebooks at a time (1).")
 @RESULTS
-@click.option("--engine", metavar="ENGINE", help="What carries out the runs: local.")
+@click.option("--engine", metavar="ENGINE", help="What carries out the runs: local (the default) or ray.")
 @click.option(
     "--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Seconds for each study."
 )
@@ -37,6 +52,7 @@ def run(
     names: tuple[str, ...],
     preset: str | None,
     given: tuple[str, ...],
+    sweep: str | None,
     jobs: int,
     results: str | None,
     engine: str | None,
@@ -49,15 +65,46 @@ def run(
     A study whose results are up to date is not executed again, and a run that exists is not repeated.
     """
     parameters = common.parameters(given, preset=preset, results=results, engine=engine)
-    chosen = [(study, study.resolve(parameters)) for study in common.studies(names)]
-    _check(chosen)
+    if sweep is not None and names:
+        raise UsageError(f"study '{names[0]}' and --sweep: name the studies in the sweep file")
+    planned = _plan(names, parameters) if sweep is None else _swept(Path(sweep), parameters)
+    _check(planned)
     if dry_run:
-        _dryrun(chosen)
+        _dryrun(planned)
         return 0
-    return _execute(chosen, parameters, jobs=jobs, timeout=timeout, fail_fast=fail_fast)
+    return _execute(planned, jobs=min(jobs, len(planned)), timeout=timeout, fail_fast=fail_fast)
 
 
-def _check(chosen: Sequence[tuple[Study, StudyParameters]]) -> None:
+def _plan(names: Sequence[str], given: Mapping[str, Any]) -> list[Planned]:
+    return [Planned(study, study.resolve(given), given) for study in common.studies(names)]
+
+
+def _swept(file: Path, given: Mapping[str, Any]) -> list[Planned]:
+    """What a sweep file asks for; parameters of the command line go to all of its entries.
+
+    Raises:
+        UsageError: something is wrong with an entry; the message says with which.
+    """
+    from mlcl_utils.batch import sweep
+    from mlcl_utils.paths import shown
+
+    planned: list[Planned] = []
+    for number, entry in enumerate(sweep.read(file), start=1):
+        try:
+            name = entry.pop("study")
+            for twice in sorted(entry.keys() & given.keys()):
+                raise UsageError(f"parameter '{twice}' is given here and on the command line")
+            (one,) = _plan([name], {**entry, **given})
+            for earlier, other in enumerate(planned, start=1):
+                if one.folder == other.folder:
+                    raise UsageError(f"the same as entry {earlier}")
+        except UsageError as error:
+            raise UsageError(f"{shown(file)}, entry {number}: {error}") from None
+        planned.append(one)
+    return planned
+
+
+def _check(planned: Sequence[Planned]) -> None:
     """What has to be right before a kernel starts, besides the parameters.
 
     Raises:
@@ -70,71 +117,73 @@ def _check(chosen: Sequence[tuple[Study, StudyParameters]]) -> None:
 
     if importlib.util.find_spec("ipykernel") is None:
         raise UsageError("the package 'ipykernel' is missing from this environment; run make setup")
-    for study, _ in chosen:
-        notebooks.read(study.notebook)
-    for dataset in dict.fromkeys(name for _, parameters in chosen for name in parameters.datasets):
+    for notebook in dict.fromkeys(one.study.notebook for one in planned):
+        notebooks.read(notebook)
+    for dataset in dict.fromkeys(name for one in planned for name in one.parameters.datasets):
         data.verify(dataset)
 
 
-def _execute(
-    chosen: Sequence[tuple[Study, StudyParameters]],
-    given: Mapping[str, str],
-    *,
-    jobs: int,
-    timeout: float | None,
-    fail_fast: bool,
-) -> int:
+def _execute(planned: Sequence[Planned], *, jobs: int, timeout: float | None, fail_fast: bool) -> int:
     from mlcl_utils import batch
 
-    todo = [_job(study, parameters, given, jobs) for study, parameters in chosen]
+    times = Counter(one.study.name for one in planned)
+    todo = [_job(one, jobs, alone=times[one.study.name] == 1) for one in planned]
     report = batch.run(todo, parallel=jobs, timeout=timeout, fail_fast=fail_fast)
     _summarise(report)
     return report.exit_status
 
 
-def _job(study: Study, parameters: StudyParameters, given: Mapping[str, str], jobs: int) -> batch.Job:
-    from mlcl_utils import batch
+def _job(one: Planned, jobs: int, *, alone: bool) -> batch.Job:
+    from mlcl_utils import batch, runs
     from mlcl_utils.paths import shown
 
+    study, parameters = one.study, one.parameters
     values = parameters.model_dump(mode="json")
-    passed = {"preset": parameters.preset, **{name: values[name] for name in given}}
+    passed = {"preset": parameters.preset, **{name: values[name] for name in one.given}}
     for name in ("results", "data_root"):
         if name in passed:
             passed[name] = shown(Path(values[name]))
-    if jobs > 1 and parameters.workers is None:
+    elsewhere = parameters.engine == "ray" and "RAY_ADDRESS" in os.environ
+    if jobs > 1 and parameters.workers is None and not elsewhere:
         # Each kernel would otherwise take all cores.
-        passed["workers"] = max(1, (os.cpu_count() or 1) // jobs)
+        passed["workers"] = max(1, runs.default_workers() // jobs)
     return batch.Job(
-        name=study.name,
+        name=study.name if alone else f"{study.name}/{one.folder.name}",
         notebook=study.notebook,
         parameters=passed,
-        folder=study.folder(parameters),
+        folder=one.folder,
         digest=lambda: study.digest(parameters),
     )
 
 
 def _summarise(report: batch.Report) -> None:
+    from mlcl_utils.batch.progress import counted
     from mlcl_utils.paths import shown
+    from mlcl_utils.runs.progress import Counts
 
     outcomes = report.outcomes
+    counts = sum((outcome.runs for outcome in outcomes), Counts())
     print(
-        f"\n{sum(outcome.good for outcome in outcomes)} of {len(outcomes)} complete, {report.seconds:.0f} s"
+        f"\n{sum(outcome.good for outcome in outcomes)} of {len(outcomes)} complete; {counted(counts)}; "
+        f"wall time {common.duration(report.seconds)}, compute {common.duration(counts.compute)}"
     )
     width = max(len(outcome.job.name) for outcome in outcomes)
     for outcome in outcomes:
         where = "" if outcome.status == "not started" else f"  {shown(outcome.job.folder)}"
-        print(f"  {outcome.job.name:{width}}  {outcome.status:11}  {outcome.seconds:5.0f} s{where}")
+        told = f"; {counted(outcome.runs)}" if outcome.runs.total else ""
+        print(f"  {outcome.job.name:{width}}  {outcome.status:11}  {outcome.seconds:5.0f} s{where}{told}")
     sys.stdout.flush()
     for outcome in outcomes:
         if not outcome.good:
             print(f"mlcl: {outcome.job.name} {outcome.status}: {outcome.reason}", file=sys.stderr)
 
 
-def _dryrun(chosen: Sequence[tuple[Study, StudyParameters]]) -> None:
+def _dryrun(planned: Sequence[Planned]) -> None:
     from mlcl_utils import runs
     from mlcl_utils.paths import shown
 
-    for study, parameters in chosen:
+    for one in planned:
+        study, parameters = one.study, one.parameters
         grid = {config.id: config for config in study.grid(parameters)}
         pending = runs.pending(grid.values(), parameters.results)
         workers = min(parameters.workers or runs.default_workers(), max(1, len(pending)))
@@ -147,5 +196,5 @@ def _dryrun(chosen: Sequence[tuple[Study, StudyParameters]]) -> None:
         else:
             estimate = "no stored run to estimate the time from"
         state = "up to date" if study.up_to_date(parameters) else "to be executed"
-        print(f"{study.name} ({parameters.preset}): {state}, in {shown(study.folder(parameters))}")
+        print(f"{study.name} ({parameters.preset}): {state}, in {shown(one.folder)}")
         print(f"  runs to do {len(pending)}, existing {len(grid) - len(pending)}; {estimate}")

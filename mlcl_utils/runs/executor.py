@@ -135,7 +135,9 @@ def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Prog
                 if isinstance(outcome, Failure):
                     store.write_failure(config, error=outcome.error, seconds=outcome.seconds)
                     counts.failed += 1
-                    counts.lost += outcome.lost
+                    if outcome.lost:
+                        counts.lost += 1
+                        counts.cause = outcome.error
                     counts.compute += outcome.seconds
                 else:
                     store.write(config, outcome)

@@ -28,14 +28,26 @@ class Counts:
         failed: failed, those that were lost included.
         lost: those whose process died, or whose machine was lost.
         compute: seconds of those that were carried out or failed.
+        cause: why the last of the lost ones was lost.
     """
 
-    total: int
+    total: int = 0
     existed: int = 0
     done: int = 0
     failed: int = 0
     lost: int = 0
     compute: float = 0.0
+    cause: str = ""
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            **{
+                field.name: getattr(self, field.name) + getattr(other, field.name)
+                for field in dataclasses.fields(self)
+                if field.name != "cause"
+            },
+            cause=other.cause or self.cause,
+        )
 
     @property
     def left(self) -> int:
