@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,47 +137,3 @@ def test_a_damaged_run_is_refused_with_its_folder(tmp_path):
     (run.folder / "run.json").write_text("{")
     with pytest.raises(DataError, match=run.config.id):
         Store(tmp_path).read(run.config)
-
-
-CARRY_OUT = """
-import sys
-from pathlib import Path
-from tests.runs.test_runs import config
-from mlcl_utils import runs
-
-if __name__ == "__main__":
-    grid = [config(replicate=r, seed=r, num_labels=k) for k in (30, 20, 10) for r in range(4)]
-    runs.carry_out(grid, results=Path(sys.argv[1]), workers=2)
-"""
-
-
-def _finished(results: Path) -> dict[str, int]:
-    return {path.parent.name: path.stat().st_mtime_ns for path in (results / "runs").glob("[!.]*/run.json")}
-
-
-@pytest.mark.slow
-def test_a_killed_grid_keeps_what_was_finished_and_leaves_no_worker(tmp_path):
-    script = tmp_path / "carry_out.py"
-    script.write_text(CARRY_OUT)
-    results = tmp_path / "results"
-    command = [sys.executable, str(script), str(results)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for _ in iter(lambda: process.stderr.read(1), ""):  # each character of the bar is a chance to look
-            if _finished(results):
-                break
-        workers = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
-        ).stdout.split()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        # standard error is inherited by the workers: it ends when the last of them has ended
-        process.stderr.read()
-    assert workers
-    before = _finished(results)
-    assert 0 < len(before) < 12
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    after = _finished(results)
-    assert len(after) == 12
-    assert before.items() <= after.items()

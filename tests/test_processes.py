@@ -1,0 +1,89 @@
+"""Processes: how they end, and what of the machine each gets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from mlcl_utils import processes
+from mlcl_utils.batch.kernel import shares
+
+PARENT = """
+import subprocess, sys, time
+child = (
+    "import os, signal\\n"
+    "from mlcl_utils.processes import end_with_parent\\n"
+    f"end_with_parent({os_getpid})\\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\\n"
+    "print(os.getpid(), flush=True)\\n"
+    "while True: pass\\n"
+)
+subprocess.Popen([sys.executable, "-c", child])
+time.sleep(600)
+"""
+
+
+def test_a_process_ends_when_its_parent_is_killed() -> None:
+    code = PARENT.replace("{os_getpid}", "{__import__('os').getpid()}")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_process_whose_parent_has_gone_before_it_could_ask_ends_too() -> None:
+    other = os.getppid()  # not the parent of what is started here
+    code = f"from mlcl_utils.processes import end_with_parent; end_with_parent({other}); print('still here')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(3, "exit status 3"), (-15, "killed by SIGTERM"), (-9, "killed by SIGKILL, perhaps out of memory")],
+)
+def test_how_a_process_ended(status: int, said: str) -> None:
+    assert processes.death(status) == said
+
+
+def test_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-5,0")
+    assert processes.gpus() == ["2", "GPU-5", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert processes.gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "places", "shared"),
+    [
+        ("0,1,2,3", 2, ["0,2", "1,3"]),
+        ("0,1", 3, ["0", "1", "0"]),
+        ("0,1,2", 3, ["0", "1", "2"]),
+        ("0", 2, [None, None]),
+        ("0,1", 1, [None]),
+    ],
+)
+def test_kernels_share_gpus(
+    monkeypatch: pytest.MonkeyPatch, devices: str, places: int, shared: list[str | None]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    assert [share.get("CUDA_VISIBLE_DEVICES") for share in shares(places)] == shared
+
+
+def test_kernels_share_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    half = max(1, processes.cores() // 2)
+    assert [share["OMP_NUM_THREADS"] for share in shares(2)] == [str(half)] * 2
+    assert shares(1) == [{}]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # whoever sets it, means it
+    assert shares(2) == [{}, {}]
