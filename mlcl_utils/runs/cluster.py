@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
 import time
 from typing import Any
 
@@ -17,6 +18,8 @@ from mlcl_utils.runs.store import Result
 
 RETRIES = 3
 """How often a run is begun again whose worker or machine is lost."""
+
+CONNECT_SECONDS = 10.0
 
 
 class Cluster:
@@ -36,6 +39,8 @@ class Cluster:
 
     def __init__(self, workers: int | None, device: str) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray would repeat for ever what does not fit into memory.
+        os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
         self._ray: Any = importlib.import_module("ray")
         self._workers = workers
         self._resource = "GPU" if device == "cuda" else "CPU"
@@ -89,8 +94,11 @@ def _connect(ray: Any, workers: int | None) -> None:
         ray.init(address="local", num_cpus=workers or processes.cores(), include_dashboard=False, **quiet)
         return
     try:
+        host, colon, port = address.rpartition("://")[2].rpartition(":")
+        if colon:  # Ray itself would go on trying for minutes
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"no Ray cluster answers at RAY_ADDRESS '{address}'; start one there with ray start, or unset it"
         ) from error
