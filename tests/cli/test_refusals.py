@@ -80,11 +80,24 @@ def test_results_that_are_a_file(tmp_path: Path) -> None:
     assert taken.read_text() == "as it was"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-def test_results_that_cannot_be_written(tmp_path: Path) -> None:
+# A superuser whom permissions bind, or who cannot be made so.
+_BOUND = [
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+]
+SUPERUSER = os.geteuid() == 0
+
+
+@pytest.mark.skipif(SUPERUSER and shutil.which("setpriv") is None, reason="permissions do not bind root")
+@pytest.mark.parametrize("below", [".", "below", "below/below"])
+def test_results_that_cannot_be_written(tmp_path: Path, below: str) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
-    assert "no permission" in refused(mlcl("run", "--results", str(locked / "below")))
+    command = [*(_BOUND if SUPERUSER else []), str(MLCL), "run", "--results", str(locked / below)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert f"results '{locked / below}': no permission to write in '{locked}'" in refused(done)
+    assert list(locked.iterdir()) == []
 
 
 @pytest.fixture

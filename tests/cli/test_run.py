@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
+import yaml
 
 from mlcl_utils import studies
 from mlcl_utils.paths import CHECKOUT
@@ -252,3 +254,61 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path, number: signa
     assert len(after) > len(before) > 0
     with contextlib.suppress(FileNotFoundError):
         assert not [path.name for path in (tmp_path / "runs").iterdir() if path.name.startswith(".")]
+
+
+def summary(out: str) -> tuple[int, int, int]:
+    """Runs done, existed and failed, of all studies together."""
+    found = re.search(r"complete; (\d+) runs done, (\d+) existed, (\d+) failed; wall time ", out)
+    assert found is not None, out
+    done, existed, failed = map(int, found.groups())
+    return done, existed, failed
+
+
+def test_six_shells_at_once_train_nothing_twice(tmp_path: Path) -> None:
+    arguments = (*PART, "-p", "epochs=1", "-p", "label_draws=0")
+    begun = [
+        subprocess.Popen(
+            command(tmp_path, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
+    ended = [process.communicate(timeout=600) for process in begun]
+    assert [process.returncode for process in begun] == [0] * 6, ended
+    assert all("1 of 1 complete" in out for out, _ in ended)
+    assert sum("up to date" in out for out, _ in ended) == 5
+    assert sum(summary(out)[0] for out, _ in ended) == len(stored(tmp_path)) > 0
+    assert list(tmp_path.rglob(".*")) == []
+
+
+def test_six_notebooks_at_once_train_nothing_twice(tmp_path: Path) -> None:
+    losses = ("asl", "focal", "prototype", "msc", "reg", "zlpr")
+    entries = [
+        {
+            "study": "02_label_space",
+            "preset": "smoke",
+            "losses": ["bce", loss],
+            "num_labels": [10],
+            "train_fractions": [1.0],
+            "label_draws": 0,
+            "epochs": 1,
+        }
+        for loss in losses
+    ]
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(entries))
+    results = tmp_path / "results"
+    begin = [str(BIN / "mlcl"), "run", "--sweep", str(tmp_path / "sweep.yaml"), "--results", str(results)]
+    done = subprocess.run([*begin, "--jobs", "6"], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 of 6 complete" in done.stdout
+    tables = [pd.read_csv(path) for path in results.glob("02_label_space/smoke-*/runs.csv")]
+    assert len(tables) == 6
+    rows = sum(map(len, tables))
+    distinct = set(pd.concat(tables)["run"])
+    # all but one loss of each entry are runs that the others ask for too
+    assert len(distinct) == len(tables[0]) + len(losses) - 1
+    assert summary(done.stdout) == (len(distinct), rows - len(distinct), 0)
+    assert set(stored(results)) == distinct
+    assert list(results.rglob(".*")) == []
+    again = subprocess.run([*begin, "--jobs", "2"], capture_output=True, text=True, timeout=600)
+    assert (again.returncode, summary(again.stdout)) == (0, (0, 0, 0))
+    assert again.stdout.count("  up to date  ") == 6
