@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +24,13 @@ import pytest
 from nbformat import NotebookNode
 
 from mlcl_utils import batch
-from mlcl_utils.batch import Job
+from mlcl_utils.batch import Job, progress
 from mlcl_utils.batch.notebooks import read
 from mlcl_utils.batch.page import page
 from mlcl_utils.batch.page.formulas import formula
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.runs.progress import Counts
 from mlcl_utils.studies.manifest import file_digest, write_manifest
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
@@ -174,6 +178,54 @@ def test_several_at_a_time(tmp_path: Path) -> None:
         assert printed(executed(tmp_path / str(at))).startswith(f"w{at} ")
 
 
+def test_runs_are_counted_over_all_grids(tmp_path: Path) -> None:
+    one = Job(
+        "counts", NOTEBOOKS / "counts.ipynb", {"marks": str(tmp_path)}, tmp_path / "counts", lambda: "abc"
+    )
+    (outcome,) = batch.run([one]).outcomes
+    assert outcome.status == "done"
+    assert outcome.runs == Counts(total=10, existed=4, done=4, failed=2, compute=3.0)
+    assert json.loads((tmp_path / "counts" / "manifest.json").read_text())["digest"] == "abc"
+    shown = [output for cell in executed(tmp_path / "counts").cells for output in cell.get("outputs", [])]
+    lines = [output.data["text/plain"] for output in shown if output.output_type == "display_data"]
+    assert [line.partition("█ ")[2] for line in lines] == ["5/5, 0 s, 2 existed, 1 failed"] * 2
+
+
+def test_results_that_lack_lost_runs_are_not_vouched_for(tmp_path: Path) -> None:
+    given = {"marks": str(tmp_path), "word": "lost"}
+    report = batch.run([Job("counts", NOTEBOOKS / "counts.ipynb", given, tmp_path / "counts", lambda: "abc")])
+    (outcome,) = report.outcomes
+    assert (outcome.status, report.exit_status) == ("runs lost", 1)
+    assert outcome.reason == "2 runs were lost: it was struck; the same command makes up for it"
+    assert "digest" not in json.loads((tmp_path / "counts" / "manifest.json").read_text())
+    executed(tmp_path / "counts")
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "passes"
+    (folder / "figures").mkdir(parents=True)
+    left = [folder / ".notebook.ipynb.123", folder / "figures" / ".curve.pdf.part", tmp_path / ".lock-passes"]
+    kept = folder / ".gitkeep"
+    for path in (*left, kept):
+        path.touch()
+    assert batch.run([job("passes", tmp_path)]).exit_status == 0
+    assert kept.exists()
+    assert not any(path.exists() for path in left)
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 2.0)
+    batch.run([job("waits", tmp_path), job("passes", tmp_path)], timeout=8)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "waits: started"
+    assert lines[-1].startswith("passes: done in ")
+    within = [line for line in lines if " cells done" in line]
+    assert "waits: 4 of 6 cells done, waiting; 0 of 2 studies ended" in within
+    assert len(within) <= 6
+
+
 def test_outputs_and_injected_cells_of_the_source_do_not_survive(tmp_path: Path) -> None:
     batch.run([job("passes", tmp_path, word="old")])
     again = Job("again", tmp_path / "passes" / "notebook.ipynb", {"word": "new"}, tmp_path / "again")
@@ -309,6 +361,24 @@ class TestSignals:
     def begin(self, folder: Path, *names: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", RUN, str(NOTEBOOKS), str(folder), *names]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_a_terminal_shows_a_line_for_each_and_a_bar_over_all(self, tmp_path: Path) -> None:
+        (tmp_path / "counts").mkdir()
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 120))
+        command = [sys.executable, "-c", RUN, str(NOTEBOOKS), str(tmp_path), "passes", "counts"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs):
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # nobody has it open any more
+                while read := os.read(ours, 1000):
+                    shown += read
+            os.close(ours)
+        text = shown.decode()
+        assert re.search(r"all  \|█* *\| 1/2 studies \[", text)
+        assert "4 runs done, 4 existed, 2 failed" in text
+        assert re.search(r"passes  \d+/\d+ cells \[", text)
+        assert re.search(r"counts  \d+/\d+ cells \[.*5/5, 0 s, 2 existed, 1 failed", text)
 
     def kernels(self, folder: Path, count: int) -> list[int]:
         """Process ids of the kernels, once each is in the cell that waits."""
