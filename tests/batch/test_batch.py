@@ -366,7 +366,8 @@ class TestSignals:
         (tmp_path / "counts").mkdir()
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (24, 120))
-        command = [sys.executable, "-c", RUN, str(NOTEBOOKS), str(tmp_path), "passes", "counts"]
+        program = RUN.replace("str(at)}", "'slow'}")
+        command = [sys.executable, "-c", program, str(NOTEBOOKS), str(tmp_path), "passes", "counts"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs):
             os.close(theirs)
             shown = b""
