@@ -11,6 +11,9 @@ import sys
 import threading
 import time
 
+CORES = "MLCL_CORES"
+"""Environment variable: how many cores a process may use, where several share a machine."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,9 +51,10 @@ def death(status: int | None) -> str:
 
 
 def cores() -> int:
-    """Number of cores that this process may use."""
+    """Number of cores that this process may use: what the system allows it, but no more than ``MLCL_CORES``."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(allowed, int(os.environ.get(CORES, allowed))))
 
 
 def gpus() -> list[str]:

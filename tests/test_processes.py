@@ -82,8 +82,11 @@ def test_kernels_share_gpus(
 
 def test_kernels_share_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    half = max(1, processes.cores() // 2)
-    assert [share["OMP_NUM_THREADS"] for share in shares(2)] == [str(half)] * 2
+    half = str(max(1, processes.cores() // 2))
+    assert shares(2) == [{"OMP_NUM_THREADS": half, "MLCL_CORES": half}] * 2
     assert shares(1) == [{}]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")  # whoever sets it, means it
-    assert shares(2) == [{}, {}]
+    assert shares(2) == [{"OMP_NUM_THREADS": "3", "MLCL_CORES": half}] * 2
+    monkeypatch.setenv("MLCL_CORES", "1")
+    assert processes.cores() == 1
+    assert shares(3)[0]["MLCL_CORES"] == "1"

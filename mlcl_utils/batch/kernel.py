@@ -68,12 +68,13 @@ def shares(parallel: int) -> list[dict[str, str]]:
     Args:
         parallel: how many kernels.
     """
-    threads = {"OMP_NUM_THREADS": str(max(1, processes.cores() // max(1, parallel)))}
-    if parallel == 1 or "OMP_NUM_THREADS" in os.environ:
-        threads = {}
+    if parallel < 2:
+        return [{}] * parallel
+    cores = str(max(1, processes.cores() // parallel))
+    common = {processes.CORES: cores, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", cores)}
     gpus = processes.gpus()
     devices = [processes.share(gpus, place, parallel) for place in range(parallel)]
-    return [threads | ({} if some is None else {"CUDA_VISIBLE_DEVICES": some}) for some in devices]
+    return [common | ({} if some is None else {"CUDA_VISIBLE_DEVICES": some}) for some in devices]
 
 
 @asynccontextmanager

@@ -51,7 +51,8 @@ def progress(total: int) -> Progress:
 
 def counted(counts: Counts) -> str:
     """Runs in words: ``36 runs done, 4 existed, 1 failed``."""
-    return f"{counts.done} runs done, {counts.existed} existed, {counts.failed} failed"
+    runs = "run" if counts.done == 1 else "runs"
+    return f"{counts.done} {runs} done, {counts.existed} existed, {counts.failed} failed"
 
 
 class _Lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -127,14 +126,14 @@ def _execute(planned: Sequence[Planned], *, jobs: int, timeout: float | None, fa
     from mlcl_utils import batch
 
     times = Counter(one.study.name for one in planned)
-    todo = [_job(one, jobs, alone=times[one.study.name] == 1) for one in planned]
+    todo = [_job(one, alone=times[one.study.name] == 1) for one in planned]
     report = batch.run(todo, parallel=jobs, timeout=timeout, fail_fast=fail_fast)
     _summarise(report)
     return report.exit_status
 
 
-def _job(one: Planned, jobs: int, *, alone: bool) -> batch.Job:
-    from mlcl_utils import batch, runs
+def _job(one: Planned, *, alone: bool) -> batch.Job:
+    from mlcl_utils import batch
     from mlcl_utils.paths import shown
 
     study, parameters = one.study, one.parameters
@@ -143,10 +142,6 @@ def _job(one: Planned, jobs: int, *, alone: bool) -> batch.Job:
     for name in ("results", "data_root"):
         if name in passed:
             passed[name] = shown(Path(values[name]))
-    elsewhere = parameters.engine == "ray" and "RAY_ADDRESS" in os.environ
-    if jobs > 1 and parameters.workers is None and not elsewhere:
-        # Each kernel would otherwise take all cores.
-        passed["workers"] = max(1, runs.default_workers() // jobs)
     return batch.Job(
         name=study.name if alone else f"{study.name}/{one.folder.name}",
         notebook=study.notebook,

@@ -116,6 +116,29 @@ def test_the_kernel_is_the_running_interpreters(tmp_path: Path, monkeypatch: pyt
     assert report.exit_status == 0
 
 
+@pytest.mark.parametrize(("failing", "status"), [(1, "done"), (9, "failed")])
+def test_a_kernel_that_does_not_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, status: str
+) -> None:
+    # Python runs this when it starts; it fails the first kernels.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, sys\n"
+        "starts = pathlib.Path(__file__).with_name('starts')\n"
+        "if 'kernel.json' in sys.orig_argv[-2]:\n"
+        "    starts.open('a').write('.')\n"
+        f"    if len(starts.read_text()) <= {failing}:\n"
+        "        print('no memory for it', file=sys.stderr, flush=True)\n"
+        "        os._exit(3)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    (outcome,) = batch.run([job("passes", tmp_path)]).outcomes
+    assert outcome.status == status
+    assert (tmp_path / "starts").read_text() == "." * min(failing + 1, 3)
+    if status == "failed":
+        assert outcome.reason == "the kernel did not start in 3 attempts: no memory for it"
+    assert not kernel_folders(os.getpid())
+
+
 def test_a_cell_that_fails_is_marked_and_the_others_go_on(tmp_path: Path) -> None:
     report = batch.run([job("fails", tmp_path), job("passes", tmp_path)])
     failed, passed = report.outcomes
@@ -353,6 +376,27 @@ for outcome in report.outcomes:
     print("OUTCOME", outcome.status, outcome.reason, sep="|")
 sys.exit(report.exit_status)
 """
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode != 0,
+    reason="no user name spaces",
+)
+@pytest.mark.parametrize(
+    ("mount", "cause"), [("size=16k", "No space left on device"), ("ro", "Read-only file system")]
+)
+def test_a_disk_that_takes_no_more(tmp_path: Path, mount: str, cause: str) -> None:
+    inside = (
+        f"mount -t tmpfs -o {mount} tmpfs {tmp_path} && {sys.executable} -c '{RUN}' {NOTEBOOKS} {tmp_path} shows;"
+        f"status=$?; find {tmp_path} -name '.?*'; exit $status"
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", inside], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1, done.stderr
+    # the last line: no file of a temporary name is left
+    assert done.stdout.splitlines()[-1] == f"OUTCOME|failed|cannot write in '{tmp_path}/0': {cause}"
+    assert "Traceback" not in done.stderr
 
 
 class TestSignals:

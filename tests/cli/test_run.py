@@ -258,7 +258,7 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path, number: signa
 
 def summary(out: str) -> tuple[int, int, int]:
     """Runs done, existed and failed, of all studies together."""
-    found = re.search(r"complete; (\d+) runs done, (\d+) existed, (\d+) failed; wall time ", out)
+    found = re.search(r"complete; (\d+) runs? done, (\d+) existed, (\d+) failed; wall time ", out)
     assert found is not None, out
     done, existed, failed = map(int, found.groups())
     return done, existed, failed

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from mlcl_utils.cli.run import _swept
 from mlcl_utils.errors import UsageError
+from mlcl_utils.paths import CHECKOUT
 from tests.cli.test_refusals import mlcl, refused
 
 GOOD = """
@@ -84,6 +87,16 @@ def test_refused(tmp_path: Path, text: str, said: str) -> None:
         _swept(file, {})
     assert str(file) in str(refusal.value)
     assert said in str(refusal.value)
+
+
+def test_the_example_of_the_page_on_batches() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "docs" / "batch.md").read_text(), re.DOTALL)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(example)
+        file.flush()
+        planned = _swept(Path(file.name), {})
+    assert [one.parameters.preset for one in planned] == ["quick"] * 3
+    assert [one.parameters.losses for one in planned[1:]] == [("bce", "reg")] * 2
 
 
 def test_refused_by_the_command(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import pytest
 from mlcl_utils import runs
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid
-from mlcl_utils.runs.cluster import RETRIES
+from mlcl_utils.runs.cluster import RETRIES, _task
+from mlcl_utils.runs.engines import Failure
 from tests.runs.test_runs import config
 
 pytest.importorskip("ray")
@@ -132,6 +133,13 @@ def test_nobody_at_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(UsageError, match=r"no Ray cluster answers at RAY_ADDRESS '127.0.0.1:9'"):
         runs.carry_out(GRID, results=tmp_path, engine="ray", progress=False)
+
+
+def test_a_machine_with_another_version_is_found_out() -> None:
+    outcome = _task(GRID[0], GRID[1].id, "cpu")
+    assert isinstance(outcome, Failure)
+    assert outcome.lost
+    assert "another version" in outcome.error
 
 
 def test_without_the_package_it_is_refused_in_one_line(tmp_path: Path) -> None:
