@@ -126,11 +126,7 @@ class Workers:
 
     def begin(self, config: RunConfig) -> None:
         """Give a run to an idle worker, or to a new one."""
-        idle = [worker for worker in self._workers if worker.config is None]
-        for worker in idle:
-            if not worker.process.is_alive():
-                self._remove(worker)
-        worker = next((worker for worker in idle if worker in self._workers), None) or self._start()
+        worker = self._idle() or self._start()
         worker.config, worker.begun = config, time.perf_counter()
         with contextlib.suppress(BrokenPipeError):  # it has just died: found out when its end is waited for
             worker.connection.send(config)
@@ -162,6 +158,13 @@ class Workers:
         for worker in list(self._workers):
             worker.process.kill()
             self._remove(worker)
+
+    def _idle(self) -> _Worker | None:
+        for worker in [worker for worker in self._workers if worker.config is None]:
+            if worker.process.is_alive():
+                return worker
+            self._remove(worker)
+        return None
 
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.config is not None]

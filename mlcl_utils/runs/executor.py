@@ -108,7 +108,6 @@ def _engine(name: EngineName, runs: int, device: str, workers: int | None) -> En
 def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Progress) -> None:
     """Gives runs to an engine and stores what comes back; this process holds the lock of each in the meantime."""
     todo = deque(missing)
-    earlier = {config.id: store.failure(config) for config in missing}
     held: dict[str, Lock] = {}
     counts = bar.counts
     try:
@@ -122,13 +121,10 @@ def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Prog
                     del held[config.id]
                     todo.append(config)  # another process is at it
                     continue
-                if store.has(config):
-                    counts.existed += 1
-                elif store.failure(config) != earlier[config.id]:
-                    counts.failed += 1  # another process has just tried it
-                else:
+                if not store.has(config):
                     engine.begin(config)
                     continue
+                counts.existed += 1
                 held.pop(config.id).release()
                 bar.show()
             for config, outcome in engine.ended(_LOOK_SECONDS):

@@ -144,26 +144,27 @@ def test_grids_at_once_train_nothing_twice(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("theirs_succeeds", [True, False])
+def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path, theirs_succeeds: bool) -> None:
     theirs, ours = config(loss="prior", recipe=None), config(loss="nearest_neighbours", recipe=None)
+    (made,) = runs.carry_out([theirs], results=tmp_path / "elsewhere", progress=False).runs
     store = Store(tmp_path)
     lock = store.lock(theirs)
     assert lock.acquire()
 
-    # The other process fails at it as soon as ours is stored: that is not tried again at once either.
     def other() -> None:
         while not store.has(ours):
             time.sleep(0.01)
-        store.write_failure(theirs, error="of the other process", seconds=1.0)
+        if theirs_succeeds:
+            made.folder.rename(store.folder / theirs.id)
         lock.release()
 
     thread = threading.Thread(target=other)
     thread.start()
     done = runs.carry_out([theirs, ours], results=tmp_path, progress=False)
     thread.join()
-    assert [run.config for run in done.runs] == [ours]
-    assert [(failed, error) for failed, error, _ in done.failures] == [(theirs, "of the other process")]
-    assert [run.config for run in runs.carry_out([theirs], results=tmp_path, progress=False).runs] == [theirs]
+    assert [run.config for run in done.runs] == [theirs, ours]
+    assert done.existed == int(theirs_succeeds)
 
 
 def test_what_killed_processes_left_is_removed_unless_somebody_is_at_work_on_it(tmp_path: Path) -> None:
