@@ -19,6 +19,7 @@ _SUBMODULES = (
     "metrics",
     "models",
     "runs",
+    "search",
     "stats",
     "studies",
     "training",
