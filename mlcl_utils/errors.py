@@ -28,5 +28,5 @@ def unknown(kind: str, word: str, valid: Iterable[str]) -> UsageError:
     """
     names = sorted(valid)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(names)}"
+    hint = f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(names) or 'none'}"
     return UsageError(f"unknown {kind} '{word}'; {hint}")

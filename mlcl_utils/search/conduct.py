@@ -240,7 +240,8 @@ def conduct(
             book = stack.enter_context(Journal(journal, {"method": method, **identity, "budget": budget}))
         known = {(each.trial, each.resource): each for each in _stored(book)}
         rung = next(rungs, ())
-        while rung:
+        # an evaluation takes 1 or more unless it fails: a search in which all fail at once ends too
+        while rung and (budget is None or len(made) < budget):
             fitting = _fitting(rung, None if budget is None else budget - used)
             outcomes = {}
             for job in fitting:

@@ -13,6 +13,8 @@ from typing import Any
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.paths import shown
 
+_START = b'{"search":'
+
 
 class Journal:
     """The journal of a search: a first line that says which search it is, then one line an evaluation.
@@ -39,14 +41,15 @@ class Journal:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self._lock()
-            lines = self._read()
-            if not lines:
-                self._write({"search": identity})
-                _sync_folder(path.parent)
-            elif lines[0].get("search") != identity:
+            lines, whole = self._read()
+            if lines and lines[0].get("search") != identity:
                 raise UsageError(
                     f"journal '{shown(path)}' is of another search{_difference(lines[0], identity)}"
                 )
+            os.ftruncate(self._file, whole)
+            if not lines:
+                self._write({"search": identity})
+                _sync_folder(path.parent)
             self.records = lines[1:]
         except BaseException:
             self.close()
@@ -58,14 +61,15 @@ class Journal:
         except OSError:
             raise UsageError(f"journal '{shown(self.path)}': another process is writing to it") from None
 
-    def _read(self) -> list[dict[str, Any]]:
-        """The whole lines; the rest of the file, which a killed process has left, is cut off."""
+    def _read(self) -> tuple[list[dict[str, Any]], int]:
+        """The whole lines and their length; the rest is what a killed process has left of a line."""
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.ftruncate(self._file, whole)
+        lines = content[:whole].splitlines()
+        if not lines and content[: len(_START)] != _START[: len(content)]:
+            lines = [content]  # no line that was cut off, but another kind of file
         records = []
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
             except ValueError:
@@ -75,7 +79,7 @@ class Journal:
                     f"journal '{shown(self.path)}', line {number}: not a line of a search's journal"
                 )
             records.append(record)
-        return records
+        return records, whole
 
     def _write(self, record: Mapping[str, Any]) -> None:
         line = (json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n").encode()

@@ -160,8 +160,7 @@ class Space:
         for name, dimension in self.dimensions.items():
             for parent, values in dimension.when.items():
                 if parent not in above:
-                    known = unknown("hyperparameter", parent, above) if above else "no choice stands above it"
-                    raise UsageError(f"'{name}' depends on '{parent}', which is no choice above it: {known}")
+                    raise UsageError(f"'{name}' depends on an {unknown('choice above it', parent, above)}")
                 for value in _several(values):
                     if value not in above[parent].values:
                         raise UsageError(
@@ -272,7 +271,9 @@ def _several(values: Scalar | list[Scalar]) -> list[Scalar]:
     return values if isinstance(values, list) else [values]
 
 
-def _dimension(name: str, values: Any) -> Dimension:
+def _dimension(name: Any, values: Any) -> Dimension:
+    if not isinstance(name, str):
+        raise UsageError(f"{name!r} should be a word, the name of a hyperparameter")
     if not isinstance(values, Mapping):
         raise UsageError(f"'{name}' should be a table with type and bounds, not {values!r}")
     if "type" not in values:
