@@ -57,9 +57,9 @@ class Cluster:
         places = self._workers or int(self._ray.cluster_resources().get(self._resource, 0)) + 1
         return len(self._running) < places
 
-    def begin(self, config: RunConfig) -> None:
+    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
         """Submit a run."""
-        reference = self._task.remote(config, config.id, self._device)
+        reference = self._task.remote(config, config.id, self._device, checkpoint)
         self._running[reference] = config, time.perf_counter()
 
     def ended(self, seconds: float) -> list[Ended]:
@@ -104,8 +104,8 @@ def _connect(ray: Any, workers: int | None) -> None:
         ) from error
 
 
-def _task(config: RunConfig, id: str, device: str) -> Result | Failure:
+def _task(config: RunConfig, id: str, device: str, checkpoint: bytes | None) -> Result | Failure:
     """A run on a machine of the cluster."""
     if config.id != id:
         return Failure("the machine has another version of the package or of the data", 0.0, lost=True)
-    return attempt(config, device)
+    return attempt(config, device, checkpoint)

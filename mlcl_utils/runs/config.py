@@ -34,6 +34,8 @@ class RunConfig:
         hyperparameters: of the loss.
         recipe: how the encoder is trained; None for a baseline without an encoder.
         seed: of initialisation, batch order and every other draw.
+        stop: epochs after which training stops: a trial of a search, scored by the loss's own head alone and continued
+            by a trial with a later stop; None for a run that is trained to the end and measured in full.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class RunConfig:
     encoder: str = "frozen"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
+    stop: int | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -58,6 +61,25 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """The configuration as plain values, as it is stored."""
         return dataclasses.asdict(self)
+
+    def with_values(self, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration with other values by name: fields of the recipe, all others hyperparameters of the loss.
+
+        A hyperparameter of a part of a sum of losses is named after both: ``clml.weight``.
+        """
+        assert self.recipe is not None, "a configuration without a recipe has nothing to set"
+        fields = {field.name for field in dataclasses.fields(self.recipe)}
+        recipe: dict[str, Any] = {name: value for name, value in values.items() if name in fields}
+        own = dict(self.hyperparameters)
+        for name, value in values.items():
+            part, dot, rest = name.partition(".")
+            if dot:
+                own[part] = {**own.get(part, {}), rest: value}
+            elif name not in fields:
+                own[name] = value
+        return dataclasses.replace(
+            self, recipe=dataclasses.replace(self.recipe, **recipe), hyperparameters=own
+        )
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> RunConfig:

@@ -43,8 +43,8 @@ class Engine(Protocol):
     def room(self) -> bool:
         """Whether another run can begin."""
 
-    def begin(self, config: RunConfig) -> None:
-        """Begin a run; there has to be room."""
+    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
+        """Begin a run, from a checkpoint if it is a trial that has one; there has to be room."""
 
     def ended(self, seconds: float) -> list[Ended]:
         """Runs that have ended: wait for one, but no longer than so many seconds."""
@@ -53,13 +53,13 @@ class Engine(Protocol):
         """End whatever still runs."""
 
 
-def attempt(config: RunConfig, device: str) -> Result | Failure:
+def attempt(config: RunConfig, device: str, checkpoint: bytes | None) -> Result | Failure:
     """A run in whatever process this is; an error of it is a failure."""
     from mlcl_utils.runs.execute import execute  # imports torch: not before there is something to train
 
     start = time.perf_counter()
     try:
-        return execute(config, device=device)
+        return execute(config, device=device, checkpoint=checkpoint)
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
 
@@ -73,23 +73,23 @@ class InProcess:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._next: RunConfig | None = None
+        self._next: tuple[RunConfig, bytes | None] | None = None
 
     def room(self) -> bool:
         """Whether none waits."""
         return self._next is None
 
-    def begin(self, config: RunConfig) -> None:
+    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
         """Take a run; it is carried out by the next call of :meth:`ended`."""
-        self._next = config
+        self._next = config, checkpoint
 
     def ended(self, seconds: float) -> list[Ended]:
         """The run that was taken, carried out now; without one this waits."""
         if self._next is None:
             time.sleep(seconds)
             return []
-        config, self._next = self._next, None
-        return [(config, attempt(config, self._device))]
+        (config, checkpoint), self._next = self._next, None
+        return [(config, attempt(config, self._device, checkpoint))]
 
     def close(self) -> None:
         """Nothing runs between calls."""
@@ -124,12 +124,12 @@ class Workers:
         """Whether a worker is idle or yet to be started."""
         return len(self._busy()) < self._count
 
-    def begin(self, config: RunConfig) -> None:
+    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
         """Give a run to an idle worker, or to a new one."""
         worker = self._idle() or self._start()
         worker.config, worker.begun = config, time.perf_counter()
         with contextlib.suppress(BrokenPipeError):  # it has just died: found out when its end is waited for
-            worker.connection.send(config)
+            worker.connection.send((config, checkpoint))
 
     def ended(self, seconds: float) -> list[Ended]:
         """Runs that have ended, those included whose worker has died."""
@@ -195,7 +195,7 @@ def _serve(connection: Connection, device: str, devices: str | None, parent: int
         os.environ["CUDA_VISIBLE_DEVICES"] = devices
     while True:
         try:
-            config: RunConfig = connection.recv()
+            config, checkpoint = connection.recv()
         except EOFError:
             return
-        connection.send(attempt(config, device))
+        connection.send(attempt(config, device, checkpoint))

@@ -22,6 +22,7 @@ from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.store import Result
+from mlcl_utils.runs.trial import trial_of
 from mlcl_utils.training.loop import as_float16
 
 RESAMPLES = 200
@@ -53,7 +54,9 @@ def _task(*, held_out: str | None, **options: Any) -> Task:
     return whole if held_out is None else leave_family_out(whole, whole.dataset, held_out)
 
 
-def execute(config: RunConfig, *, device: str, threads: int = 1) -> Result:
+def execute(
+    config: RunConfig, *, device: str, threads: int = 1, checkpoint: bytes | None = None
+) -> Result:
     """Carries out a run.
 
     The number of threads is part of what makes a run repeatable: it is one unless said otherwise, whether runs go one
@@ -63,13 +66,14 @@ def execute(config: RunConfig, *, device: str, threads: int = 1) -> Result:
         config: what to run.
         device: ``cpu`` or ``cuda``.
         threads: threads of the arithmetic on the CPU.
+        checkpoint: what a trial continues from; None for the start.
 
     Raises:
         Exception: whatever training raised.
     """
     start = time.perf_counter()
     with _repeatable(threads):
-        return _execute(config, torch.device(device), threads, start)
+        return _execute(config, torch.device(device), threads, start, checkpoint)
 
 
 @contextmanager
@@ -85,17 +89,27 @@ def _repeatable(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[1])
 
 
-def _execute(config: RunConfig, device: torch.device, threads: int, start: float) -> Result:
+def _execute(
+    config: RunConfig, device: torch.device, threads: int, start: float, checkpoint: bytes | None
+) -> Result:
     task = task_for(config)
-    outcome = outcome_of(config, task, device)
+    if config.stop is None:
+        outcome = outcome_of(config, task, device)
+    else:
+        outcome = trial_of(config, task, device, checkpoint)
     scores = {
         f"{head}.{split}": as_float16(by_split[split])
         for head, by_split in outcome.heads.items()
         for split in by_split
     }
-    measured, resamples = measure(
-        task, scores, base_labels=None if config.label_draw is not None else config.base_labels
-    )
+    if config.stop is None:
+        measured, resamples = measure(
+            task, scores, base_labels=None if config.label_draw is not None else config.base_labels
+        )
+    else:
+        last = outcome.history[-1]
+        measured = {"direct_validation_map": last["validation_map"], "direct_map": last["test_map"]}
+        resamples = {}
     timings = {
         **outcome.timings,
         "time_total": time.perf_counter() - start,
@@ -118,6 +132,7 @@ def _execute(config: RunConfig, device: torch.device, threads: int, start: float
         environment=_environment(device, threads),
         scores=scores,
         resamples=resamples,
+        checkpoint=outcome.checkpoint,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -54,7 +54,7 @@ def carry_out(
     results: Path,
     device: str = "cpu",
     workers: int | None = None,
-    engine: EngineName = "local",
+    engine: EngineName | Engine = "local",
     progress: bool = True,
 ) -> Grid:
     """Carries out the runs of a grid that do not exist yet and returns all of it.
@@ -68,7 +68,8 @@ def carry_out(
         device: ``cpu`` or ``cuda``.
         workers: runs side by side; None for one a core or a GPU, of this machine or of the cluster. Small grids are
             carried out in this process.
-        engine: ``local``, or ``ray`` for a Ray cluster (:class:`mlcl_utils.runs.cluster.Cluster`).
+        engine: ``local``, or ``ray`` for a Ray cluster (:class:`mlcl_utils.runs.cluster.Cluster`); or one that
+            :func:`open_engine` opened, which then goes on to the next grid.
         progress: whether to show how far it is.
 
     Raises:
@@ -84,8 +85,11 @@ def carry_out(
     with Progress(total=len(configs), existed=len(configs) - len(missing), shown=progress) as bar:
         if missing:
             store.tidy()
-            with closing(_engine(engine, len(missing), device, workers)) as chosen:
-                _carry_out(missing, store, chosen, bar)
+            with contextlib.ExitStack() as stack:
+                if isinstance(engine, str):
+                    engine = open_engine(engine, device=device, workers=workers, runs=len(missing))
+                    stack.callback(engine.close)
+                _carry_out(missing, store, engine, bar)
     finished = [config for config in configs if store.has(config)]
     failed = [(config, store.failure(config)) for config in configs if not store.has(config)]
     return Grid(
@@ -95,14 +99,25 @@ def carry_out(
     )
 
 
-def _engine(name: EngineName, runs: int, device: str, workers: int | None) -> Engine:
+def open_engine(
+    name: EngineName = "local", *, device: str = "cpu", workers: int | None = None, runs: int | None = None
+) -> Engine:
+    """What carries out runs; whoever opens it closes it.
+
+    Args:
+        name: ``local`` or ``ray``.
+        device: ``cpu`` or ``cuda``.
+        workers: runs side by side; None for one a core or a GPU.
+        runs: how many there will be, if that is known: a few are carried out in this process.
+    """
     if name == "ray":
         from mlcl_utils.runs.cluster import Cluster  # an optional package
 
         return Cluster(workers, device)
-    count = min(workers or default_workers(device), runs)
-    small = runs <= _IN_PROCESS and device == "cpu"
-    return InProcess(device) if count == 1 or small else Workers(count, device)
+    count = workers or default_workers(device)
+    if runs is not None:
+        count = 1 if runs <= _IN_PROCESS and device == "cpu" else min(count, runs)
+    return InProcess(device) if count == 1 else Workers(count, device)
 
 
 def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Progress) -> None:
@@ -122,7 +137,7 @@ def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Prog
                     todo.append(config)  # another process is at it
                     continue
                 if not store.has(config):
-                    engine.begin(config)
+                    engine.begin(config, store.checkpoint(config))
                     continue
                 counts.existed += 1
                 held.pop(config.id).release()

@@ -32,6 +32,7 @@ class Outcome:
         facts: such as the probe's penalty.
         timings: seconds by name.
         history: one row an epoch.
+        checkpoint: what a trial that stopped early can be continued from.
     """
 
     heads: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    checkpoint: bytes | None = None
 
 
 def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:

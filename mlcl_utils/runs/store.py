@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -21,6 +22,9 @@ from mlcl_utils.locks import Lock
 from mlcl_utils.paths import shown
 from mlcl_utils.runs.config import RunConfig
 
+CHECKPOINT = "checkpoint.pt"
+"""The file in the folder of a trial that holds what it can be continued from."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -29,6 +33,7 @@ class Result:
     Attributes:
         scores: float16 (examples, labels), by ``<head>.<split>``.
         resamples: float32 (resamples,), by the names of ``metrics``.
+        checkpoint: what a trial that stopped early can be continued from; None for other runs.
     """
 
     metrics: dict[str, float]
@@ -38,6 +43,7 @@ class Result:
     environment: dict[str, Any]
     scores: dict[str, np.ndarray]
     resamples: dict[str, np.ndarray]
+    checkpoint: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,8 @@ class Store:
                 for name, arrays in (("scores", result.scores), ("resamples", result.resamples)):
                     contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
                     (temporary / f"{name}.safetensors").write_bytes(as_bytes(contiguous))
+                if result.checkpoint is not None:
+                    (temporary / CHECKPOINT).write_bytes(result.checkpoint)
                 (temporary / "run.json").write_text(json.dumps(stored, indent=1) + "\n")
                 os.rename(temporary, self._path(config))
             except BaseException:
@@ -191,6 +199,21 @@ class Store:
                     elif left.parent == failed:
                         left.unlink(missing_ok=True)
                     lock.release()
+
+    def checkpoint(self, config: RunConfig) -> bytes | None:
+        """What a trial can be continued from: the checkpoint of that trial of the same arm which stopped latest before.
+
+        Continuing is exact, so that a trial is the same whether it finds one or not.
+        """
+        for stop in range((config.stop or 1) - 1, 0, -1):
+            path = self._path(dataclasses.replace(config, stop=stop)) / CHECKPOINT
+            with contextlib.suppress(FileNotFoundError):
+                return path.read_bytes()
+        return None
+
+    def remove_checkpoint(self, config: RunConfig) -> None:
+        """Removes what a trial could be continued from; its scores stay."""
+        (self._path(config) / CHECKPOINT).unlink(missing_ok=True)
 
     def _failure(self, config: RunConfig) -> Path:
         return self.folder / "failed" / f"{config.id}.json"

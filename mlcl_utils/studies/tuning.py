@@ -69,21 +69,9 @@ def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
     rng = np.random.default_rng(zlib.crc32(repr(task(config)).encode()))
     found = {config.id: config}
     while len(found) < trials:
-        drawn = _with(config, {name: float(rng.choice(values)) for name, values in grid.items()})
+        drawn = config.with_values({name: float(rng.choice(values)) for name, values in grid.items()})
         found.setdefault(drawn.id, drawn)
     return list(found.values())
-
-
-def _with(config: RunConfig, values: dict[str, float]) -> RunConfig:
-    assert config.recipe is not None
-    fields = {field.name for field in dataclasses.fields(config.recipe)}
-    recipe: dict[str, Any] = {name: value for name, value in values.items() if name in fields}
-    own = {name: value for name, value in values.items() if name not in fields}
-    return dataclasses.replace(
-        config,
-        recipe=dataclasses.replace(config.recipe, **recipe),
-        hyperparameters={**config.hyperparameters, **own},
-    )
 
 
 def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
@@ -151,6 +139,6 @@ def tuned(grid: Iterable[RunConfig], choices: dict[Task, Choice]) -> list[RunCon
     return [
         config
         if config.is_baseline or task(config) not in choices
-        else _with(config, choices[task(config)].values)
+        else config.with_values(choices[task(config)].values)
         for config in grid
     ]
