@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from mlcl_utils.cli import bench, data, figures, report, run, runs, show
+from mlcl_utils.cli import bench, data, figures, report, run, runs, search, show
 from mlcl_utils.cli.common import Commands
 from mlcl_utils.errors import UsageError
 
@@ -53,6 +53,7 @@ for command in (
     runs.runs,
     figures.figures,
     report.report,
+    search.search,
     bench.bench,
 ):
     _commands.add_command(command)

@@ -1,4 +1,4 @@
-"""A trial of a search: training that stops early and can be continued, read by the loss's own head after every epoch."""
+"""A trial of a search: training that stops early and can be continued, scored by the loss's own head every epoch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: by
         ValueError: the loss has no head of its own.
         TrainingError: a loss was not finite.
     """
-    assert config.recipe is not None and config.stop is not None, "a trial needs a recipe and a stop"
+    assert config.recipe is not None, "a trial needs a recipe"
+    assert config.stop is not None, "a trial needs to know where it stops"
     run = training.Training(
         task,
         config.loss,

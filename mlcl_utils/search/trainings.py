@@ -34,7 +34,7 @@ _USUAL_OF_LOSS: dict[str, dict[str, Any]] = {
 
 
 def usual_space(loss: str, encoder: str = "frozen") -> Space:
-    """The space of a loss with an encoder where no other is given: the optimiser's settings and the loss's main ones."""
+    """The space of a loss with an encoder where no other is given: settings of the optimiser and of the loss."""
     own = losses.info(loss).hyperparameters
     of_loss = {
         name: _USUAL_OF_LOSS[name.rpartition(".")[2]]
