@@ -179,7 +179,7 @@ def _dryrun(planned: Sequence[Planned]) -> None:
 
     for one in planned:
         study, parameters = one.study, one.parameters
-        grid = {config.id: config for config in study.grid(parameters)}
+        grid = {config.id: config for config in study.runs(parameters)}
         pending = runs.pending(grid.values(), parameters.results)
         workers = min(parameters.workers or runs.default_workers(), max(1, len(pending)))
         known = sorted(run.timings["time_total"] for run in runs.Store(parameters.results))

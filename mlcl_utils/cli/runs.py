@@ -66,5 +66,5 @@ def _wanted(results: Path) -> set[str]:
             wanted |= {row["run"] for row in csv.DictReader(stream)}
     for study in common.studies(()):
         for preset in study.presets:
-            wanted |= {config.id for config in study.grid(study.resolve({"preset": preset}))}
+            wanted |= {config.id for config in study.runs(study.resolve({"preset": preset}))}
     return wanted

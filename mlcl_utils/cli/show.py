@@ -27,7 +27,7 @@ def show(name: str, preset: str | None, results: str | None) -> None:
     (study,) = common.studies((name,))
     given = common.parameters((), preset=preset, results=results)
     parameters = study.resolve(given)
-    grid = {config.id for config in study.grid(parameters)}
+    grid = {config.id for config in study.runs(parameters)}
     print(f"{study.name}: {study.title}\n{study.question}\n")
     print(f"notebook  {shown(study.notebook)}")
     print(f"presets   {', '.join(study.presets)}\n")

@@ -84,6 +84,14 @@ _LOOKS = {
     "name_matching": Look("Name matching", "#555555", "2", DOTTED),
     "shuffled_labels": Look("Shuffled labels", "#A8A8A8", "3", DOTTED),
     "prior": Look("Prior", "#A8A8A8", "_", DOTTED),
+    # methods of search
+    "hyperband": Look("Hyperband", "#D55E00", "D", SOLID),
+    "most_aggressive": Look("Most aggressive bracket", "#E69F00", "^", SOLID),
+    "asha": Look("ASHA (Optuna)", "#009E73", "P", SOLID),
+    "tpe": Look("TPE (Optuna)", "#0072B2", "o", DASHED),
+    "random_search": Look("Random search", "#222222", "x", DOTTED),
+    "random_search_2x": Look("Random search, twice the budget", "#8C8C8C", "+", DOTTED),
+    "least_aggressive": Look("Least aggressive bracket", "#AA4499", "v", DOTTED),
 }
 
 _SPARE = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")

@@ -54,9 +54,13 @@ def best_as_toml(result: Result, configuration: Mapping[str, Any]) -> str:
         *(f"{name} = {json.dumps(value)}" for name, value in configuration.items()),
         "",
         "[values]",
-        *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in best.config.items()),
+        *(f"{_key(name)} = {json.dumps(value)}" for name, value in best.config.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return json.dumps(name) if "." in name else name
 
 
 def plot(table: pd.DataFrame, venue: str = "neurips") -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,18 @@ from mlcl_utils import losses, runs
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.runs import Run, RunConfig, Store
 from mlcl_utils.search.conduct import Config, Evaluation, EvaluationError, Job, Result
-from mlcl_utils.search.space import Choice, Space
+from mlcl_utils.search.space import Choice, Scalar, Space
 from mlcl_utils.training import Recipe
 
-_RECIPE = ("learning_rate", "weight_decay", "dropout", "batch_size", "width", "table_rate")
+# Fields of the recipe that may be searched for: type, least value, and what they have to be below.
+_RECIPE: dict[str, tuple[type[int] | type[float], float, float]] = {
+    "learning_rate": (float, 0, math.inf),
+    "weight_decay": (float, 0, math.inf),
+    "dropout": (float, 0, 1),
+    "batch_size": (int, 1, math.inf),
+    "width": (int, 1, math.inf),
+    "table_rate": (float, 0, math.inf),
+}
 
 _USUAL: dict[str, dict[str, Any]] = {
     "learning_rate": {"type": "log-uniform", "low": 1e-4, "high": 3e-2},
@@ -50,29 +59,46 @@ def check_space(space: Space, loss: str) -> None:
     Raises:
         UsageError: one is not; the nearest name is suggested.
     """
-    own = losses.info(loss).hyperparameters
     for name, dimension in space.dimensions.items():
-        values = dimension.values if isinstance(dimension, Choice) else [dimension.low, dimension.high]
-        if name in own:
-            try:
-                for value in values:
-                    own[name].check(name, value)
-            except ValueError as error:
-                raise UsageError(f"of {loss}: {error}") from None
-        elif name in _RECIPE:
-            whole = name in ("batch_size", "width")
-            for value in values:
-                if (
-                    not isinstance(value, int if whole else int | float)
-                    or isinstance(value, bool)
-                    or value < 0
-                ):
-                    number = "a whole number above 0" if whole else "a number of at least 0"
-                    raise UsageError(f"{name} must be {number}, was {value!r}")
-                if (whole and value == 0) or (name == "dropout" and value >= 1):
-                    raise UsageError(f"{name} must be {'above 0' if whole else 'below 1'}, was {value!r}")
-        else:
-            raise unknown(f"hyperparameter of {loss}", name, (*_RECIPE, *own))
+        for value in dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high):
+            check_value(name, value, loss)
+
+
+def check_value(name: str, value: Scalar, loss: str) -> None:
+    """Whether a value is possible for a hyperparameter of the recipe or of a loss.
+
+    Raises:
+        UsageError: it is not, or there is no such hyperparameter; the nearest name is suggested.
+    """
+    own = losses.info(loss).hyperparameters
+    if name in own:
+        try:
+            own[name].check(name, value)
+        except ValueError as error:
+            raise UsageError(f"of {loss}: {error}") from None
+    elif name not in _RECIPE:
+        raise unknown(f"hyperparameter of {loss}", name, (*_RECIPE, *own))
+    else:
+        kind, least, below = _RECIPE[name]
+        number = isinstance(value, int | kind) and not isinstance(value, bool)
+        if not number or not least <= float(value) < below:
+            what = "a whole number" if kind is int else "a number"
+            limit = f" and below {below:g}" if math.isfinite(below) else ""
+            raise UsageError(f"{name} must be {what} of at least {least:g}{limit}, was {value!r}")
+
+
+def trial(base: RunConfig, values: Config, stop: int, resource: int) -> RunConfig:
+    """The run that trains with some values until it stops; its learning rate is scheduled for the full resource.
+
+    Args:
+        base: the task, the loss, the encoder and the seed; its recipe if it has one, else that of the encoder.
+        values: of hyperparameters, by name.
+        stop: epochs after which it stops.
+        resource: epochs of a training to the end.
+    """
+    recipe = base.recipe or Recipe.of(base.encoder, epochs=resource)
+    whole = dataclasses.replace(recipe, epochs=resource, min_steps=0)
+    return dataclasses.replace(base, recipe=whole, stop=stop).with_values(values)
 
 
 class Trainings:
@@ -96,10 +122,7 @@ class Trainings:
     def __init__(self, base: RunConfig, resource: int, *, results: Path, **carrying: Any) -> None:
         if not {"logits", "prototypes"} & set(losses.info(base.loss).tensors):
             raise UsageError(f"loss '{base.loss}' has no head of its own that could score every epoch")
-        recipe = base.recipe or Recipe.of(base.encoder, epochs=resource)
-        self._base = dataclasses.replace(
-            base, recipe=dataclasses.replace(recipe, epochs=resource, min_steps=0)
-        )
+        self._base, self._resource = base, resource
         self._store = Store(results)
         self._carrying = {"results": results, **carrying}
         self._errors: dict[str, str] = {}
@@ -107,7 +130,7 @@ class Trainings:
 
     def config(self, values: Config, resource: int) -> RunConfig:
         """The run that trains with these values until a resource."""
-        return dataclasses.replace(self._base.with_values(values), stop=resource)
+        return trial(self._base, values, resource, self._resource)
 
     def run(self, evaluation: Evaluation) -> Run:
         """The run of an evaluation that did not fail."""

@@ -130,7 +130,7 @@ def carry_out(study: Execution) -> Carried:
     Raises:
         RuntimeError: no run of the study succeeded.
     """
-    configs = study.study.grid(study.parameters)
+    configs = study.study.runs(study.parameters)
     default = _carry_out(study, configs)
     trials, choices, grid = Grid([], [], 0), {}, default
     if study.parameters.trials > 1:

@@ -124,6 +124,16 @@ class Study:
         except ValidationError as error:
             raise refusal(error, self.Parameters) from None
 
+    def runs(self, parameters: StudyParameters) -> list[RunConfig]:
+        """The runs that it asks for, with the values that were given for a loss in place of its defaults."""
+        given = {(each.loss, each.encoder): each.values for each in parameters.config}
+        return [
+            config.with_values(given[config.loss, config.encoder])
+            if (config.loss, config.encoder) in given
+            else config
+            for config in self.grid(parameters)
+        ]
+
     def folder(self, parameters: StudyParameters) -> Path:
         """Where the results go: ``<results>/<study>/<preset>``.
 

@@ -10,12 +10,21 @@ import importlib.util
 import os
 import re
 import sys
+import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mlcl_utils import data, losses, models
 from mlcl_utils.data.emoji import FAMILIES
@@ -156,6 +165,42 @@ Families = Annotated[tuple[str, ...], *_List, AfterValidator(_known_families)]
 """Drawing families of emoji; there may be none."""
 
 
+class Configuration(BaseModel):
+    """The values of a loss that a search has found: a file that ``mlcl search`` wrote, or what stands in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: str
+    encoder: str
+    values: dict[str, bool | int | float | str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if not isinstance(given, str | Path):
+            return given
+        path = _from_checkout(Path(given))
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"config '{shown(path)}' cannot be read: {reason}") from None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Configuration:
+        from mlcl_utils.search.trainings import check_value  # only who gives one waits for this import
+
+        _known_losses((self.loss,))
+        _known_encoders((self.encoder,))
+        for name, value in self.values.items():
+            check_value(name, value, self.loss)
+        return self
+
+
+Configurations = Annotated[tuple[Configuration, ...], BeforeValidator(_as_list)]
+"""Files of `mlcl search`, one for each loss and encoder that is not to have its defaults."""
+
+
 class StudyParameters(BaseModel):
     """The parameters that every study has, resolved: whatever was not given has the preset's value.
 
@@ -176,6 +221,9 @@ class StudyParameters(BaseModel):
     trials: Count = Field(
         description="configurations tried for each loss, task and label count; 1 for the defaults"
     )
+    config: Configurations = Field(
+        default=(), description="files that mlcl search wrote: values in place of a loss's defaults"
+    )
     device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(_available_device)] = Field(
         default="auto", description="where to train; auto takes a GPU if there is one"
     )
@@ -194,6 +242,15 @@ class StudyParameters(BaseModel):
     seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] = Field(
         default=0, description="offset added to the seed of every replicate"
     )
+
+    @model_validator(mode="after")
+    def _configurations_are_used(self) -> StudyParameters:
+        for number, each in enumerate(self.config):
+            if each.loss not in self.losses:
+                raise UsageError(f"config is of loss '{each.loss}', which is not among the losses")
+            if any((each.loss, each.encoder) == (one.loss, one.encoder) for one in self.config[:number]):
+                raise UsageError(f"config has two files for loss '{each.loss}' and encoder '{each.encoder}'")
+        return self
 
     def that_matter(self) -> dict[str, Any]:
         """The values that results depend on, as JSON types: not where, or by how many processes."""
@@ -251,6 +308,8 @@ def refusal(error: ValidationError, parameters: type[StudyParameters]) -> UsageE
     if isinstance(cause, UsageError):
         return cause
     name = str(first["loc"][0])
+    if first["type"] == "missing" and len(first["loc"]) > 1:
+        return UsageError(f"parameter '{name}': '{first['loc'][-1]}' is missing")
     if first["type"] == "missing":
         return UsageError(f"parameter '{name}' has no value in this preset; give one")
     if first["type"] == "literal_error":

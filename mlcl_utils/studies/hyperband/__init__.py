@@ -1,0 +1,158 @@
+"""Study 05: how much search time stopping bad configurations early saves."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, model_validator
+
+from mlcl_utils import data
+from mlcl_utils.errors import UsageError
+from mlcl_utils.runs import RunConfig
+from mlcl_utils.search import Config, Space, brackets, cost
+from mlcl_utils.search.trainings import trial, usual_space
+from mlcl_utils.studies.base import Count, Fraction, Study, StudyParameters
+
+
+class HyperbandParameters(StudyParameters):
+    """Parameters of the Hyperband study; ``epochs`` is the resource R of a whole training."""
+
+    num_labels: Count = Field(description="size of the label space, or all labels where there are fewer")
+    train_fraction: Fraction = Field(description="share of the training part")
+    eta: Annotated[Count, Field(ge=2)] = Field(description="one configuration in eta goes on at a rung")
+    pool: Count = Field(description="configurations that are trained to the end for each loss and data set")
+    passes: Count = Field(description="budget of every method, in passes of Hyperband")
+    replays: Annotated[Count, Field(ge=2)] = Field(description="searches of each method on the stored curves")
+    searches: Annotated[int, Field(ge=0)] = Field(
+        description="real searches for each loss and data set, to compare the replays with"
+    )
+
+    @model_validator(mode="after")
+    def _searches_itself(self) -> HyperbandParameters:
+        if self.config:
+            raise UsageError("config: this study searches for configurations and takes none")
+        if self.trials > 1:
+            raise UsageError(f"trials {self.trials}: this study tunes nothing besides; leave it at 1")
+        return self
+
+    @property
+    def budget(self) -> int:
+        """Epochs of every search."""
+        return self.passes * cost(brackets(self.epochs, self.eta))
+
+
+class Task(NamedTuple):
+    """What is searched: a loss on a data set, on one split."""
+
+    dataset: str
+    loss: str
+    replicate: int
+
+
+def tasks(parameters: HyperbandParameters) -> list[Task]:
+    """The tasks of the study."""
+    return [
+        Task(dataset, loss, replicate)
+        for dataset in parameters.datasets
+        for loss in parameters.losses
+        for replicate in range(parameters.replicates)
+    ]
+
+
+def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
+    """The run that all configurations of a task vary."""
+    labels = min(parameters.num_labels, len(data.load(task.dataset).label_names))
+    return RunConfig(
+        dataset=task.dataset,
+        num_labels=labels,
+        base_labels=labels,
+        replicate=task.replicate,
+        train_fraction=parameters.train_fraction,
+        loss=task.loss,
+        seed=task.replicate + parameters.seed,
+    )
+
+
+def space_of(task: Task) -> Space:
+    """What is searched."""
+    return usual_space(task.loss)
+
+
+def configurations(parameters: HyperbandParameters, task: Task) -> list[dict[str, Any]]:
+    """The configurations of the pool: random draws from the usual space of the loss."""
+    sample = space_of(task).sampler(seed_of(parameters, task, "pool"))
+    return [sample() for _ in range(parameters.pool)]
+
+
+def seed_of(parameters: HyperbandParameters, task: Task, purpose: str) -> int:
+    """The seed of all that is drawn for a purpose."""
+    return zlib.crc32(repr((*task, parameters.seed, purpose)).encode())
+
+
+def pool_run(parameters: HyperbandParameters, task: Task, values: Config) -> RunConfig:
+    """The run of a configuration of the pool: trained to the end, with its learning curve."""
+    return trial(base(parameters, task), values, parameters.epochs, parameters.epochs)
+
+
+def grid(parameters: HyperbandParameters) -> list[RunConfig]:
+    """The runs of the study: every configuration of every pool."""
+    return [
+        pool_run(parameters, task, values)
+        for task in tasks(parameters)
+        for values in configurations(parameters, task)
+    ]
+
+
+STUDY = Study(
+    name="05_hyperband",
+    title="Hyperband against random search and Bayesian optimisation",
+    question="How much search time does stopping bad configurations early save?",
+    Parameters=HyperbandParameters,
+    presets={
+        "smoke": {
+            "datasets": ["debtags"],
+            "losses": ["bce"],
+            "replicates": 1,
+            "epochs": 9,
+            "num_labels": 10,
+            "train_fraction": 0.05,
+            "eta": 3,
+            "pool": 16,
+            "passes": 1,
+            "replays": 20,
+            "searches": 1,
+            "trials": 1,
+        },
+        "quick": {
+            "datasets": ["debtags"],
+            "losses": ["bce", "reg"],
+            "replicates": 1,
+            "epochs": 27,
+            "num_labels": 30,
+            "train_fraction": 0.1,
+            "eta": 3,
+            "pool": 64,
+            "passes": 1,
+            "replays": 200,
+            "searches": 1,
+            "trials": 1,
+        },
+        "standard": {
+            "datasets": ["debtags", "emoji"],
+            "losses": ["bce", "asl", "reg"],
+            "replicates": 1,
+            "epochs": 27,
+            "num_labels": 100,
+            "train_fraction": 1.0,
+            "eta": 3,
+            "pool": 96,
+            "passes": 2,
+            "replays": 500,
+            "searches": 1,
+            "trials": 1,
+        },
+    },
+    grid=grid,
+    figures="mlcl_utils.studies.hyperband.figures",
+)

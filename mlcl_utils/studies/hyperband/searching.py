@@ -1,0 +1,152 @@
+"""The searches of the Hyperband study: pools of learning curves, replays on them, and real searches beside them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlcl_utils import search
+from mlcl_utils.runs import Run
+from mlcl_utils.runs.progress import Progress
+from mlcl_utils.search import Method, Result
+from mlcl_utils.search.replay import Incumbents, Pool, replay
+from mlcl_utils.search.trainings import Trainings
+from mlcl_utils.studies import analysis
+from mlcl_utils.studies.analysis import Carried
+from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.hyperband import (
+    HyperbandParameters,
+    Task,
+    base,
+    configurations,
+    pool_run,
+    seed_of,
+    space_of,
+    tasks,
+)
+
+METHODS: dict[str, Method] = {
+    "hyperband": search.hyperband,
+    "most_aggressive": search.successive_halving,
+    "least_aggressive": functools.partial(search.successive_halving, s=0),
+    "random_search": search.random_search,
+    "random_search_2x": search.random_search,
+    "tpe": search.tpe,
+    "asha": search.asha,
+}
+"""What is compared, by the names of :func:`mlcl_utils.figures.style.look`."""
+
+SCORES = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class RealSearch:
+    """A search by Hyperband that trained.
+
+    Attributes:
+        result: the search.
+        runs: of its evaluations; None where one failed.
+    """
+
+    result: Result
+    runs: list[Run | None]
+
+    def incumbents(self) -> pd.DataFrame:
+        """Where the incumbent changed: ``epochs``, ``validation``, ``test``."""
+        made = self.result.table()
+        test = [run.metrics["direct_map"] if run else np.nan for run in self.runs]
+        ahead = made["score"] > made["score"].cummax().shift(fill_value=-np.inf)
+        return pd.DataFrame({"epochs": made["total"], "validation": made["score"], "test": test})[ahead]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that the study's results stand on.
+
+    Attributes:
+        carried: the runs of the pools.
+        pools: learning curves of each task.
+        replays: incumbents of each method, by task.
+        searches: the real searches, by task.
+    """
+
+    carried: Carried
+    pools: dict[Task, Pool]
+    replays: dict[Task, dict[str, Incumbents]]
+    searches: dict[Task, list[RealSearch]]
+
+
+def parameters_of(study: Execution) -> HyperbandParameters:
+    """The parameters of an execution of this study."""
+    assert isinstance(study.parameters, HyperbandParameters)
+    return study.parameters
+
+
+def pools(study: Execution, carried: Carried) -> dict[Task, Pool]:
+    """The learning curves of every task, from the histories of its runs; a run that failed has none."""
+    parameters = parameters_of(study)
+    histories = {run.config.id: run.history for run in carried.grid.runs}
+    made = {}
+    for task in tasks(parameters):
+        drawn = configurations(parameters, task)
+        curves = np.full((2, len(drawn), parameters.epochs), np.nan)
+        for row, values in enumerate(drawn):
+            history = histories.get(pool_run(parameters, task, values).id)
+            if history is not None:
+                curves[:, row] = [[epoch[f"{score}_map"] for epoch in history] for score in SCORES]
+        made[task] = Pool(space_of(task), drawn, *curves)
+    return made
+
+
+def replays(study: Execution, found: dict[Task, Pool]) -> dict[Task, dict[str, Incumbents]]:
+    """Searches of every method on every pool, each method with draws of its own."""
+    parameters = parameters_of(study)
+    made: dict[Task, dict[str, Incumbents]] = {}
+    with Progress(total=len(found) * len(METHODS), done=0, shown=True) as bar:
+        for task, pool in found.items():
+            made[task] = {}
+            for name, method in METHODS.items():
+                made[task][name] = replay(
+                    pool,
+                    method,
+                    parameters.eta,
+                    budget=parameters.budget * (2 if name.endswith("_2x") else 1),
+                    replays=parameters.replays,
+                    seed=seed_of(parameters, task, name),
+                )
+                bar.advance(True)
+    return made
+
+
+def searches(study: Execution) -> dict[Task, list[RealSearch]]:
+    """Real searches by Hyperband, with configurations of their own; what exists is not trained again."""
+    parameters = parameters_of(study)
+    return {
+        task: [_search(study, task, number) for number in range(parameters.searches)]
+        for task in tasks(parameters)
+    }
+
+
+def _search(study: Execution, task: Task, number: int) -> RealSearch:
+    parameters = parameters_of(study)
+    objective = Trainings(
+        base(parameters, task),
+        parameters.epochs,
+        results=parameters.results,
+        device=analysis.device(study),
+        workers=parameters.workers,
+        progress=False,
+    )
+    result = search.hyperband(
+        parameters.epochs,
+        parameters.eta,
+        space_of(task).sampler(seed_of(parameters, task, f"search {number}")),
+        objective.evaluate,
+        budget=parameters.budget,
+        map=objective.map,
+    )
+    objective.finish(result)
+    return RealSearch(result, [None if each.error else objective.run(each) for each in result.evaluations])
