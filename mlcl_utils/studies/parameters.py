@@ -273,7 +273,7 @@ def describe(parameters: StudyParameters, given: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "-"
     return "-" if value is None else str(value)
 
 

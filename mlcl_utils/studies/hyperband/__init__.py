@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from mlcl_utils import data
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.search import Config, Space, brackets, cost
+from mlcl_utils.search import Space, brackets, cost
 from mlcl_utils.search.trainings import trial, usual_space
 from mlcl_utils.studies.base import Count, Fraction, Study, StudyParameters
 
@@ -90,18 +90,18 @@ def seed_of(parameters: HyperbandParameters, task: Task, purpose: str) -> int:
     return zlib.crc32(repr((*task, parameters.seed, purpose)).encode())
 
 
-def pool_run(parameters: HyperbandParameters, task: Task, values: Config) -> RunConfig:
-    """The run of a configuration of the pool: trained to the end, with its learning curve."""
-    return trial(base(parameters, task), values, parameters.epochs, parameters.epochs)
+def pool_runs(parameters: HyperbandParameters, task: Task) -> list[RunConfig]:
+    """The runs of the pool's configurations, in their order: trained to the end, with their learning curves."""
+    common = base(parameters, task)
+    return [
+        trial(common, values, parameters.epochs, parameters.epochs)
+        for values in configurations(parameters, task)
+    ]
 
 
 def grid(parameters: HyperbandParameters) -> list[RunConfig]:
-    """The runs of the study: every configuration of every pool."""
-    return [
-        pool_run(parameters, task, values)
-        for task in tasks(parameters)
-        for values in configurations(parameters, task)
-    ]
+    """The runs of the study: those of every pool."""
+    return [config for task in tasks(parameters) for config in pool_runs(parameters, task)]
 
 
 STUDY = Study(

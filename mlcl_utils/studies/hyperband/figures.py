@@ -92,8 +92,8 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     _log_axis(ax)
     # the first epochs of those that start low would leave no room for what is compared
     begun = rows.groupby("method")["epochs"].min().max()
-    late = rows[rows["epochs"] >= begun]
-    low, high = 100 * late["lower"].min(), 100 * late["upper"].max()
+    late = rows[rows["epochs"] >= 2 * begun]
+    low, high = 100 * late["estimate"].min(), 100 * late["estimate"].max()
     ax.set_ylim(low - 0.1 * (high - low), high + 0.05 * (high - low))
 
 
@@ -125,7 +125,7 @@ def speed_ups(frames: Frames, venue: str) -> Figure:
                 ax.set_ylim(-0.6, len(rivals) - 0.4)
                 ax.set_title(f"{dataset}, {score}", loc="left")
         for ax in axes[-1]:
-            ax.set_xlabel("epochs of the rival / epochs of Hyperband")
+            ax.set_xlabel("ratio of epochs")
         plots.shared_legend(figure)
     return figure
 

@@ -134,7 +134,7 @@ def sentences(study: Execution, summary: Summary) -> list[str]:
     ranked = correlations(study, summary)
     lines = []
     for task in summary.replays:
-        lines += [_speed(task, rival, found[task, rival, "validation"]) for rival in RIVALS]
+        lines.append(_speeds(task, {rival: found[task, rival, "validation"] for rival in RIVALS}))
         lines.append(_correlation(task, ranked))
     lines += [
         _claim(rival, [found[task, rival, "validation"] for task in summary.replays])
@@ -158,21 +158,34 @@ def name(task: Task) -> str:
 
 
 def verdict(each: SpeedUp) -> str:
-    """A speed-up in words: the interval decides."""
+    """What the interval of a speed-up says: ``ten times sooner``, ``sooner``, ``not told apart``, ``later``."""
     if each.lower >= ORDER_OF_MAGNITUDE:
-        return "at least ten times sooner"
+        return "ten times sooner"
     if each.lower > 1:
         return "sooner"
-    if not each.upper or each.upper < 1:
-        return "later, or not within its budget" if each.upper else "not within its budget"
-    return "neither clearly sooner nor clearly later"
+    # where the target is not reached at the upper end either, the ratio is below what the budget allows
+    below = each.upper < 1 if each.upper else each.rival_epochs <= each.budget
+    return "later" if below else "not told apart"
 
 
-def _speed(task: Task, rival: str, each: SpeedUp) -> str:
-    return (
-        f"**{name(task)}:** Hyperband reaches the final validation score of {style.look(rival).label}"
-        f" ({100 * each.target:.1f}) {verdict(each)}: ratio of epochs {each}."
-    )
+_VERDICTS = {
+    "ten times sooner": "at least ten times sooner than",
+    "sooner": "sooner than",
+    "not told apart": "neither clearly sooner nor clearly later than",
+    "later": "later, if at all within its budget, than",
+}
+
+
+def _speeds(task: Task, found: dict[str, SpeedUp]) -> str:
+    """How Hyperband compares with every rival, those of one verdict together."""
+    parts = []
+    for word, phrase in _VERDICTS.items():
+        rivals = [
+            f"{style.look(rival).label} ({each})" for rival, each in found.items() if verdict(each) == word
+        ]
+        if rivals:
+            parts.append(f"{phrase} {', '.join(rivals)}")
+    return f"**{name(task)}:** Hyperband reaches the final validation score {'; '.join(parts)}."
 
 
 def _correlation(task: Task, ranked: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ from mlcl_utils.studies.hyperband import (
     Task,
     base,
     configurations,
-    pool_run,
+    pool_runs,
     seed_of,
     space_of,
     tasks,
@@ -91,13 +91,12 @@ def pools(study: Execution, carried: Carried) -> dict[Task, Pool]:
     histories = {run.config.id: run.history for run in carried.grid.runs}
     made = {}
     for task in tasks(parameters):
-        drawn = configurations(parameters, task)
-        curves = np.full((2, len(drawn), parameters.epochs), np.nan)
-        for row, values in enumerate(drawn):
-            history = histories.get(pool_run(parameters, task, values).id)
-            if history is not None:
+        curves = np.full((2, parameters.pool, parameters.epochs), np.nan)
+        for row, config in enumerate(pool_runs(parameters, task)):
+            if config.id in histories:
+                history = histories[config.id]
                 curves[:, row] = [[epoch[f"{score}_map"] for epoch in history] for score in SCORES]
-        made[task] = Pool(space_of(task), drawn, *curves)
+        made[task] = Pool(space_of(task), configurations(parameters, task), *curves)
     return made
 
 
