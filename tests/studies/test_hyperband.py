@@ -52,7 +52,7 @@ def test_every_task_has_its_pool():
 
 
 def test_draws_differ_from_task_to_task_and_seed_to_seed():
-    parameters, other = (STUDY.resolve({"preset": "quick", "seed": seed}) for seed in (0, 1))
+    parameters, other = (STUDY.resolve({"preset": "standard", "seed": seed}) for seed in (0, 1))
     drawn = {
         tuple(map(str, configurations(each, task))) for each in (parameters, other) for task in tasks(each)
     }
