@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -67,6 +68,13 @@ if TYPE_CHECKING:
     "--seed", metavar="N", type=click.IntRange(min=0), default=0, help="Of draws and trainings (0)."
 )
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Trainings side by side.")
+@click.option(
+    "--engine",
+    metavar="ENGINE",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="What carries out the trainings: local (the default) or ray.",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to train (cpu).")
 @RESULTS
 def search(
@@ -83,6 +91,7 @@ def search(
     replicate: int,
     seed: int,
     workers: int | None,
+    engine: Literal["local", "ray"],
     device: str,
     results: str | None,
 ) -> int:
@@ -90,32 +99,37 @@ def search(
 
     The same command goes on with a search that was interrupted.
     """
+    from mlcl_utils import runs
     from mlcl_utils import search as searching
     from mlcl_utils.search.trainings import Trainings, check_space, usual_space
-    from mlcl_utils.studies.parameters import results_folder
+    from mlcl_utils.studies.parameters import available_device, available_engine, results_folder
 
+    available_device(device)
+    available_engine(engine)
     if method not in searching.METHODS:
         raise unknown("method", method, searching.METHODS)
     base = _base(dataset, loss, encoder, num_labels, train_fraction, replicate, seed)
     space = usual_space(loss, encoder) if file is None else searching.Space.from_file(file)
     check_space(space, loss)
     place = results_folder(Path(results or "results"))
-    objective = Trainings(base, resource, results=place, device=device, workers=workers)
+    opened = runs.open_engine(engine, device=device, workers=workers)
+    objective = Trainings(base, resource, results=place, engine=opened)
     identity = {"base": base.as_dict(), "R": resource, "eta": eta, "space": space.as_dict(), "budget": budget}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = place / "search" / f"{dataset}-{loss}-{method}-{digest}"
 
     _announce(base, space, method, resource, eta, budget)
-    result = searching.METHODS[method](
-        resource,
-        eta,
-        space.sampler(seed),
-        objective.evaluate,
-        budget=budget,
-        journal=folder / "journal.jsonl",
-        map=objective.map,
-        watch=_Watch(budget or searching.cost(searching.brackets(resource, eta))),
-    )
+    with closing(opened):
+        result = searching.METHODS[method](
+            resource,
+            eta,
+            space.sampler(seed),
+            objective.evaluate,
+            budget=budget,
+            journal=folder / "journal.jsonl",
+            map=objective.map,
+            watch=_Watch(budget or searching.cost(searching.brackets(resource, eta))),
+        )
     objective.finish(result)
     return _conclude(result, space, base, objective, folder)
 

@@ -22,7 +22,7 @@ from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.store import Result
-from mlcl_utils.runs.trial import trial_of
+from mlcl_utils.runs.trial import measure_trial, trial_of
 from mlcl_utils.training.loop import as_float16
 
 RESAMPLES = 200
@@ -54,9 +54,7 @@ def _task(*, held_out: str | None, **options: Any) -> Task:
     return whole if held_out is None else leave_family_out(whole, whole.dataset, held_out)
 
 
-def execute(
-    config: RunConfig, *, device: str, threads: int = 1, checkpoint: bytes | None = None
-) -> Result:
+def execute(config: RunConfig, *, device: str, threads: int = 1, checkpoint: bytes | None = None) -> Result:
     """Carries out a run.
 
     The number of threads is part of what makes a run repeatable: it is one unless said otherwise, whether runs go one
@@ -93,23 +91,19 @@ def _execute(
     config: RunConfig, device: torch.device, threads: int, start: float, checkpoint: bytes | None
 ) -> Result:
     task = task_for(config)
-    if config.stop is None:
-        outcome = outcome_of(config, task, device)
-    else:
-        outcome = trial_of(config, task, device, checkpoint)
+    is_trial = config.stop is not None
+    outcome = trial_of(config, task, device, checkpoint) if is_trial else outcome_of(config, task, device)
     scores = {
         f"{head}.{split}": as_float16(by_split[split])
         for head, by_split in outcome.heads.items()
         for split in by_split
     }
-    if config.stop is None:
+    if is_trial:
+        measured, resamples = measure_trial(outcome.history)
+    else:
         measured, resamples = measure(
             task, scores, base_labels=None if config.label_draw is not None else config.base_labels
         )
-    else:
-        last = outcome.history[-1]
-        measured = {"direct_validation_map": last["validation_map"], "direct_map": last["test_map"]}
-        resamples = {}
     timings = {
         **outcome.timings,
         "time_total": time.perf_counter() - start,

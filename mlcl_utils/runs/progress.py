@@ -65,10 +65,12 @@ class Progress:
         total: runs in all.
         existed: runs that need not be made.
         shown: whether to show anything.
+        what: is counted; the counts of anything but runs stand in no metadata.
     """
 
-    def __init__(self, *, total: int, existed: int, shown: bool) -> None:
+    def __init__(self, *, total: int, existed: int = 0, shown: bool = True, what: str = "runs") -> None:
         self.counts = Counts(total, existed)
+        self._what = what
         self._shown = shown
         self._start = time.perf_counter()
         self._said = -EVERY_SECONDS
@@ -101,7 +103,7 @@ class Progress:
         from IPython.display import display
 
         bundle = {"text/plain": self._line()}
-        told = {METADATA: dataclasses.asdict(self.counts)}
+        told = {METADATA: dataclasses.asdict(self.counts)} if self._what == "runs" else {}
         if self._display is None:
             self._display = display(bundle, metadata=told, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
@@ -112,7 +114,7 @@ class Progress:
         ended = counts.total - counts.left
         width = 30
         filled = round(width * ended / max(1, counts.total))
-        line = f"runs {'█' * filled}{'░' * (width - filled)} {ended}/{counts.total}"
+        line = f"{self._what} {'█' * filled}{'░' * (width - filled)} {ended}/{counts.total}"
         elapsed = time.perf_counter() - self._start
         own = counts.done + counts.failed
         if counts.left == 0 and own:

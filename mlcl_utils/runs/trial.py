@@ -68,6 +68,12 @@ def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: by
     return outcome
 
 
+def measure_trial(history: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The metrics of a trial after its last epoch, by their names in a run, and no resamples."""
+    last = history[-1]
+    return {"direct_validation_map": last["validation_map"], "direct_map": last["test_map"]}, {}
+
+
 def _stored(checkpoint: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)

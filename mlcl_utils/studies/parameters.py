@@ -129,7 +129,8 @@ def _data_folder(path: Path) -> Path:
     return path
 
 
-def _available_device(device: str) -> str:
+def available_device(device: str) -> str:
+    """A device, if this machine has it."""
     if device == "cuda":
         import torch  # Only who asks for a GPU waits for this import.
 
@@ -138,7 +139,8 @@ def _available_device(device: str) -> str:
     return device
 
 
-def _available_engine(engine: str) -> str:
+def available_engine(engine: str) -> str:
+    """An engine, if its package is there."""
     if engine == "ray" and importlib.util.find_spec("ray") is None:
         raise UsageError("engine 'ray': the package 'ray' is missing; run pip install 'mlcl-studies[ray]'")
     return engine
@@ -224,13 +226,13 @@ class StudyParameters(BaseModel):
     config: Configurations = Field(
         default=(), description="files that mlcl search wrote: values in place of a loss's defaults"
     )
-    device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(_available_device)] = Field(
+    device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(available_device)] = Field(
         default="auto", description="where to train; auto takes a GPU if there is one"
     )
     workers: Count | None = Field(
         default=None, description="processes that train; not given: by cores and GPUs"
     )
-    engine: Annotated[Literal["local", "ray"], AfterValidator(_available_engine)] = Field(
+    engine: Annotated[Literal["local", "ray"], AfterValidator(available_engine)] = Field(
         default="local", description="what carries out the runs: this machine, or a Ray cluster"
     )
     results: Annotated[Path, AfterValidator(results_folder)] = Field(

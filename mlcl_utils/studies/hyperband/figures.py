@@ -94,7 +94,9 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     begun = rows.groupby("method")["epochs"].min().max()
     late = rows[rows["epochs"] >= 2 * begun]
     low, high = 100 * late["estimate"].min(), 100 * late["estimate"].max()
-    ax.set_ylim(low - 0.1 * (high - low), high + 0.05 * (high - low))
+    low, high = low - 0.1 * (high - low), high + 0.05 * (high - low)
+    ax.set_ylim(low, high)
+    ax.set_xlim(left=rows.loc[100 * rows["estimate"] >= low, "epochs"].min())
 
 
 def speed_ups(frames: Frames, venue: str) -> Figure:

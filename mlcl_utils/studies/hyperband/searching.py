@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from mlcl_utils import search
+from mlcl_utils import runs, search
 from mlcl_utils.runs import Run
+from mlcl_utils.runs.engines import Engine
 from mlcl_utils.runs.progress import Progress
-from mlcl_utils.search import Method, Result
+from mlcl_utils.search import Evaluation, Method, Result
 from mlcl_utils.search.replay import Incumbents, Pool, replay
 from mlcl_utils.search.trainings import Trainings
 from mlcl_utils.studies import analysis
@@ -55,11 +58,12 @@ class RealSearch:
     runs: list[Run | None]
 
     def incumbents(self) -> pd.DataFrame:
-        """Where the incumbent changed: ``epochs``, ``validation``, ``test``."""
+        """Where the incumbent changed, and the end: ``epochs``, ``validation``, ``test``."""
         made = self.result.table()
         test = [run.metrics["direct_map"] if run else np.nan for run in self.runs]
         ahead = made["score"] > made["score"].cummax().shift(fill_value=-np.inf)
-        return pd.DataFrame({"epochs": made["total"], "validation": made["score"], "test": test})[ahead]
+        found = pd.DataFrame({"epochs": made["total"], "validation": made["score"], "test": test})[ahead]
+        return pd.concat([found, found.iloc[-1:].assign(epochs=made["total"].iloc[-1])], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def replays(study: Execution, found: dict[Task, Pool]) -> dict[Task, dict[str, I
     """Searches of every method on every pool, each method with draws of its own."""
     parameters = parameters_of(study)
     made: dict[Task, dict[str, Incumbents]] = {}
-    with Progress(total=len(found) * len(METHODS), done=0, shown=True) as bar:
+    with Progress(total=len(found) * len(METHODS), what="replays") as bar:
         for task, pool in found.items():
             made[task] = {}
             for name, method in METHODS.items():
@@ -116,28 +120,36 @@ def replays(study: Execution, found: dict[Task, Pool]) -> dict[Task, dict[str, I
                     replays=parameters.replays,
                     seed=seed_of(parameters, task, name),
                 )
-                bar.advance(True)
+                bar.counts.done += 1
+                bar.show()
     return made
 
 
 def searches(study: Execution) -> dict[Task, list[RealSearch]]:
     """Real searches by Hyperband, with configurations of their own; what exists is not trained again."""
     parameters = parameters_of(study)
-    return {
-        task: [_search(study, task, number) for number in range(parameters.searches)]
-        for task in tasks(parameters)
-    }
+    if not parameters.searches:
+        return {}
+    total = len(tasks(parameters)) * parameters.searches * parameters.budget
+    engine = runs.open_engine(parameters.engine, device=analysis.device(study), workers=parameters.workers)
+    with closing(engine), Progress(total=total, what="epochs") as bar:
+
+        def watch(evaluation: Evaluation) -> None:
+            bar.counts.done += evaluation.trained
+            bar.show()
+
+        return {
+            task: [_search(study, task, number, engine, watch) for number in range(parameters.searches)]
+            for task in tasks(parameters)
+        }
 
 
-def _search(study: Execution, task: Task, number: int) -> RealSearch:
+def _search(
+    study: Execution, task: Task, number: int, engine: Engine, watch: Callable[[Evaluation], None]
+) -> RealSearch:
     parameters = parameters_of(study)
     objective = Trainings(
-        base(parameters, task),
-        parameters.epochs,
-        results=parameters.results,
-        device=analysis.device(study),
-        workers=parameters.workers,
-        progress=False,
+        base(parameters, task), parameters.epochs, results=parameters.results, engine=engine, progress=False
     )
     result = search.hyperband(
         parameters.epochs,
@@ -146,6 +158,7 @@ def _search(study: Execution, task: Task, number: int) -> RealSearch:
         objective.evaluate,
         budget=parameters.budget,
         map=objective.map,
+        watch=watch,
     )
     objective.finish(result)
     return RealSearch(result, [None if each.error else objective.run(each) for each in result.evaluations])
