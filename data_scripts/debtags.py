@@ -29,8 +29,6 @@ import numpy.typing as npt
 
 from data_scripts.common import (
     check_features,
-    grouped_splits,
-    join_groups,
     reflow,
     similar_pairs,
     split_quality,
@@ -39,6 +37,7 @@ from data_scripts.common import (
 )
 from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.debtags import names_in_texts
+from mlcl_utils.data.splits import grouped_splits, join_groups
 
 VERSION = 1
 SEED = 20

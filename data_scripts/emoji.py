@@ -29,8 +29,6 @@ from PIL import Image
 
 from data_scripts.common import (
     check_features,
-    grouped_splits,
-    join_groups,
     split_quality,
     unit_rows,
     write_dataset,
@@ -38,6 +36,7 @@ from data_scripts.common import (
 from data_scripts.images import Pixels, contact_sheet, encode_images, to_webp
 from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.emoji import FAMILIES
+from mlcl_utils.data.splits import grouped_splits, join_groups
 
 VERSION = 1
 SEED = 30

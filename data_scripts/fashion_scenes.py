@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from data_scripts.common import (
     check_features,
-    grouped_splits,
     split_quality,
     write_dataset,
 )
 from data_scripts.images import Pixels, contact_sheet, encode_images, to_png
 from mlcl_utils.data import dataset as stored
+from mlcl_utils.data.splits import grouped_splits
 
 VERSION = 1
 SEED = 40

@@ -1,18 +1,18 @@
 """One data set on disk: manifest with checksums, frozen features, sparse labels, groups, splits, raw
 examples.
 
-A folder holds ``dataset.json`` (the manifest), ``features.safetensors``, ``labels.safetensors``, the raw
-examples in Parquet files, ``card.md`` and, for images, a contact sheet. The manifest lists the SHA-256 of
-every other file and, under ``digest``, that of its own remaining content, so that no byte of the folder goes
-unchecked.
+A folder holds ``dataset.json`` (the manifest), ``labels.safetensors``, the raw examples in Parquet files and,
+where there are any, ``features.safetensors``, ``card.md`` and a contact sheet of images. The manifest lists the
+SHA-256 of every other file and, under ``digest``, that of its own remaining content, so that no byte of the
+folder goes unchecked. Sets that ship are kept so, and so is what was read of a set that a user brought.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from mlcl_utils.data.images import decode
 from mlcl_utils.errors import DataError
 
 MANIFEST = "dataset.json"
@@ -27,7 +28,8 @@ FEATURES = "features.safetensors"
 LABELS = "labels.safetensors"
 CARD = "card.md"
 
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "features"]
+"""What the raw examples are; ``"features"`` where there are none but numbers."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,14 @@ class Manifest:
 
     Attributes:
         name: name of the data set.
-        modality: ``"text"`` or ``"image"``.
+        modality: ``"text"``, ``"image"`` or ``"features"``.
         version: integer raised when the data change on purpose.
         label_names: names of the labels, in the order of the label indices.
         files: SHA-256 of every other file of the folder, by file name.
-        digest: SHA-256 of all of the above.
+        digest: SHA-256 of all of the above and below.
+        content: digest of all that results can depend on, where it is not that of the files; None for sets that ship.
+        inputs: digest of what an encoder would see of the raw examples, likewise.
+        notes: how a set that a user brought was read.
     """
 
     name: str
@@ -49,13 +54,22 @@ class Manifest:
     label_names: tuple[str, ...]
     files: dict[str, str]
     digest: str
+    content: str | None = None
+    inputs: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
         """Version and digest of everything results can depend on (not the card), such as
         ``"1-0f3a5c7e9b1d"``."""
         data = {name: sha for name, sha in self.files.items() if name.endswith((".safetensors", ".parquet"))}
-        return f"{self.version}-{content_digest({'labels': self.label_names, 'files': data})[:12]}"
+        content = self.content or content_digest({"labels": self.label_names, "files": data})
+        return f"{self.version}-{content[:12]}"
+
+    @property
+    def raw_digest(self) -> str:
+        """Digest of what an encoder would see of the raw examples."""
+        return self.inputs or content_digest({name: self.files[name] for name in self.raw_files})
 
     @property
     def raw_files(self) -> tuple[str, ...]:
@@ -65,22 +79,24 @@ class Manifest:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A multi-label data set of N examples and L labels with frozen features of d dimensions.
+    """A multi-label data set of N examples and L labels.
 
     All arrays are read-only.
 
     Attributes:
         name: name of the data set.
-        modality: ``"text"`` or ``"image"``.
-        version: registered integer and digest, see ``mlcl_utils.data.version``.
+        modality: ``"text"``, ``"image"`` or ``"features"``.
+        version: integer and digest of all that results can depend on, see ``mlcl_utils.data.version``.
         label_names: the L label names.
         labels: int8 (N, L): 1 positive, 0 negative, -1 unobserved.
-        features: float16 (N, d), the frozen encoder's output, not standardised.
-        groups: int32 (N,), examples of one group never lie in different parts of a split.
+        groups: int32 (N,), examples of one group never lie in training and in another part of a split, unless an
+            official test part has parted them.
         splits: uint8 (10, N): 0 training, 1 validation, 2 test.
-        named: bool (N, L), positives whose label is named in the text; None for images.
-        card: the data card, Markdown.
+        named: bool (N, L), positives whose label is named in the text; None where there is no text.
+        card: the data card, Markdown; empty for a set that a user brought.
+        notes: how a set that a user brought was read, one sentence each.
         folder: where the files lie.
+        raw_digest: digest of what an encoder would see of the raw examples.
     """
 
     name: str
@@ -88,16 +104,34 @@ class Dataset:
     version: str
     label_names: tuple[str, ...]
     labels: npt.NDArray[np.int8]
-    features: npt.NDArray[np.float16]
     groups: npt.NDArray[np.int32]
     splits: npt.NDArray[np.uint8]
     named: npt.NDArray[np.bool_] | None
     card: str
+    notes: tuple[str, ...]
     folder: Path
-    raw_files: tuple[str, ...] = field(repr=False)
+    raw_digest: str
+    stored_features: npt.NDArray[np.floating] | None = field(repr=False)
+    raw_files: tuple[str, ...] = field(default=(), repr=False)
+    held: Mapping[str, Sequence[Any]] | None = field(
+        default=None, repr=False
+    )  # raw columns that are in memory
+    image_folders: tuple[Path, ...] = field(default=(), repr=False)  # where the column `image` has paths
+    no_features: str = field(default="", repr=False)  # why there are none, and what to do
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def features(self) -> npt.NDArray[np.floating]:
+        """A frozen encoder's output (N, d), not standardised, or the set's own features; may be a memory map.
+
+        Raises:
+            DataError: there are none yet; the message says which command extracts them.
+        """
+        if self.stored_features is None:
+            raise DataError(self.no_features)
+        return self.stored_features
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
@@ -110,6 +144,10 @@ class Dataset:
         Raises:
             DataError: the raw examples have no such column.
         """
+        if self.held is not None:
+            if name not in self.held:
+                raise DataError(f"'{self.name}' has no column '{name}'; columns: {', '.join(self.held)}")
+            return list(self.held[name])
         import pyarrow.parquet as pq
 
         values: list[Any] = []
@@ -130,23 +168,40 @@ class Dataset:
             DataError: the set holds no texts.
         """
         titles, bodies = self.column("title"), self.column("text")
-        return [f"{title}\n{body}" if body else title for title, body in zip(titles, bodies, strict=True)]
+        return [
+            f"{title}\n{body}" if title and body else title or body
+            for title, body in zip(titles, bodies, strict=True)
+        ]
+
+    def encoded_images(self) -> list[bytes | Path]:
+        """The N raw images as they are kept: the bytes of an image file, or the path of one.
+
+        Raises:
+            DataError: the set holds no images, or a file is missing.
+        """
+        return [self._place(image) if isinstance(image, str) else image for image in self.column("image")]
+
+    def _place(self, image: str) -> Path:
+        """The path of an image, which may lie in one of several folders."""
+        for folder in self.image_folders:
+            if (folder / image).is_file():
+                return folder / image
+        raise DataError(f"image {self.image_folders[0] / image} is missing")
 
     def images(self) -> npt.NDArray[np.uint8]:
         """The raw images: uint8 (N, height, width) if grey, (N, height, width, channels) otherwise.
 
         Raises:
-            DataError: the set holds no images, or one cannot be decoded.
+            DataError: the set holds no images, one cannot be decoded, or they differ in size.
         """
-        from PIL import Image, UnidentifiedImageError
-
-        decoded = []
-        for example, data in zip(self.ids, self.column("image"), strict=True):
-            try:
-                with Image.open(io.BytesIO(data)) as image:
-                    decoded.append(np.asarray(image, dtype=np.uint8))
-            except (UnidentifiedImageError, OSError) as error:
-                raise DataError(f"image '{example}' in {self.folder} cannot be decoded: {error}") from error
+        decoded = [
+            np.asarray(decode(source, example), dtype=np.uint8)
+            for example, source in zip(self.ids, self.encoded_images(), strict=True)
+        ]
+        if len({image.shape for image in decoded}) > 1:
+            raise DataError(
+                f"the images of '{self.name}' differ in size; only an encoder that scales them can use them"
+            )
         return np.stack(decoded)
 
 
@@ -183,6 +238,9 @@ def read_manifest(folder: Path) -> Manifest:
         label_names=tuple(content["label_names"]),
         files=content["files"],
         digest=digest,
+        content=content.get("content"),
+        inputs=content.get("inputs"),
+        notes=tuple(content.get("notes", ())),
     )
 
 
@@ -224,15 +282,16 @@ def _read(folder: Path, digest: str) -> Dataset:
     manifest = read_manifest(folder)
     arrays = load_file(folder / LABELS)
     shape = (len(arrays["groups"]), len(manifest.label_names))
-    rows = np.repeat(np.arange(shape[0]), np.diff(arrays["label_indptr"]))
-    columns = arrays["label_indices"]
+    rows, columns = _entries(arrays, "label")
     labels = np.zeros(shape, dtype=np.int8)
     labels[rows, columns] = 1
+    if "unobserved_indptr" in arrays:
+        labels[_entries(arrays, "unobserved")] = -1
     named = None
     if "named" in arrays:
         named = np.zeros(shape, dtype=np.bool_)
         named[rows, columns] = arrays["named"] != 0
-    features = load_file(folder / FEATURES)["features"]
+    features = load_file(folder / FEATURES)["features"] if FEATURES in manifest.files else None
     for array in (labels, features, arrays["groups"], arrays["splits"], named):
         if array is not None:
             array.flags.writeable = False
@@ -242,11 +301,21 @@ def _read(folder: Path, digest: str) -> Dataset:
         version=manifest.identity,
         label_names=manifest.label_names,
         labels=labels,
-        features=features,
         groups=arrays["groups"],
         splits=arrays["splits"],
         named=named,
-        card=(folder / CARD).read_text(encoding="utf-8"),
+        card=(folder / CARD).read_text(encoding="utf-8") if CARD in manifest.files else "",
+        notes=manifest.notes,
         folder=folder,
+        raw_digest=manifest.raw_digest,
+        stored_features=features,
         raw_files=manifest.raw_files,
     )
+
+
+def _entries(
+    arrays: Mapping[str, npt.NDArray[Any]], kind: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.integer]]:
+    """Rows and columns of the entries of one kind, which are kept as a compressed sparse matrix."""
+    starts = arrays[f"{kind}_indptr"]
+    return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), arrays[f"{kind}_indices"]

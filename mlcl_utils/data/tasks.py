@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.registry import load
+from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.errors import UsageError
-
-TRAIN, VALIDATION, TEST = 0, 1, 2
 
 HEAD_MINIMUM = 200
 """Head labels have at least this many training positives."""

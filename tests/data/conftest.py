@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_scripts.common import grouped_splits, write_dataset
+from data_scripts.common import write_dataset
 from mlcl_utils import data
+from mlcl_utils.data.splits import grouped_splits
 
 
 @pytest.fixture(scope="session")

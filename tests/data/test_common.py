@@ -7,14 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_scripts.common import (
-    check_features,
-    grouped_splits,
-    join_groups,
-    reflow,
-    similar_pairs,
-    split_quality,
-)
+from data_scripts.common import check_features, reflow, similar_pairs, split_quality
+from mlcl_utils.data.splits import grouped_splits, join_groups
 
 
 def test_groups_join_over_pairs_and_keys() -> None:
