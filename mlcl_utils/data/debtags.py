@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,15 @@ _WORD = re.compile(r"(?<![-'.\w])[A-Z](?![-'\w])(?:\+\+|\+|#)?|[^\W_]{2,}(?:\+\+
 def phrases(tag: str) -> frozenset[tuple[str, ...]]:
     """Phrases that count as naming a tag, each a tuple of lower-case words.
 
-    They are the last part of the tag's value and the whole value, with ``:``, ``-`` and ``.`` between words:
-    ``works-with::image:raster`` is named by "raster" and by "image raster", ``implemented-in::c++`` by "c++".
+    They are the last part of the tag's value and the whole value, with spaces and punctuation between words:
+    ``works-with::image:raster`` is named by "raster" and by "image raster", ``implemented-in::c++`` by "c++", the label
+    ``Science Fiction`` of another set by "science fiction".
     """
     value = tag.split("::", 1)[-1].lower()
     forms = {value.rsplit(":", 1)[-1], value}
     if value.endswith("c-sharp"):
         forms.add("c#")
-    return frozenset(tuple(re.split(r"[:.\-]", form)) for form in forms)
+    return frozenset(tuple(filter(None, re.split(r"[^\w+#]+|_", form))) for form in forms) - {()}
 
 
 def words(text: str) -> Iterator[tuple[str, ...]]:
@@ -45,7 +46,7 @@ def words(text: str) -> Iterator[tuple[str, ...]]:
         yield tuple(forms)
 
 
-def names_in_texts(texts: Sequence[str], tags: Sequence[str]) -> npt.NDArray[np.bool_]:
+def names_in_texts(texts: Collection[str], tags: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Whether each text names each tag, bool (texts, tags); see `phrases` and `words` for the rule."""
     labels_of: dict[tuple[str, ...], list[int]] = {}
     for label, tag in enumerate(tags):

@@ -1,4 +1,4 @@
-"""The data sets there are, by name, and where their files lie."""
+"""The data sets there are: those that ship, by name, and those that a user brings, by name or path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from mlcl_utils.data import dataset as stored
-from mlcl_utils.errors import DataError, unknown
+from mlcl_utils.data import features, readers, user_sets
+from mlcl_utils.errors import DataError, UsageError, unknown
+from mlcl_utils.paths import shown
 
 EMBEDDED_VARIABLE = "MLCL_EMBEDDED_DATA"
 """Environment variable that names another folder to read the embedded sets from."""
@@ -16,12 +18,12 @@ _NAMES = ("debtags", "emoji", "fashion-scenes")
 
 
 def names() -> tuple[str, ...]:
-    """Names of the registered data sets."""
+    """Names of the data sets that ship."""
     return _NAMES
 
 
 def folder(name: str) -> Path:
-    """The folder with the files of a registered data set.
+    """The folder with the files of a data set that ships.
 
     Raises:
         UsageError: no such data set.
@@ -37,36 +39,111 @@ def folder(name: str) -> Path:
     return path
 
 
-def load(name: str) -> stored.Dataset:
-    """Read a data set after checking every file of it against its SHA-256.
+def load(name: str, root: str | Path | None = None) -> stored.Dataset:
+    """Read a data set: one that ships, after checking every file of it against its SHA-256, or a user's own.
 
-    The arrays are read-only and shared between calls in one process.
+    The arrays are read-only and shared between calls in one process. Nothing is written.
 
-    Raises:
-        UsageError: no such data set.
-        DataError: a file is missing or damaged; the message names it and says how to restore it.
-    """
-    return stored.read(folder(name))
-
-
-def verify(name: str) -> None:
-    """Check every file of a data set against its SHA-256, without reading the set.
+    Args:
+        name: a set that ships; one that there is a reader for (``coco``, ``voc2007``, ``mulan:emotions``); or the path
+            of a table, list or ARFF file. Behind an ``@``, the features to take, by their name or their encoder's,
+            where there are several.
+        root: the folder that holds a user's sets; paths that are not absolute are taken from it, or, without it, from
+            the checkout.
 
     Raises:
         UsageError: no such data set.
-        DataError: a file is missing or damaged; the message names it and says how to restore it.
+        DataError: a file is missing or damaged; the message names it.
     """
-    stored.verify(folder(name))
+    base, wanted = _parted(name)
+    root = None if root is None else Path(root)
+    if base in _NAMES:
+        dataset = stored.read(folder(base))
+        if wanted is None:
+            return dataset
+        if root is None:
+            raise UsageError(
+                f"'{name}' needs data_root (on the command line --root), the folder of its features"
+            )
+        home = root
+    else:
+        source = readers.find(base, root)
+        dataset, home = user_sets.read(source), source.folder
+    option = "" if root is None else f" --root {shown(root)}"
+    return features.attach(dataset, home, wanted, f"mlcl features {base} --encoder ENCODER{option}")
 
 
-def version(name: str) -> str:
-    """Version of a data set: its registered integer and a digest of what results can depend on.
+def home(name: str, root: str | Path | None = None) -> Path:
+    """The folder beside whose files everything is kept that is derived from a set.
 
-    The digest covers label names, features, labels, groups, splits and raw data, not the data card: a run
-    stays valid when only the card is rewritten. No data file is read for it.
+    Raises:
+        UsageError: no such data set; or it ships, and there is no root.
+    """
+    base, _ = _parted(name)
+    if base not in _NAMES:
+        return readers.find(base, None if root is None else Path(root)).folder
+    if root is None:
+        raise UsageError(
+            f"'{base}' ships with the package; name the folder that its features are for with --root"
+        )
+    return Path(root)
+
+
+def short_name(name: str, root: str | Path | None = None) -> str:
+    """The name of a data set without folders, endings and features: the same wherever its files lie.
 
     Raises:
         UsageError: no such data set.
-        DataError: ``dataset.json`` is missing or damaged.
     """
-    return stored.read_manifest(folder(name)).identity
+    base, _ = _parted(name)
+    return base if base in _NAMES else readers.find(base, None if root is None else Path(root)).name
+
+
+def keep(name: str, root: str | Path | None = None) -> None:
+    """Keep what is read of a user's set beside its files, so that other processes need not read it again.
+
+    Raises:
+        UsageError: as :func:`load`.
+    """
+    base, _ = _parted(name)
+    if base not in _NAMES:
+        user_sets.keep(readers.find(base, None if root is None else Path(root)))
+
+
+def verify(name: str, root: str | Path | None = None) -> None:
+    """Check that a set can be studied: the files of one that ships against their SHA-256, features of a user's set.
+
+    Raises:
+        UsageError: no such data set.
+        DataError: a file is missing or damaged, or there are no features yet; the message names it and says what to do.
+    """
+    base, wanted = _parted(name)
+    if base in _NAMES and wanted is None:
+        stored.verify(folder(base))
+    else:
+        _ = load(name, root).features
+
+
+def version(name: str, root: str | Path | None = None) -> str:
+    """Version of a data set: its integer and a digest of what results can depend on.
+
+    The digest covers label names, features, labels, groups, splits and raw data, not the data card nor where the files
+    lie: a run stays valid when only the card is rewritten, or a set is moved.
+
+    Raises:
+        UsageError: no such data set.
+        DataError: ``dataset.json`` is missing or damaged, or a user's files are.
+    """
+    base, wanted = _parted(name)
+    if base in _NAMES and wanted is None:
+        return stored.read_manifest(folder(base)).identity
+    return load(name, root).version
+
+
+def _parted(name: str) -> tuple[str, str | None]:
+    """The name of a set and the name of features behind an ``@``."""
+    base, _, wanted = name.rpartition("@")
+    for word, behind in ((name, None), (base, wanted)):
+        if word in _NAMES or (word and readers.reader(word)):
+            return word, behind
+    raise unknown("data set", name, (*_NAMES, *readers.names()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Task:
 
     Attributes:
         name: name of the data set.
-        modality: ``"text"`` or ``"image"``.
+        modality: ``"text"``, ``"image"`` or ``"features"``.
         label_names: the k labels, most frequent first.
         label_index: int64 (k,), their positions in the data set.
         frequency: int64 (k,), positives in the whole training part, whatever the training fraction.
@@ -141,6 +142,7 @@ def task(
     train_fraction: float = 1.0,
     label_draw: int | None = None,
     label_pool: int | None = None,
+    root: str | Path | None = None,
 ) -> Task:
     """Cut a task out of a data set.
 
@@ -166,12 +168,14 @@ def task(
             examples are chosen on the full training part.
         label_draw: number of the draw of labels at matched frequency.
         label_pool: number of labels to draw from; needed with ``label_draw``.
+        root: the folder that holds a user's sets, where the data set is given by name.
 
     Raises:
         UsageError: a number out of range.
+        DataError: the set has no features yet.
     """
     if isinstance(dataset, str):
-        dataset = load(dataset)
+        dataset = load(dataset, root)
     available = len(dataset.label_names)
     if not 1 <= num_labels <= available:
         raise UsageError(

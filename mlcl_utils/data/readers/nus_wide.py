@@ -1,0 +1,96 @@
+"""NUS-WIDE with its 81 concepts.
+
+The folder holds ``ImageList/TrainImagelist.txt`` and ``TestImagelist.txt`` (one image a line, with a backslash between
+folder and file), ``Groundtruth/TrainTestLabels/Labels_<concept>_Train.txt`` and ``_Test.txt`` (0 or 1 a line),
+``Concepts81.txt`` (itself or in ``ConceptsList``), and the images in ``Flickr``, ``images`` or the folder itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mlcl_utils.data.readers.common import (
+    Examples,
+    Source,
+    check_distinct,
+    not_found,
+    parts,
+    places,
+    read_lines,
+    read_text,
+)
+from mlcl_utils.data.splits import TEST, TRAIN
+from mlcl_utils.errors import DataError
+
+_PARTS = ("Train", "Test")
+
+
+def find(name: str, root: Path | None) -> Source:
+    """NUS-WIDE, in the root or a folder of its name."""
+    for folder in places(name, root, "nuswide"):
+        lists = [folder / "ImageList" / f"{part}Imagelist.txt" for part in _PARTS]
+        if not lists[0].is_file():
+            continue
+        concepts = next(
+            (
+                f
+                for f in (folder / "ConceptsList" / "Concepts81.txt", folder / "Concepts81.txt")
+                if f.is_file()
+            ),
+            None,
+        )
+        if concepts is None:
+            raise DataError(f"{folder}/ConceptsList/Concepts81.txt is missing")
+        truth = folder / "Groundtruth" / "TrainTestLabels"
+        names = [line for _, line in read_lines(concepts)]
+        files = (concepts, *lists, *(truth / f"Labels_{c}_{part}.txt" for part in _PARTS for c in names))
+        for file in files:
+            if not file.is_file():
+                raise DataError(f"{file} is missing")
+        return Source(
+            "nus-wide",
+            folder,
+            files,
+            read,
+            ("Flickr", "images", ""),
+            whole=161_789 + 107_859,
+            facts={"names": names},
+        )
+    raise not_found(name, root, "ImageList/TrainImagelist.txt in it or in NUS-WIDE")
+
+
+def read(source: Source) -> Examples:
+    """Images of the lists and their concepts."""
+    names: list[str] = source.facts["names"]
+    images: list[str] = []
+    blocks = []
+    for number, listed in enumerate(source.files[1:3]):
+        here = [line.replace("\\", "/") for _, line in read_lines(listed)]
+        start = 3 + number * len(names)
+        columns = [_column(file, len(here), listed) for file in source.files[start : start + len(names)]]
+        images += here
+        blocks.append(np.stack(columns, axis=1))
+    check_distinct(images, lambda position: f"{source.files[1].parent}, image {position + 1}")
+    return Examples(
+        modality="image",
+        ids=images,
+        label_names=names,
+        labels=np.concatenate(blocks).astype(np.int8),
+        part=parts((TRAIN, len(blocks[0])), (TEST, len(blocks[1]))),
+        images=images,
+        notes=["test is the official test part"],
+    )
+
+
+def _column(file: Path, count: int, listed: Path) -> npt.NDArray[np.bool_]:
+    """Which images of a list have a concept."""
+    words = read_text(file).split()
+    if len(words) != count:
+        raise DataError(f"{file} has {len(words)} lines, {listed.name} has {count}")
+    for number, word in enumerate(words, start=1):
+        if word not in ("0", "1"):
+            raise DataError(f"{file}, line {number}: '{word[:60]}' is neither 0 nor 1")
+    return np.array([word == "1" for word in words])

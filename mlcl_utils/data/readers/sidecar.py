@@ -1,0 +1,41 @@
+"""The file beside a table or list that says what it does not say itself: its name with the ending ``.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlcl_utils.data.readers.common import read_text
+from mlcl_utils.errors import DataError, unknown
+
+
+def read_sidecar(
+    path: Path, keys: Mapping[str, type | tuple[type, ...]]
+) -> tuple[Path | None, dict[str, Any]]:
+    """The sidecar of a file and what it says.
+
+    Args:
+        path: of the file.
+        keys: the keys there may be, each with the types it may have.
+
+    Returns:
+        The sidecar's path and content; None and nothing if there is none.
+
+    Raises:
+        DataError: it cannot be read, or a key is unknown or of a wrong type.
+    """
+    sidecar = path.with_suffix(".toml")
+    if not sidecar.is_file():
+        return None, {}
+    try:
+        content = tomllib.loads(read_text(sidecar))
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{sidecar}: {error}") from None
+    for key, value in content.items():
+        if key not in keys:
+            raise DataError(f"{sidecar}: {unknown('key', key, keys)}")
+        if not isinstance(value, keys[key]):
+            raise DataError(f"{sidecar}: '{key}' is {value!r}, which is not of its type; write a string")
+    return sidecar, content

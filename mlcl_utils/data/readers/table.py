@@ -1,0 +1,214 @@
+"""A plain table, CSV, TSV or Parquet: a row an example, with a text, an image's path or features, and its labels.
+
+Which column is what is guessed from names and values, and said; or named in a file beside the table, of its name with
+the ending ``.toml``:
+
+    text = "body"          # or image = "file", or features = ["f*"] (columns of numbers, or one of lists)
+    title = "headline"     # stands before the text
+    labels = "tags"        # one column that lists labels, or several of 0 and 1: ["tag_*"]
+    separator = ";"        # between the labels of a cell
+    id = "key"             # else the image's path, or the number of the row
+    group = "author"       # rows that are never parted by a split
+    split = "part"         # train, validation or test
+    images = "photos"      # folder of the images, seen from the table
+    encoding = "latin-1"   # of a CSV file; else UTF-8
+
+Rows with the same text, or the same features, are one group. A cell without labels is an example without labels; in a
+column of 0 and 1 an empty cell, ``?`` or -1 is an unobserved label.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlcl_utils.data.readers.columns import KEYS, Columns, choose
+from mlcl_utils.data.readers.common import PART_WORDS, Examples, Source, check_distinct, label_matrix, resolve
+from mlcl_utils.data.readers.rows import Rows, read_rows
+from mlcl_utils.data.readers.sidecar import read_sidecar
+from mlcl_utils.errors import DataError
+
+_SEPARATORS = (";", "|", ",")
+_STATES = {"0": 0, "1": 1, "false": 0, "true": 1, "-1": -1, "?": -1, "": -1}
+
+
+def find(name: str, root: Path | None) -> Source:
+    """A table by its path."""
+    path = resolve(name, root)
+    sidecar, given = read_sidecar(path, KEYS)
+    folders = (given["images"],) if "images" in given else ("", "images")
+    files = (path, *([sidecar] if sidecar else []))
+    return Source(path.stem, path.parent, files, read, folders, facts={"given": given})
+
+
+def read(source: Source) -> Examples:
+    """The examples of a table."""
+    given = source.facts["given"]
+    rows = read_rows(source.files[0], given.get("encoding"))
+    columns = choose(rows, given)
+    names, labels, said = _indicators(rows, columns) if columns.indicators else _listed(rows, columns, given)
+    texts = [_text(value) for value in rows.columns[columns.text]] if columns.text else []
+    titles = [_text(value) for value in rows.columns[columns.title]] if columns.title else [""] * len(texts)
+    images = _images(rows, columns.image) if columns.image else []
+    features = _features(rows, columns.features) if columns.features else None
+    notes = [columns.described(), *said]
+    empty = sum(not text and not title for text, title in zip(texts, titles, strict=True))
+    if empty:
+        notes.append(f"{empty} texts are empty")
+    keys: list[Sequence[object]] = [_groups(rows.columns[columns.group])] if columns.group else []
+    if texts:
+        keys.append(
+            [
+                " ".join(f"{t} {x}".lower().split()) or f"row {row}"
+                for row, (t, x) in enumerate(zip(titles, texts, strict=True))
+            ]
+        )
+    if features is not None:
+        keys.append([row.tobytes() for row in features])
+    return Examples(
+        modality="text" if texts else "image" if images else "features",
+        ids=_ids(rows, columns, images),
+        label_names=names,
+        labels=labels,
+        part=_parts(rows, columns.split) if columns.split else None,
+        group_keys=keys,
+        titles=titles,
+        texts=texts,
+        images=images,
+        features=features,
+        notes=notes,
+    )
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _ids(rows: Rows, columns: Columns, images: list[str]) -> list[str]:
+    ids = [_text(value) for value in rows.columns[columns.id]] if columns.id else images
+    check_distinct(ids, rows.where)
+    return ids or [str(row + 1) for row in range(len(rows))]
+
+
+def _groups(values: Sequence[Any]) -> list[object]:
+    """Equal for rows of one group; a row without a group is one of its own."""
+    return [_text(value) or (row,) for row, value in enumerate(values)]
+
+
+def _parts(rows: Rows, column: str) -> npt.NDArray[np.uint8]:
+    parts = []
+    for row, value in enumerate(rows.columns[column]):
+        word = _text(value).lower()
+        if word not in PART_WORDS:
+            raise DataError(
+                f"{rows.where(row)}: '{value}' in column '{column}' is not train, validation or test"
+            )
+        parts.append(PART_WORDS[word])
+    return np.array(parts, dtype=np.uint8)
+
+
+def _images(rows: Rows, column: str) -> list[str]:
+    images = [_text(value).replace("\\", "/") for value in rows.columns[column]]
+    for row, image in enumerate(images):
+        if not image:
+            raise DataError(f"{rows.where(row)}: column '{column}' names no image")
+    return images
+
+
+def _features(rows: Rows, columns: Sequence[str]) -> npt.NDArray[np.float32]:
+    values = [rows.columns[column] for column in columns]
+    table = values[0] if isinstance(values[0][0], list) else list(zip(*values, strict=True))
+    features = np.empty((len(rows), len(table[0])), dtype=np.float32)
+    for row, cells in enumerate(table):
+        if cells is None or len(cells) != features.shape[1]:
+            raise DataError(
+                f"{rows.where(row)}: {len(cells or ())} features, the first row has {features.shape[1]}"
+            )
+        for position, cell in enumerate(cells):
+            column = columns[position] if len(columns) > 1 else columns[0]
+            features[row, position] = _number(rows, row, column, cell)
+    return features
+
+
+def _number(rows: Rows, row: int, column: str, cell: Any) -> float:
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not np.isfinite(value):
+        shown = "is empty" if _text(cell) == "" else f"has '{cell}'"
+        raise DataError(f"{rows.where(row)}: column '{column}' {shown}; every feature has to be a number")
+    return value
+
+
+def _indicators(rows: Rows, columns: Columns) -> tuple[list[str], npt.NDArray[np.int8], list[str]]:
+    """Labels with a column each."""
+    labels = np.empty((len(rows), len(columns.labels)), dtype=np.int8)
+    for position, column in enumerate(columns.labels):
+        for row, value in enumerate(rows.columns[column]):
+            word = _text(value).lower().removesuffix(".0")
+            if word not in _STATES:
+                raise DataError(
+                    f"{rows.where(row)}: '{value}' in label column '{column}' is not 0, 1 or empty"
+                )
+            labels[row, position] = _STATES[word]
+    unobserved = int((labels == -1).sum())
+    return list(columns.labels), labels, [f"{unobserved} empty labels are unobserved"] if unobserved else []
+
+
+def _listed(
+    rows: Rows, columns: Columns, given: dict[str, Any]
+) -> tuple[list[str], npt.NDArray[np.int8], list[str]]:
+    """Labels that one column lists."""
+    column = columns.labels[0]
+    cells = rows.columns[column]
+    lists, separator = _lists(rows, column), given.get("separator")
+    notes = []
+    if separator == "":
+        raise DataError(
+            f"{rows.path.with_suffix('.toml')}: 'separator' is empty; leave it out if each cell is one label"
+        )
+    if lists is None:
+        texts = [_text(cell) for cell in cells]
+        if separator is None:
+            separator = next((s for s in _SEPARATORS if any(s in text for text in texts)), None)
+        notes.append(
+            f"labels of '{column}' are separated by '{separator}'"
+            if separator
+            else f"no separator in '{column}' ({' '.join(_SEPARATORS)}): each cell is one label"
+        )
+        lists = [text.split(separator) if separator else [text] for text in texts]
+    found = [list(dict.fromkeys(label for label in map(_text, each) if label)) for each in lists]
+    names = sorted({label for each in found for label in each})
+    if not names:
+        raise DataError(f"{rows.path}: column '{column}' holds no label")
+    without = [row for row, each in enumerate(found) if not each]
+    if without:
+        notes.append(
+            f"{len(without)} cells without labels, the first at {rows.where(without[0]).rpartition(', ')[2]}: "
+            "examples without labels"
+        )
+    position = {name: number for number, name in enumerate(names)}
+    return names, label_matrix([[position[label] for label in each] for each in found], len(names)), notes
+
+
+def _lists(rows: Rows, column: str) -> list[list[Any]] | None:
+    """The cells as lists, if they are lists, or texts such as ``['a', 'b']``."""
+    cells = rows.columns[column]
+    if any(isinstance(cell, list) for cell in cells):
+        return [cell or [] for cell in cells]
+    texts = [_text(cell) for cell in cells]
+    if not all(text.startswith("[") and text.endswith("]") for text in texts if text):
+        return None
+    lists = []
+    for row, text in enumerate(texts):
+        try:
+            lists.append(list(ast.literal_eval(text)) if text else [])
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise DataError(f"{rows.where(row)}: '{text[:40]}' in column '{column}' is not a list") from None
+    return lists
