@@ -118,8 +118,9 @@ def _check(planned: Sequence[Planned]) -> None:
         raise UsageError("the package 'ipykernel' is missing from this environment; run make setup")
     for notebook in dict.fromkeys(one.study.notebook for one in planned):
         notebooks.read(notebook)
-    for dataset in dict.fromkeys(name for one in planned for name in one.parameters.datasets):
-        data.verify(dataset)
+    sets = {(name, one.parameters.data_root) for one in planned for name in one.parameters.datasets}
+    for name, root in sorted(sets, key=str):
+        data.verify(name, root)
 
 
 def _execute(planned: Sequence[Planned], *, jobs: int, timeout: float | None, fail_fast: bool) -> int:

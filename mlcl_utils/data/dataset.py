@@ -81,7 +81,7 @@ class Manifest:
 class Dataset:
     """A multi-label data set of N examples and L labels.
 
-    All arrays are read-only.
+    All arrays are read-only. Data sets of the same name and version are equal.
 
     Attributes:
         name: name of the data set.
@@ -121,6 +121,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dataset) and (self.name, self.version) == (other.name, other.version)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
 
     @property
     def features(self) -> npt.NDArray[np.floating]:

@@ -28,7 +28,7 @@ class Part:
     """Training, validation or test part of a task: n examples, k labels.
 
     Attributes:
-        features: float32 (n, d), not standardised.
+        features: float32 (n, d), not standardised; (n, 0) if the data set has none (yet).
         labels: int8 (n, k) in {-1, 0, 1}.
         groups: int32 (n,), for resampling by group.
         index: int64 (n,), positions in the data set.
@@ -172,7 +172,6 @@ def task(
 
     Raises:
         UsageError: a number out of range.
-        DataError: the set has no features yet.
     """
     if isinstance(dataset, str):
         dataset = load(dataset, root)
@@ -218,10 +217,14 @@ def task(
         edges = np.linspace(0, largest, num_labels + 1).round().astype(np.int64)
         labels = labels[[int(generator.integers(*run)) for run in itertools.pairwise(edges)]]
 
+    features = dataset.stored_features
+    if features is None:
+        features = np.empty((len(dataset), 0), dtype=np.float32)
+
     def part(index: npt.NDArray[np.int64]) -> Part:
         named = None if dataset.named is None else dataset.named[np.ix_(index, labels)]
         return Part(
-            features=dataset.features[index].astype(np.float32),
+            features=features[index].astype(np.float32),
             labels=dataset.labels[np.ix_(index, labels)],
             groups=dataset.groups[index],
             index=index,

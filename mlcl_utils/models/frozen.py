@@ -56,7 +56,12 @@ class FrozenFeatures(Encoder):
 
     @staticmethod
     def inputs(task: Task) -> dict[str, Tensor]:
-        """Float32 features (n, d), not standardised."""
+        """Float32 features (n, d), not standardised.
+
+        Raises:
+            DataError: the data set has none yet.
+        """
+        _ = task.dataset.features
         return {name: torch.from_numpy(getattr(task, name).features) for name in PARTS}
 
     raw = inputs

@@ -21,7 +21,7 @@ class RunConfig:
     """The configuration of a run; equal configurations are the same run.
 
     Attributes:
-        dataset: a name of :func:`mlcl_utils.data.names`.
+        dataset: a name that :func:`mlcl_utils.data.load` takes.
         num_labels: size of the label space.
         base_labels: size of the smallest label space of the sweep; it fixes the examples.
         replicate: split of the data, in [0, 10).
@@ -36,6 +36,7 @@ class RunConfig:
         seed: of initialisation, batch order and every other draw.
         stop: epochs after which training stops: a trial of a search, scored by the loss's own head alone and continued
             by a trial with a later stop; None for a run that is trained to the end and measured in full.
+        data_root: the folder that holds a user's sets. It says where the data lie, and is not part of the identity.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class RunConfig:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     stop: int | None = None
+    data_root: str | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -89,9 +91,14 @@ class RunConfig:
 
     @property
     def id(self) -> str:
-        """Sixteen hexadecimal digits: the configuration with the versions of the data, the loss and the trainer."""
-        versions = {"data": data.version(self.dataset), "trainer": TRAINER_VERSION}
+        """Sixteen hexadecimal digits: the configuration with the versions of the data, the loss and the trainer.
+
+        A user's data set counts by its short name and its content, not by where it lies.
+        """
+        versions = {"data": data.version(self.dataset, self.data_root), "trainer": TRAINER_VERSION}
         if not self.is_baseline:
             versions["loss"] = losses.info(self.loss).version
-        described = json.dumps({"config": self.as_dict(), "versions": versions}, sort_keys=True)
+        config = self.as_dict() | {"dataset": data.short_name(self.dataset, self.data_root)}
+        del config["data_root"]
+        described = json.dumps({"config": config, "versions": versions}, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mlcl_utils import data, metrics, stats
-from mlcl_utils.data import Task
+from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
@@ -29,29 +29,21 @@ RESAMPLES = 200
 """Resamples of the test groups that are kept with every run."""
 
 
-TASK = (
-    "dataset",
-    "num_labels",
-    "base_labels",
-    "replicate",
-    "train_fraction",
-    "label_draw",
-    "label_pool",
-    "held_out",
-)
-"""The fields of a configuration that say what is learnt, on which examples."""
+TASK = ("num_labels", "base_labels", "replicate", "train_fraction", "label_draw", "label_pool")
+"""The fields of a configuration that, with the data set, say what is learnt, on which examples."""
 
 
 def task_for(config: RunConfig) -> Task:
     """The task that a configuration is trained and measured on."""
-    return _task(**{name: getattr(config, name) for name in TASK})
+    dataset = data.load(config.dataset, config.data_root)
+    return _task(dataset, config.held_out, **{name: getattr(config, name) for name in TASK})
 
 
 @functools.lru_cache(maxsize=8)
-def _task(*, held_out: str | None, **options: Any) -> Task:
+def _task(dataset: Dataset, held_out: str | None, **options: Any) -> Task:
     """A task; kept, since neighbouring runs share it."""
-    whole = data.task(**options)
-    return whole if held_out is None else leave_family_out(whole, whole.dataset, held_out)
+    whole = data.task(dataset, **options)
+    return whole if held_out is None else leave_family_out(whole, dataset, held_out)
 
 
 def execute(config: RunConfig, *, device: str, threads: int = 1, checkpoint: bytes | None = None) -> Result:

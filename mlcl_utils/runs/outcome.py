@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlcl_utils import data, metrics, models, training
-from mlcl_utils.data import Task
+from mlcl_utils import metrics, models, training
+from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.debtags import name_matching_scores
 from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
@@ -65,7 +65,7 @@ def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
                 for split in SPLITS
             }
         case "name_matching":
-            matched = torch.from_numpy(_names_matched(task.name)[:, task.label_index])
+            matched = torch.from_numpy(_names_matched(task.dataset)[:, task.label_index])
             outcome.heads["direct"] = {split: matched[getattr(task, split).index] for split in SPLITS}
         case "logistic_regression":
             _probe(outcome, task, _raw(config, task, device), device)
@@ -77,9 +77,9 @@ def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
 
 
 @functools.lru_cache(maxsize=1)
-def _names_matched(dataset: str) -> np.ndarray:
+def _names_matched(dataset: Dataset) -> np.ndarray:
     """Scores of name matching on a whole data set; kept, since reading all texts takes seconds."""
-    return name_matching_scores(data.load(dataset))
+    return name_matching_scores(dataset)
 
 
 def _raw(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:

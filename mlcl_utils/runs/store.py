@@ -80,6 +80,7 @@ class Run:
         """The run as a row of ``runs.csv``."""
         config = self.config.as_dict()
         recipe = config.pop("recipe") or {}
+        del config["data_root"]
         hyperparameters = config.pop("hyperparameters")
         return {
             **config,
@@ -115,7 +116,8 @@ class Store:
         Raises:
             DataError: its files cannot be read.
         """
-        return self._read(self._path(config))
+        # Of a user's data set the folder may be another by now: what counts is where it lies today.
+        return dataclasses.replace(self._read(self._path(config)), config=config)
 
     def _read(self, folder: Path) -> Run:
         try:

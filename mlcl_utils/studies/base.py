@@ -150,13 +150,18 @@ class Study:
 
         Outputs that are stored in the notebook do not count, nor do the sources of the command line.
         """
-        return self.digest_of(parameters.preset, parameters.that_matter())
+        return self.digest_of(parameters.preset, parameters.that_matter(), parameters.data_root)
 
-    def digest_of(self, preset: str, values: Mapping[str, Any]) -> str:
+    def digest_of(self, preset: str, values: Mapping[str, Any], root: Path | None = None) -> str:
         """As :meth:`digest`, from a preset and values as a manifest holds them.
 
+        Args:
+            preset: its name.
+            values: the parameters that matter.
+            root: the folder that holds a user's sets.
+
         Raises:
-            UsageError: a data set that is not registered, or a notebook that is missing.
+            UsageError: a data set that is not there, or a notebook that is missing.
         """
         return hash_json(
             {
@@ -164,7 +169,7 @@ class Study:
                 "parameters": {"preset": preset, **values},
                 "notebook": notebook_digest(self.notebook),
                 "sources": package_digest(),
-                "data": {name: data.version(name) for name in values["datasets"]},
+                "data": {name: data.version(name, root) for name in values["datasets"]},
             }
         )
 
@@ -225,7 +230,9 @@ class Execution:
                 "device": device,
                 "cpu_count": os.cpu_count(),
                 "seeds": list(seeds),
-                "data": {name: data.version(name) for name in self.parameters.datasets},
+                "data": {
+                    name: data.version(name, self.parameters.data_root) for name in self.parameters.datasets
+                },
                 "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
                 "finished": datetime.fromtimestamp(finished, UTC).isoformat(timespec="seconds"),
                 "time_wall": round(finished - self._started, 3),
@@ -255,5 +262,9 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     (folder / MANIFEST).unlink(missing_ok=True)
     print(f"{study.name}: {study.title}")
     print(describe(parameters, given))
+    for name in parameters.datasets:
+        data.keep(name, parameters.data_root)  # for the processes that train
+        for note in parameters.dataset(name).notes:
+            print(f"  {name}: {note}")
     print(f"  results in {shown(folder)}", flush=True)
     return Execution(study, parameters, folder)

@@ -14,7 +14,7 @@ import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,9 @@ from mlcl_utils import data, losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
+
+if TYPE_CHECKING:
+    from mlcl_utils.data import Dataset
 
 # Say where and how a study is computed, not what: they change neither the results folder nor the digest.
 _INCIDENTAL = frozenset({"preset", "results", "data_root", "workers", "engine"})
@@ -78,13 +81,6 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
         if value in values[:position]:
             raise ValueError(f"names {value!r} twice")
     return values
-
-
-def _known_datasets(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if name not in data.names():
-            raise unknown("data set", name, data.names())
-    return names
 
 
 def _known_losses(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -157,8 +153,8 @@ Counts = Annotated[tuple[Count, ...], *_List, AfterValidator(_some)]
 """One or more different `Count`."""
 Fractions = Annotated[tuple[Fraction, ...], *_List, AfterValidator(_some)]
 """One or more different `Fraction`."""
-Datasets = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_datasets)]
-"""Names of registered data sets."""
+Datasets = Annotated[tuple[str, ...], *_List, AfterValidator(_some)]
+"""Names of data sets that ship, and names and paths of a user's own."""
 Losses = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_losses)]
 """Names of registered losses."""
 Encoders = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_encoders)]
@@ -214,7 +210,7 @@ class StudyParameters(BaseModel):
     preset: Literal["smoke", "quick", "standard", "paper"] = Field(
         description="values of all that is not given"
     )
-    datasets: Datasets = Field(description="data sets, by name")
+    datasets: Datasets = Field(description="data sets: names of those that ship, names or paths of your own")
     losses: Losses = Field(description="losses to compare, by name")
     replicates: Annotated[Count, Field(le=10)] = Field(
         description="number of replicates, at most 10; replicate r uses split r and seed r"
@@ -239,7 +235,7 @@ class StudyParameters(BaseModel):
         default=Path("results"), validate_default=True, description="folder that results are written to"
     )
     data_root: Annotated[Path, AfterValidator(_data_folder)] | None = Field(
-        default=None, description="folder of data sets that do not ship with the repository"
+        default=None, description="folder that holds your own data sets"
     )
     seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] = Field(
         default=0, description="offset added to the seed of every replicate"
@@ -253,6 +249,16 @@ class StudyParameters(BaseModel):
             if any((each.loss, each.encoder) == (one.loss, one.encoder) for one in self.config[:number]):
                 raise UsageError(f"config has two files for loss '{each.loss}' and encoder '{each.encoder}'")
         return self
+
+    def _datasets_exist(self) -> Self:
+        for name in self.datasets:
+            if name not in data.names():
+                _ = self.dataset(name).features
+        return self
+
+    def dataset(self, name: str) -> Dataset:
+        """One of the data sets, wherever it lies."""
+        return data.load(name, self.data_root)
 
     def that_matter(self) -> dict[str, Any]:
         """The values that results depend on, as JSON types: not where, or by how many processes."""
