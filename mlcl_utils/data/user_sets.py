@@ -1,4 +1,4 @@
-"""Sets that a user brings: read, grouped, split, and kept beside their files so that it is done once.
+"""Sets that a user brings: read, grouped, split, and, where that takes long, kept beside their files.
 
 What was read is kept in ``.mlcl/read/<name>-<digest>`` in the set's own folder, in the layout of the sets that ship;
 the digest is that of the files it was read from. Splits are those of `mlcl_utils.data.splits`: ten, stratified, no
@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,11 @@ CACHE_VARIABLE = "MLCL_CACHE"
 READING_VERSION = 1
 """Raised when the same files are read, grouped or split in another way."""
 
+WORTH_KEEPING = 2.0
+"""Seconds of reading from which on what was read is kept."""
+
 _SPLIT_SEED = 0
-_HELD: dict[Path, Dataset] = {}  # what was read in this process without being kept, the latest few
+_HELD: dict[Path, tuple[Dataset, float]] = {}  # the latest few that this process read, and the seconds it took
 _HELD_SETS = 4
 
 
@@ -54,15 +58,16 @@ def read(source: Source) -> Dataset:
         DataError: its files are damaged or not in the stated layout.
     """
     folder = _kept(source)
-    dataset = _HELD.get(folder)
+    dataset = _HELD[folder][0] if folder in _HELD else None
     if dataset is None and (folder / stored.MANIFEST).is_file():
         with contextlib.suppress(DataError):  # if what is kept is damaged, it is read from the source again
             dataset = stored.read(folder, known_digest)
     if dataset is None:
         while len(_HELD) >= _HELD_SETS:
             del _HELD[next(iter(_HELD))]
+        start = time.perf_counter()
         dataset = dataclasses.replace(assemble(source.name, source.read(source)), folder=source.folder)
-        _HELD[folder] = dataset
+        _HELD[folder] = dataset, time.perf_counter() - start
     folders = tuple(source.folder / each for each in source.image_folders)
     return dataclasses.replace(dataset, image_folders=folders)
 
@@ -70,12 +75,13 @@ def read(source: Source) -> Dataset:
 def keep(source: Source) -> None:
     """Keep what is read of a source, so that other processes need not read it again; whole, or not at all.
 
-    Nothing is kept where nothing can be written.
+    Nothing is kept where reading is quick, or nothing can be written.
     """
     folder = _kept(source)
     dataset = read(source)
-    if dataset.held is None:
+    if folder not in _HELD or _HELD[folder][1] < WORTH_KEEPING:
         return
+    assert dataset.held is not None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))

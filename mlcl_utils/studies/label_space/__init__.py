@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import data, losses, models
+from mlcl_utils import losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
@@ -59,7 +59,7 @@ class LabelSpaceParameters(StudyParameters):
 
     @model_validator(mode="after")
     def _labels_exist(self) -> LabelSpaceParameters:
-        available = {name: len(data.load(name).label_names) for name in self.datasets}
+        available = {name: len(self.dataset(name).label_names) for name in self.datasets}
         largest = max(available, key=lambda name: available[name])
         if max(self.num_labels) > available[largest]:
             raise UsageError(
@@ -74,7 +74,7 @@ class LabelSpaceParameters(StudyParameters):
 
     def sizes(self, dataset: str) -> tuple[int, ...]:
         """The sizes of the label space that a data set has labels enough for, in ascending order."""
-        return tuple(k for k in sorted(self.num_labels) if k <= len(data.load(dataset).label_names))
+        return tuple(k for k in sorted(self.num_labels) if k <= len(self.dataset(dataset).label_names))
 
 
 def reference_labels(num_labels: tuple[int, ...]) -> int:
@@ -110,11 +110,12 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
             hyperparameters=_hyperparameters(arm, parameters.temperature),
             recipe=_recipe(arm, point.encoder, parameters.epochs),
             seed=replicate + parameters.seed,
+            data_root=None if parameters.data_root is None else str(parameters.data_root),
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
         for point in points(parameters, dataset)
-        for arm in (*_baselines(dataset, replicate, whole=point.is_main), *parameters.losses)
+        for arm in (*_baselines(parameters, dataset, replicate, whole=point.is_main), *parameters.losses)
     ]
 
 
@@ -124,7 +125,8 @@ def points(parameters: LabelSpaceParameters, dataset: str) -> list[Point]:
     reference = reference_labels(sizes)
     drawn = [k for k in sorted(parameters.matched_num_labels) if k < max(sizes)]
     fractions = [fraction for fraction in sorted(parameters.train_fractions) if fraction < 1]
-    readable = [name for name in parameters.encoders if models.suitable(name, data.load(dataset).modality)]
+    modality = parameters.dataset(dataset).modality
+    readable = [name for name in parameters.encoders if models.suitable(name, modality)]
     own = [k for k in sizes if k in parameters.end_to_end_num_labels] or [max(sizes)]
     found = [Point(name, k) for name in readable for k in (sizes if name == "frozen" else own)]
     if "frozen" in readable:
@@ -141,12 +143,14 @@ def _hyperparameters(arm: str, temperature: float | None) -> dict[str, float]:
     return {"temperature": temperature}
 
 
-def _baselines(dataset: str, replicate: int, *, whole: bool) -> tuple[str, ...]:
+def _baselines(
+    parameters: LabelSpaceParameters, dataset: str, replicate: int, *, whole: bool
+) -> tuple[str, ...]:
     """All of them in the main sweep; the control on shuffled labels once a task, name matching on texts."""
     if not whole:
         return FEW_BASELINES
     left_out = {"shuffled_labels"} if replicate else set()
-    if data.load(dataset).modality != "text":
+    if parameters.dataset(dataset).modality != "text":
         left_out.add("name_matching")
     return tuple(name for name in BASELINES if name not in left_out)
 

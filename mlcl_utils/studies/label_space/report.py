@@ -30,7 +30,9 @@ def tasks(study: Execution) -> pd.DataFrame:
     rows = []
     for dataset in parameters.datasets:
         for k in parameters.sizes(dataset):
-            task = data.task(dataset, num_labels=k, base_labels=min(parameters.num_labels))
+            task = data.task(
+                parameters.dataset(dataset), num_labels=k, base_labels=min(parameters.num_labels)
+            )
             described = task.describe(batch_size=Recipe(epochs=1).batch_size)
             named = task.test.named
             if named is not None:
