@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from mlcl_utils.cli import bench, data, figures, report, run, runs, search, show
+from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show
 from mlcl_utils.cli.common import Commands
 from mlcl_utils.errors import UsageError
 
@@ -50,6 +50,7 @@ for command in (
     show.show,
     show.losses,
     data.data,
+    features.features,
     runs.runs,
     figures.figures,
     report.report,

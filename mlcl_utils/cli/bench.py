@@ -34,6 +34,20 @@ def _bench_losses(sizes: tuple[str, ...], repeats: int, device: str, out: Path |
     measured.losses(chosen or measured.SIZES, out=out, repeats=repeats, device=device)
 
 
+@bench.command("features")
+@click.option("--encoder", metavar="NAME", default="efficientnet_b0", help="A model of torchvision.")
+@click.option(
+    "--images", metavar="N", type=click.IntRange(min=128), default=5_000, help="Files to read (5,000)."
+)
+@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Of the arithmetic on the CPU.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to measure (cpu).")
+def _bench_features(encoder: str, images: int, threads: int | None, device: str) -> None:
+    """Rate of feature extraction, beside the bare encoder on batches in memory."""
+    from mlcl_utils.features import bench as measured
+
+    measured.features(encoder, images, device, threads)
+
+
 def _bench_size(word: str) -> tuple[int, int, int]:
     numbers = word.split(",")
     if len(numbers) != 3 or not all(number.isdecimal() and int(number) > 0 for number in numbers):

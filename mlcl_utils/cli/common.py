@@ -19,6 +19,7 @@ PRESET = click.option("--preset", metavar="PRESET", help="smoke, quick (the defa
 RESULTS = click.option(
     "--results", metavar="DIR", help="Folder of results, by default results/ in the checkout."
 )
+ROOT = click.option("--root", metavar="DIR", help="Folder that holds your data sets.")
 
 
 class Commands(click.Group):
@@ -63,6 +64,17 @@ def parameters(given: Sequence[str], **options: str | None) -> dict[str, str]:
             raise UsageError(f"parameter '{name}' is given twice")
         values[name] = value
     return values
+
+
+def data_root(given: str | None) -> Path | None:
+    """The folder of ``--root``, taken from the checkout, as the parameter data_root is.
+
+    Raises:
+        UsageError: it is not a folder.
+    """
+    from mlcl_utils.studies.parameters import data_folder
+
+    return None if given is None else data_folder(Path(given))
 
 
 def studies(names: Sequence[str]) -> list[Study]:

@@ -32,3 +32,8 @@ def decode(source: bytes | Path, example: str) -> Image:
         where = f"image of example '{example}'" if isinstance(source, bytes) else f"image {source}"
         reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be decoded"
         raise DataError(f"{where} {reason}: {error}") from error
+
+
+def rgb(image: Image) -> Image:
+    """The image in red, green and blue; itself if it is."""
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -41,7 +41,9 @@ WORTH_KEEPING = 2.0
 """Seconds of reading from which on what was read is kept."""
 
 _SPLIT_SEED = 0
-_HELD: dict[Path, tuple[Dataset, float]] = {}  # the latest few that this process read, and the seconds it took
+_HELD: dict[
+    Path, tuple[Dataset, float]
+] = {}  # the latest few that this process read, and the seconds it took
 _HELD_SETS = 4
 
 

@@ -118,7 +118,8 @@ def results_folder(path: Path) -> Path:
     return path
 
 
-def _data_folder(path: Path) -> Path:
+def data_folder(path: Path) -> Path:
+    """The path from the checkout, if it is a folder."""
     path = _from_checkout(path)
     if not path.is_dir():
         raise UsageError(f"data_root '{shown(path)}' is not a folder; give the one that holds your data sets")
@@ -126,7 +127,11 @@ def _data_folder(path: Path) -> Path:
 
 
 def available_device(device: str) -> str:
-    """A device, if this machine has it."""
+    """The device, if there is one of its kind.
+
+    Raises:
+        UsageError: there is none.
+    """
     if device == "cuda":
         import torch  # Only who asks for a GPU waits for this import.
 
@@ -234,7 +239,7 @@ class StudyParameters(BaseModel):
     results: Annotated[Path, AfterValidator(results_folder)] = Field(
         default=Path("results"), validate_default=True, description="folder that results are written to"
     )
-    data_root: Annotated[Path, AfterValidator(_data_folder)] | None = Field(
+    data_root: Annotated[Path, AfterValidator(data_folder)] | None = Field(
         default=None, description="folder that holds your own data sets"
     )
     seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] = Field(

@@ -1,0 +1,12 @@
+"""Feature extraction: a frozen encoder's output for every example of a data set, computed once and kept.
+
+``open_encoder`` makes an encoder ready, of torchvision or Hugging Face, and ``extract`` runs a data set through it into
+the files that `mlcl_utils.data.features` describes.
+"""
+
+from __future__ import annotations
+
+from mlcl_utils.features.encoders import FeatureEncoder, open_encoder
+from mlcl_utils.features.extraction import extract
+
+__all__ = ["FeatureEncoder", "extract", "open_encoder"]

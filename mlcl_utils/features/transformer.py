@@ -1,0 +1,133 @@
+"""Text and image encoders of Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlcl_utils.data.dataset import Modality
+from mlcl_utils.data.images import decode, rgb
+from mlcl_utils.errors import DataError, UsageError
+from mlcl_utils.features.encoders import Example, FeatureEncoder
+
+
+def open_model(
+    name: str, location: str, modality: Modality, max_tokens: int, device: torch.device
+) -> FeatureEncoder:
+    """The model in a folder, or of a name on the hub.
+
+    Weights are read from safetensors files only, and no code of the model's is run.
+
+    Raises:
+        UsageError: transformers is not installed.
+        DataError: the model cannot be read.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise UsageError(
+            "Hugging Face encoders need transformers: pip install 'mlcl-studies[transformers]'"
+        ) from None
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    short = name.rstrip("/").rpartition("/")[2]
+    location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
+    prepares = transformers.AutoTokenizer if modality == "text" else transformers.AutoImageProcessor
+    try:
+        model = transformers.AutoModel.from_pretrained(
+            location, use_safetensors=True, trust_remote_code=False
+        )
+        preparer = prepares.from_pretrained(location, trust_remote_code=False)
+    except Exception as error:  # of many kinds: no such model, no network, no safetensors, a damaged file
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(
+            f"encoder '{location}' cannot be read as a Hugging Face {modality} model: {reason}"
+        ) from None
+    if modality == "text":
+        return TextEncoder(short, model, preparer, max_tokens, device)
+    return ImageEncoder(short, model, preparer, device)
+
+
+class TextEncoder(FeatureEncoder):
+    """The mean of a transformer's last hidden states over the tokens of a text.
+
+    Args:
+        name: of the model.
+        model: the transformer.
+        tokenizer: its tokenizer.
+        max_tokens: tokens that are read; the model's own limit where that is smaller.
+        device: of the model.
+    """
+
+    reads = "text"
+
+    def __init__(
+        self, name: str, model: nn.Module, tokenizer: Any, max_tokens: int, device: torch.device
+    ) -> None:
+        super().__init__(name, model, device)
+        limit = getattr(model.config, "max_position_embeddings", None) or max_tokens
+        self._tokenizer, self._tokens = tokenizer, min(max_tokens, limit, tokenizer.model_max_length)
+
+    @property
+    def preparation(self) -> str:
+        """The tokenizer, its limit, and the mean over tokens."""
+        fast = getattr(self._tokenizer, "backend_tokenizer", None)
+        words = sorted(self._tokenizer.get_vocab().items()) if fast is None else fast.to_str()
+        return f"mean over at most {self._tokens} tokens of {words}"
+
+    def prepare(self, examples: Sequence[Example]) -> Any:
+        """Token numbers and attention mask, padded to the longest text of the batch."""
+        texts = [text for _, text in examples]
+        return self._tokenizer(
+            texts, padding=True, truncation=True, max_length=self._tokens, return_tensors="pt"
+        )
+
+    def encode(self, batch: Any) -> Tensor:
+        """Mean over the tokens, without the padding."""
+        batch = batch.to(self.device)
+        states = self.model(**batch).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+        mean: Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+        return mean.float()
+
+
+class ImageEncoder(FeatureEncoder):
+    """What an image transformer calls its pooled output, or else the mean over its last hidden states.
+
+    Args:
+        name: of the model.
+        model: the transformer.
+        processor: prepares images for it.
+        device: of the model.
+    """
+
+    reads = "image"
+
+    def __init__(self, name: str, model: nn.Module, processor: Any, device: torch.device) -> None:
+        super().__init__(name, model, device)
+        self._processor = processor
+
+    @property
+    def preparation(self) -> str:
+        """The settings of the processor."""
+        return str(self._processor.to_json_string())
+
+    def prepare(self, examples: Sequence[Example]) -> Tensor:
+        """Float32 (n, 3, height, width)."""
+        images = [rgb(decode(source, example)) for example, source in examples]
+        pixels: Tensor = self._processor(images=images, return_tensors="pt")["pixel_values"]
+        return pixels
+
+    def encode(self, batch: Tensor) -> Tensor:
+        """The pooled output, or the mean over tokens or places."""
+        output = self.model(pixel_values=batch.to(self.device))
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is None:
+            states = output.last_hidden_state
+            pooled = states.mean(dim=1) if states.ndim == 3 else states.mean(dim=(2, 3))
+        features: Tensor = pooled.flatten(1).float()
+        return features
