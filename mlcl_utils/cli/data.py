@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlcl_utils.cli import common
-from mlcl_utils.cli.common import Commands
+from mlcl_utils.cli.common import ROOT, Commands
+
+if TYPE_CHECKING:
+    from mlcl_utils.data import Dataset
+
+_SHOWN = 20  # problems of a set that are listed
 
 
 @click.group("data", cls=Commands, default="list")
 def data() -> None:
-    """The data sets: what there is (list), whether it is whole (check), what is in one (show NAME)."""
+    """The data sets: what there is (list), whether one is whole (check), what is in it (show NAME)."""
 
 
 @data.command("list")
 def _data_list() -> None:
-    """Name, version, size and place of every data set."""
+    """Name, version, size and place of every data set that ships."""
     from mlcl_utils import data
     from mlcl_utils.data import registry
     from mlcl_utils.errors import DataError
@@ -34,41 +42,82 @@ def _data_list() -> None:
 
 @data.command("check")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-def _data_check(names: tuple[str, ...]) -> int:
-    """Compare every file of the data sets with its SHA-256."""
+@ROOT
+def _data_check(names: tuple[str, ...], root: str | None) -> int:
+    """Compare every file of the sets that ship with its SHA-256, or look your own set through and say what is in it."""
     from mlcl_utils import data
     from mlcl_utils.errors import DataError
 
+    folder = common.data_root(root)
     status = 0
     for name in names or data.names():
         try:
-            data.verify(name)
-            print(f"{name}: whole")
+            if name in data.names():
+                data.verify(name)
+                problems: Sequence[str] = ()
+            else:
+                problems = _looked_through(name, folder)
         except DataError as error:
-            print(f"mlcl: {error}", file=sys.stderr)
+            problems = (str(error),)
+        for problem in problems[:_SHOWN]:
+            print(f"mlcl: {problem}", file=sys.stderr)
+        if len(problems) > _SHOWN:
+            print(f"mlcl: and {len(problems) - _SHOWN} more", file=sys.stderr)
+        if problems:
             status = 1
+        else:
+            print(f"{name}: whole")
     return status
+
+
+def _looked_through(name: str, root: Path | None) -> Sequence[str]:
+    """Look a user's set through, print what is in it, and return what is wrong with it."""
+    from mlcl_utils import data
+    from mlcl_utils.data.checking import check
+
+    found = check(name, root)
+    dataset = data.load(name, root)
+    print(_description(dataset))
+    print("\nhow it was read")
+    for line in (*dataset.notes, *found.remarks):
+        print(f"  {line}")
+    return found.problems
 
 
 @data.command("show")
 @click.argument("name")
-def _data_show(name: str) -> None:
+@ROOT
+def _data_show(name: str, root: str | None) -> None:
     """Counts of a data set, its most and least frequent labels, and where its card is."""
-    import numpy as np
-
     from mlcl_utils import data
     from mlcl_utils.paths import shown
 
-    dataset = data.load(name)
+    dataset = data.load(name, common.data_root(root))
+    print(_description(dataset))
+    if dataset.card:
+        print(f"\nits card: {shown(dataset.folder / 'card.md')}")
+
+
+def _description(dataset: Dataset) -> str:
+    """What a study would see of a data set, in lines."""
+    import numpy as np
+
     positives = (dataset.labels == 1).sum(axis=0)
-    groups = len(np.unique(dataset.groups))
     cardinality = positives.sum() / len(dataset)
-    print(f"{dataset.name}: {dataset.modality}, version {dataset.version}")
-    print(f"{len(dataset)} examples in {groups} groups, {len(dataset.label_names)} labels")
-    print(f"{cardinality:.2f} labels an example, density {cardinality / len(dataset.label_names):.4f}")
+    labels = len(dataset.label_names)
+    parts = ", ".join(
+        f"{word} {count}"
+        for word, count in zip(
+            ("training", "validation", "test"), np.bincount(dataset.splits[0]), strict=True
+        )
+    )
+    lines = [
+        f"{dataset.name}: {dataset.modality}, version {dataset.version}",
+        f"{len(dataset)} examples in {len(np.unique(dataset.groups))} groups, {labels} labels",
+        f"{cardinality:.2f} labels an example, density {cardinality / labels:.4f}",
+        f"split 0 of {len(dataset.splits)}: {parts}",
+    ]
     order = np.argsort(-positives, kind="stable")
     for title, some in (("most frequent labels", order[:10]), ("least frequent labels", order[-10:])):
-        print(f"\n{title}")
-        for label in some:
-            print(f"  {positives[label]:6}  {dataset.label_names[label]}")
-    print(f"\nits card: {shown(dataset.folder / 'card.md')}")
+        lines += ["", title, *(f"  {positives[label]:6}  {dataset.label_names[label]}" for label in some)]
+    return "\n".join(lines)

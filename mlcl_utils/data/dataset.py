@@ -185,10 +185,14 @@ class Dataset:
         Raises:
             DataError: the set holds no images, or a file is missing.
         """
-        return [self._place(image) if isinstance(image, str) else image for image in self.column("image")]
+        return [self.place(image) if isinstance(image, str) else image for image in self.column("image")]
 
-    def _place(self, image: str) -> Path:
-        """The path of an image, which may lie in one of several folders."""
+    def place(self, image: str) -> Path:
+        """The file of an image that the column `image` names by its path; it may lie in one of several folders.
+
+        Raises:
+            DataError: it is missing.
+        """
         for folder in self.image_folders:
             if (folder / image).is_file():
                 return folder / image

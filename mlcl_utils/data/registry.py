@@ -55,7 +55,7 @@ def load(name: str, root: str | Path | None = None) -> stored.Dataset:
         UsageError: no such data set.
         DataError: a file is missing or damaged; the message names it.
     """
-    base, wanted = _parted(name)
+    base, wanted = parted(name)
     root = None if root is None else Path(root)
     if base in _NAMES:
         dataset = stored.read(folder(base))
@@ -79,7 +79,7 @@ def home(name: str, root: str | Path | None = None) -> Path:
     Raises:
         UsageError: no such data set; or it ships, and there is no root.
     """
-    base, _ = _parted(name)
+    base, _ = parted(name)
     if base not in _NAMES:
         return readers.find(base, None if root is None else Path(root)).folder
     if root is None:
@@ -95,7 +95,7 @@ def short_name(name: str, root: str | Path | None = None) -> str:
     Raises:
         UsageError: no such data set.
     """
-    base, _ = _parted(name)
+    base, _ = parted(name)
     return base if base in _NAMES else readers.find(base, None if root is None else Path(root)).name
 
 
@@ -105,7 +105,7 @@ def keep(name: str, root: str | Path | None = None) -> None:
     Raises:
         UsageError: as :func:`load`.
     """
-    base, _ = _parted(name)
+    base, _ = parted(name)
     if base not in _NAMES:
         user_sets.keep(readers.find(base, None if root is None else Path(root)))
 
@@ -117,7 +117,7 @@ def verify(name: str, root: str | Path | None = None) -> None:
         UsageError: no such data set.
         DataError: a file is missing or damaged, or there are no features yet; the message names it and says what to do.
     """
-    base, wanted = _parted(name)
+    base, wanted = parted(name)
     if base in _NAMES and wanted is None:
         stored.verify(folder(base))
     else:
@@ -134,14 +134,18 @@ def version(name: str, root: str | Path | None = None) -> str:
         UsageError: no such data set.
         DataError: ``dataset.json`` is missing or damaged, or a user's files are.
     """
-    base, wanted = _parted(name)
+    base, wanted = parted(name)
     if base in _NAMES and wanted is None:
         return stored.read_manifest(folder(base)).identity
     return load(name, root).version
 
 
-def _parted(name: str) -> tuple[str, str | None]:
-    """The name of a set and the name of features behind an ``@``."""
+def parted(name: str) -> tuple[str, str | None]:
+    """The name of a set and the name of features behind an ``@``.
+
+    Raises:
+        UsageError: no data set can have this name; the nearest is suggested.
+    """
     base, _, wanted = name.rpartition("@")
     for word, behind in ((name, None), (base, wanted)):
         if word in _NAMES or (word and readers.reader(word)):

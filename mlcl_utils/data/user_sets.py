@@ -180,10 +180,10 @@ def _test_part(part: npt.NDArray[np.uint8] | None) -> tuple[npt.NDArray[np.bool_
     if part is None or not (part != TRAIN).any():
         return None, ["no official test part: ten splits of 70/10/20"]
     official = TEST if (part == TEST).any() else VALIDATION
-    drawn = "training and validation are drawn from the other examples, 7 to 1, ten times"
-    if official == VALIDATION:
-        return part == VALIDATION, [f"no test part: the official validation part takes its place; {drawn}"]
-    return part == TEST, [f"the official test part is kept; {drawn}"]
+    word = "test" if official == TEST else "validation (there is no test part)"
+    return part == official, [
+        f"test is the official {word} part in all ten splits; training and validation are drawn from the rest, 7 to 1"
+    ]
 
 
 def _trainable(labels: npt.NDArray[np.int8], test: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:

@@ -23,7 +23,7 @@ from mlcl_utils.data.readers.common import (
     places,
     read_text,
 )
-from mlcl_utils.data.splits import TEST, TRAIN
+from mlcl_utils.data.splits import TRAIN, VALIDATION
 from mlcl_utils.errors import DataError, UsageError
 
 _WHOLE = {"2014": 82_783 + 40_504, "2017": 118_287 + 5_000}
@@ -94,15 +94,11 @@ def read(source: Source) -> Examples:
         ids=images,
         label_names=[categories[category] for category in sorted(categories)],
         labels=label_matrix([sorted(row) for row in rows], len(categories)),
-        part=parts((TRAIN, sizes[0]), (TEST, sizes[1])) if both else None,
+        part=parts((TRAIN, sizes[0]), (VALIDATION, sizes[1])) if both else None,
         images=images,
         notes=[
             "an image has the categories of all its annotations, crowds included",
-            *(
-                ["the official validation part is the test part"]
-                if both
-                else [f"only {source.files[0].name} is there"]
-            ),
+            *([] if both else [f"only {source.files[0].name} is there"]),
         ],
     )
 

@@ -79,7 +79,6 @@ def read(source: Source) -> Examples:
         notes=[
             f"{len(label_names)} labels named by {xml.name if xml else 'the header of ' + first.path.name}, "
             f"{values.shape[1]} columns of features from {len(features)} attributes",
-            *(["test is the official test part"] if len(tables) == 2 else []),
             *([f"{unobserved} labels that are missing (?) are unobserved"] if unobserved else []),
         ],
     )

@@ -81,7 +81,6 @@ def read(source: Source) -> Examples:
         labels=np.concatenate(blocks).astype(np.int8),
         part=parts((TRAIN, len(blocks[0])), (TEST, len(blocks[1]))),
         images=images,
-        notes=["test is the official test part"],
     )
 
 

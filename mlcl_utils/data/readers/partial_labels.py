@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from mlcl_utils.data import readers
 from mlcl_utils.data.readers.common import (
     Examples,
@@ -99,15 +101,16 @@ def _read_beside(source: Source) -> Examples:
     """Images of the list with the labels they have there, and the test part of the complete set."""
     complete: Source = source.facts["complete"]
     whole = complete.read(complete)
-    if whole.part is None:
-        raise DataError(f"{source.files[0]}: {complete.name} has no official test part here")
+    held = None if whole.part is None else whole.part != TRAIN
+    if held is None or not held.any():
+        raise DataError(f"{source.files[0]}: {complete.name} has no test part here")
     row_of = {Path(image).name: row for row, image in enumerate(whole.images)}
     lines = _lines(source.files[0])
     rows = []
     labels = whole.labels.copy()
     for line in lines:
         row = row_of.get(Path(line.image).name)
-        if row is None or whole.part[row] == TEST:
+        if row is None or held[row]:
             raise DataError(f"{line}: {line.image} is not a training image of {complete.name}")
         _check_range(line, whole.label_names, complete.name)
         for label in line.labels:
@@ -122,7 +125,7 @@ def _read_beside(source: Source) -> Examples:
         ]
         rows.append(row)
     check_distinct([str(row) for row in rows], lambda position: str(lines[position]))
-    test = [row for row, part in enumerate(whole.part) if part == TEST]
+    test = np.flatnonzero(held)
     chosen = [*rows, *test]
     return Examples(
         modality="image",

@@ -21,7 +21,7 @@ from mlcl_utils.data.readers.common import (
     places,
     read_lines,
 )
-from mlcl_utils.data.splits import TEST, TRAIN
+from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.errors import DataError
 
 CLASSES = (
@@ -70,17 +70,17 @@ def read(source: Source) -> Examples:
     labels = np.concatenate(blocks)
     sizes = [len(block) for block in blocks]
     both = len(sets) == 2
-    test = {"val": "the official validation part is the test part", "test": "test is the official test part"}
+    other = {"test": TEST, "val": VALIDATION}
     return Examples(
         modality="image",
         ids=ids,
         label_names=CLASSES,
         labels=labels,
-        part=parts((TRAIN, sizes[0]), (TEST, sizes[1])) if both else None,
+        part=parts((TRAIN, sizes[0]), (other[sets[1]], sizes[1])) if both else None,
         images=[f"JPEGImages/{example}.jpg" for example in ids],
         notes=[
             f"{int((labels == -1).sum())} entries with difficult instances alone are unobserved",
-            test[sets[1]] if both else f"only the lists of '{sets[0]}' are there",
+            *([] if both else [f"only the lists of '{sets[0]}' are there"]),
         ],
     )
 

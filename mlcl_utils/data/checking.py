@@ -1,0 +1,111 @@
+"""Looking a user's set through, file by file, before anything is learnt from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mlcl_utils.data import features, readers, registry, user_sets
+from mlcl_utils.data.dataset import Dataset, file_digest
+from mlcl_utils.data.images import decode
+from mlcl_utils.data.readers import Source
+from mlcl_utils.data.readers.common import IMAGE_ENDINGS
+from mlcl_utils.errors import DataError
+
+_AHEAD = 512  # images handed to the decoding threads at a time
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        problems: what has to be mended, one line each; a study would fail on it.
+        remarks: what is worth knowing.
+    """
+
+    problems: Sequence[str]
+    remarks: Sequence[str]
+
+
+def check(name: str, root: Path | None) -> Findings:
+    """Look a user's set through: every image is decoded, every file of features compared with its checksum.
+
+    Args:
+        name: as `mlcl_utils.data.load` takes it.
+        root: the folder that holds the set.
+
+    Raises:
+        UsageError: no such set.
+        DataError: its annotations are damaged, in another encoding, hold a label outside their list or an id twice.
+    """
+    base, _ = registry.parted(name)
+    source = readers.find(base, root)
+    dataset = user_sets.read(source)
+    problems = []
+    remarks = list(_counts(source, dataset))
+    if dataset.modality == "image":
+        problems += _unreadable(dataset)
+        remarks += _unlisted(dataset)
+    for each in features.available(features.folder_of(dataset, source.folder)).values():
+        if file_digest(each.folder / features.MATRIX) != each.sha256:
+            problems.append(
+                f"{each.folder / features.MATRIX} is damaged (SHA-256 differs); remove {each.folder}"
+            )
+        else:
+            remarks.append(f"features: {each.folder.name}, {each.shape[1]} dimensions")
+    return Findings(problems, remarks)
+
+
+def _counts(source: Source, dataset: Dataset) -> Iterator[str]:
+    if source.whole is not None and len(dataset) != source.whole:
+        yield f"{len(dataset)} of the {source.whole} examples of the whole {source.name}: an excerpt"
+    without = int((~(dataset.labels == 1).any(axis=1)).sum())
+    if without:
+        yield f"{without} examples without a label"
+    unobserved = int((dataset.labels == -1).sum())
+    if unobserved:
+        yield f"{unobserved} unobserved labels"
+
+
+def _unreadable(dataset: Dataset) -> list[str]:
+    """What is wrong with images, one line for each that cannot be decoded whole."""
+    found = []
+    places = list(zip(dataset.ids, dataset.column("image"), strict=True))
+    with (
+        ThreadPoolExecutor() as pool,
+        tqdm(total=len(places), desc="images", unit="image", disable=None) as bar,
+    ):
+        for start in range(0, len(places), _AHEAD):
+            for problem in pool.map(lambda place: _problem(dataset, *place), places[start : start + _AHEAD]):
+                bar.update()
+                if problem:
+                    found.append(problem)
+    return found
+
+
+def _problem(dataset: Dataset, example: str, image: str) -> str | None:
+    try:
+        decode(dataset.place(image), example)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def _unlisted(dataset: Dataset) -> list[str]:
+    """Image files beside those of the set that no annotation lists."""
+    listed: set[Path] = set()
+    for image in dataset.column("image"):
+        listed.update(folder / image for folder in dataset.image_folders)
+    others = [
+        file
+        for folder in sorted({path.parent for path in listed})
+        if folder.is_dir()
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in IMAGE_ENDINGS and file not in listed
+    ]
+    return [f"{len(others)} images without annotation, such as {others[0]}"] if others else []
