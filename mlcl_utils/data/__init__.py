@@ -9,6 +9,18 @@ from __future__ import annotations
 
 from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.registry import keep, load, names, short_name, verify, version
-from mlcl_utils.data.tasks import Part, Task, task
+from mlcl_utils.data.tasks import Part, Task, supported_labels, task
 
-__all__ = ["Dataset", "Part", "Task", "keep", "load", "names", "short_name", "task", "verify", "version"]
+__all__ = [
+    "Dataset",
+    "Part",
+    "Task",
+    "keep",
+    "load",
+    "names",
+    "short_name",
+    "supported_labels",
+    "task",
+    "verify",
+    "version",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import zlib
 from dataclasses import dataclass, field
@@ -201,12 +202,11 @@ def task(
         raise UsageError(f"train_fraction={train_fraction} is not above 0 and at most 1")
 
     split = dataset.splits[replicate]
-    positive = dataset.labels == 1
-    base = _most_frequent(positive[split == TRAIN])[:base_labels]
-    used = positive[:, base].any(axis=1)
+    used = _used(dataset, base_labels, replicate)
     train = np.flatnonzero(used & (split == TRAIN))
-    counts = positive[train].sum(axis=0)
-    labels = _most_frequent(positive[train])[:largest]
+    positive = dataset.labels[train] == 1
+    counts = positive.sum(axis=0)
+    labels = _most_frequent(positive)[:largest]
     if counts[labels[-1]] == 0:
         supported = np.count_nonzero(counts)
         raise UsageError(
@@ -243,6 +243,32 @@ def task(
         replicate=replicate,
         dataset=dataset,
     )
+
+
+@functools.lru_cache(maxsize=64)
+def supported_labels(dataset: Dataset, *, base_labels: int, replicates: int) -> int:
+    """Largest ``num_labels`` that a task can have in every one of the first splits.
+
+    A set that a user brings may have labels without a positive in a training part, which no task can have.
+
+    Args:
+        dataset: the data set.
+        base_labels: number of labels that decide which examples are used.
+        replicates: number of splits.
+    """
+    supported = []
+    for replicate in range(replicates):
+        train = _used(dataset, base_labels, replicate) & (dataset.splits[replicate] == TRAIN)
+        supported.append(int((dataset.labels[train] == 1).any(axis=0).sum()))
+    return min(supported)
+
+
+def _used(dataset: Dataset, base_labels: int, replicate: int) -> npt.NDArray[np.bool_]:
+    """Which examples have one of the labels that are most frequent in the training part."""
+    positive = dataset.labels == 1
+    base = _most_frequent(positive[dataset.splits[replicate] == TRAIN])[:base_labels]
+    used: npt.NDArray[np.bool_] = positive[:, base].any(axis=1)
+    return used
 
 
 def _seed(name: str) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import losses, models
+from mlcl_utils import data, losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
@@ -59,22 +59,29 @@ class LabelSpaceParameters(StudyParameters):
 
     @model_validator(mode="after")
     def _labels_exist(self) -> LabelSpaceParameters:
-        available = {name: len(self.dataset(name).label_names) for name in self.datasets}
+        available = {name: self._available(name) for name in self.datasets}
         largest = max(available, key=lambda name: available[name])
         if max(self.num_labels) > available[largest]:
             raise UsageError(
-                f"num_labels {max(self.num_labels)}: {largest} has {available[largest]} labels; ask for no more"
+                f"num_labels {max(self.num_labels)}: {largest} has {available[largest]} labels to learn; "
+                "ask for no more"
             )
         for name, labels in available.items():
             if min(self.num_labels) > labels:
                 raise UsageError(
-                    f"num_labels {min(self.num_labels)}: {name} has {labels} labels; ask for no more"
+                    f"num_labels {min(self.num_labels)}: {name} has {labels} labels to learn; ask for no more"
                 )
         return self
 
     def sizes(self, dataset: str) -> tuple[int, ...]:
         """The sizes of the label space that a data set has labels enough for, in ascending order."""
-        return tuple(k for k in sorted(self.num_labels) if k <= len(self.dataset(dataset).label_names))
+        return tuple(k for k in sorted(self.num_labels) if k <= self._available(dataset))
+
+    def _available(self, dataset: str) -> int:
+        """Labels of a data set that can be learnt in every replicate."""
+        return data.supported_labels(
+            self.dataset(dataset), base_labels=min(self.num_labels), replicates=self.replicates
+        )
 
 
 def reference_labels(num_labels: tuple[int, ...]) -> int:
