@@ -139,7 +139,8 @@ def _one(named: Mapping[str, tuple[str, ...]], kind: str) -> str | None:
 
 
 def _is_indicator(values: Iterable[Any]) -> bool:
-    return all(not isinstance(value, list) and _cell(value) in _INDICATOR for value in values)
+    found = {"" if isinstance(value, list) else _cell(value) for value in values}
+    return found <= _INDICATOR and not found <= {"", "?"}
 
 
 def _cell(value: Any) -> str:
@@ -214,9 +215,11 @@ class _Guess:
 
 
 def _numeric(values: Iterable[Any]) -> bool:
+    """Whether all values that are there are numbers; what is missing is found when they are read."""
+    there = [value for value in values if _cell(value)]
     try:
-        for value in values:
+        for value in there:
             float(value)
     except (TypeError, ValueError):
         return False
-    return True
+    return bool(there)

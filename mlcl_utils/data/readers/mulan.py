@@ -219,7 +219,7 @@ def _sparse(
         found = _SPARSE_VALUE.match(text, position)
         if found is None:
             raise DataError(
-                f"{path}, line {number}: '{text[position : position + 40]}' is not a column and a value"
+                f"{path}, line {number}: '{text[position : position + 40].strip()}' is not a column and a value"
             )
         if int(found[1]) >= len(attributes):
             raise DataError(
