@@ -38,8 +38,8 @@ def open_model(
     location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
     prepares = transformers.AutoTokenizer if modality == "text" else transformers.AutoImageProcessor
     try:
-        model = transformers.AutoModel.from_pretrained(
-            location, use_safetensors=True, trust_remote_code=False
+        model, loaded = transformers.AutoModel.from_pretrained(
+            location, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
         preparer = prepares.from_pretrained(location, trust_remote_code=False)
     except Exception as error:  # of many kinds: no such model, no network, no safetensors, a damaged file
@@ -47,6 +47,11 @@ def open_model(
         raise DataError(
             f"encoder '{location}' cannot be read as a Hugging Face {modality} model: {reason}"
         ) from None
+    missing = sorted(loaded["missing_keys"])
+    if missing and all(name.startswith("pooler.") for name in missing):
+        model.pooler = None  # or else its weights would be drawn
+    elif missing:
+        raise DataError(f"encoder '{location}' lacks weights, such as '{missing[0]}'")
     if modality == "text":
         return TextEncoder(short, model, preparer, max_tokens, device)
     return ImageEncoder(short, model, preparer, device)
@@ -71,13 +76,15 @@ class TextEncoder(FeatureEncoder):
         super().__init__(name, model, device)
         limit = getattr(model.config, "max_position_embeddings", None) or max_tokens
         self._tokenizer, self._tokens = tokenizer, min(max_tokens, limit, tokenizer.model_max_length)
+        fast = getattr(tokenizer, "backend_tokenizer", None)
+        words = sorted(tokenizer.get_vocab().items()) if fast is None else fast.to_str()
+        # now, since a tokenizer in use says something else of itself
+        self._preparation = f"mean over at most {self._tokens} tokens of {words}"
 
     @property
     def preparation(self) -> str:
-        """The tokenizer, its limit, and the mean over tokens."""
-        fast = getattr(self._tokenizer, "backend_tokenizer", None)
-        words = sorted(self._tokenizer.get_vocab().items()) if fast is None else fast.to_str()
-        return f"mean over at most {self._tokens} tokens of {words}"
+        """The mean over tokens, their limit, and the tokenizer."""
+        return self._preparation
 
     def prepare(self, examples: Sequence[Example]) -> Any:
         """Token numbers and attention mask, padded to the longest text of the batch."""
