@@ -64,6 +64,8 @@ def features(
         max_tokens=max_tokens,
         device=available_device(device),
     )
+    for note in dataset.notes:
+        print(f"{dataset.name}: {note}", flush=True)
     try:
         extracted = extract(dataset, home, ready, batch_size=batch)
     except DataError as error:
@@ -75,5 +77,5 @@ def features(
         f"{dataset.name}: {examples} examples, {dimensions} features by {ready.name}, in {shown(extracted.folder)}"
     )
     option = "" if root is None else f" -p data_root={root}"
-    print(f"study them with: mlcl run STUDY -p 'datasets=[\"{name}\"]'{option}")
+    print(f"study them with: mlcl run STUDY -p datasets={name}{option}")
     return 0

@@ -79,6 +79,10 @@ def _axes(standard: Tensor, width: int) -> Tensor:
     """The (width, d) directions of largest variance of standardised features (n, d); all of them if width is d."""
     if width == standard.shape[1]:
         return torch.eye(width)
-    _, directions = torch.linalg.eigh(standard.T @ standard / len(standard))  # in ascending order
-    largest: Tensor = directions[:, -width:].T
+    covariance = standard.T @ standard / len(standard)
+    try:
+        _, directions = torch.linalg.eigh(covariance)  # in ascending order
+    except RuntimeError:  # did not converge: more features than examples, or many that are constant
+        _, directions = torch.linalg.eigh(covariance.double())
+    largest: Tensor = directions[:, -width:].T.to(standard.dtype)
     return largest

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 WORDS = (
-    "a", "the", "note", "on", "subject", "film", "long", "slow", "funny", "review", "this", "is", "about", "number", "of",
+    "a", "the", "note", "on", "subject", "film", "long", "slow", "funny", "review", "this", "is", "about", "number",
 )  # fmt: skip
 
 
