@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from mlcl_utils.data.images import decode
+from mlcl_utils.data.images import decode, rgb
 from mlcl_utils.errors import DataError
 
 MANIFEST = "dataset.json"
@@ -198,21 +198,28 @@ class Dataset:
                 return folder / image
         raise DataError(f"image {self.image_folders[0] / image} is missing")
 
+    def each_image(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """The raw images one after the other, uint8 (height, width), or (height, width, channels) unless grey.
+
+        Those of a user's set all have three channels.
+
+        Raises:
+            DataError: the set holds no images, or one cannot be decoded.
+        """
+        for example, source in zip(self.ids, self.encoded_images(), strict=True):
+            image = decode(source, example)
+            yield np.asarray(rgb(image) if self.image_folders else image, dtype=np.uint8)
+
     def images(self) -> npt.NDArray[np.uint8]:
         """The raw images: uint8 (N, height, width) if grey, (N, height, width, channels) otherwise.
 
         Raises:
             DataError: the set holds no images, one cannot be decoded, or they differ in size.
         """
-        decoded = [
-            np.asarray(decode(source, example), dtype=np.uint8)
-            for example, source in zip(self.ids, self.encoded_images(), strict=True)
-        ]
-        if len({image.shape for image in decoded}) > 1:
-            raise DataError(
-                f"the images of '{self.name}' differ in size; only an encoder that scales them can use them"
-            )
-        return np.stack(decoded)
+        images = list(self.each_image())
+        if len({image.shape for image in images}) > 1:
+            raise DataError(f"the images of '{self.name}' differ in size; take them one by one")
+        return np.stack(images)
 
 
 def content_digest(content: object) -> str:

@@ -111,17 +111,17 @@ def keep(name: str, root: str | Path | None = None) -> None:
 
 
 def verify(name: str, root: str | Path | None = None) -> None:
-    """Check that a set can be studied: the files of one that ships against their SHA-256, features of a user's set.
+    """Check every file of a set that ships against its SHA-256, or that a user's set can be read.
 
     Raises:
         UsageError: no such data set.
-        DataError: a file is missing or damaged, or there are no features yet; the message names it and says what to do.
+        DataError: a file is missing or damaged; the message names it, and for a set that ships how to restore it.
     """
     base, wanted = parted(name)
     if base in _NAMES and wanted is None:
         stored.verify(folder(base))
     else:
-        _ = load(name, root).features
+        load(name, root)
 
 
 def version(name: str, root: str | Path | None = None) -> str:

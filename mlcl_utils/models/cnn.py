@@ -112,12 +112,10 @@ def _shifted(pixels: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=2)
 def _pixels(dataset: Dataset) -> Tensor:
     """All images, uint8 (N, channels, SIDE, SIDE), by the mean of neighbouring pixels."""
-    images = dataset.images()
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-    pooled = [
-        nn.functional.adaptive_avg_pool2d(part.float(), SIDE).round().to(torch.uint8)
-        for part in torch.split(pixels, 512)
-    ]
+    pooled = []
+    for _, same_size in itertools.groupby(dataset.each_image(), key=np.shape):
+        while part := list(itertools.islice(same_size, 512)):
+            images = np.stack([np.atleast_3d(image) for image in part])
+            pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+            pooled.append(nn.functional.adaptive_avg_pool2d(pixels, SIDE).round().to(torch.uint8))
     return torch.cat(pooled)

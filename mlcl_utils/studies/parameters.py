@@ -256,9 +256,12 @@ class StudyParameters(BaseModel):
         return self
 
     def _datasets_exist(self) -> Self:
+        frozen = "frozen" in getattr(self, "encoders", ("frozen",))
         for name in self.datasets:
             if name not in data.names():
-                _ = self.dataset(name).features
+                dataset = self.dataset(name)
+                if frozen:
+                    _ = dataset.features
         return self
 
     def dataset(self, name: str) -> Dataset:
