@@ -19,6 +19,8 @@ from mlcl_utils.runs.store import Run, Store
 _IN_PROCESS = 4  # starting a worker costs as much as a few small runs
 _LOOK_SECONDS = 0.2  # how often to look whether a run that another process is at has ended
 
+_WEIGHT = {"bag": 2.0, "cnn": 4.0}  # what an epoch costs with an encoder, in epochs of the frozen one
+
 EngineName = Literal["local", "ray"]
 
 
@@ -79,9 +81,7 @@ def carry_out(
     configs = list({config.id: config for config in grid}.values())
     missing = [config for config in configs if not store.has(config)]
     # longest first, so that no worker is left with a long run at the end
-    missing.sort(
-        key=lambda config: -config.num_labels * config.train_fraction * (1 if config.recipe else 0.3)
-    )
+    missing.sort(key=_cost, reverse=True)
     with Progress(total=len(configs), existed=len(configs) - len(missing), shown=progress) as bar:
         if missing:
             store.tidy()
