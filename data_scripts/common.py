@@ -123,7 +123,7 @@ def check_features(
     chosen = np.sort(np.random.default_rng(seed).choice(len(data), size=min(count, len(data)), replace=False))
     shipped = data.features[chosen]
     again = encode(chosen)
-    # Half a unit of float16 is the rounding itself; 5e-5 is what another processor or attention kernel may move in float32.
+    # Half a unit of float16 is the rounding itself; another processor or attention kernel may move float32 by 5e-5.
     allowed = np.abs(np.spacing(shipped)).astype(np.float32) / 2 + 5e-5 * (1 + np.abs(again))
     difference = np.abs(again - shipped.astype(np.float32))
     worst = float((difference / allowed).max())
