@@ -99,6 +99,13 @@ def carry_out(
     )
 
 
+def _cost(config: RunConfig) -> float:
+    """How long a run will take, roughly, in no unit."""
+    if config.recipe is None or not config.recipe.epochs:
+        return config.num_labels / 100
+    return config.recipe.epochs * config.train_fraction * _WEIGHT.get(config.encoder, 1.0)
+
+
 def open_engine(
     name: EngineName = "local", *, device: str = "cpu", workers: int | None = None, runs: int | None = None
 ) -> Engine:
