@@ -29,8 +29,8 @@ class Judgement:
     Attributes:
         verdict: one of five.
         interval: the effect with its 95% interval, never corrected for multiplicity.
-        p_value: two-sided p-value against an effect within the margin, after Holm's correction in a family;
-            NaN where nothing was tested.
+        p_value: two-sided p-value against an effect within the margin (of a lead: at the margin), after Holm's
+            correction in a family; NaN where nothing was tested.
         reason: why it was not judged; empty otherwise.
     """
 
@@ -75,51 +75,12 @@ def judge(effect: Replicates, margin: float, *, impediment: str = "") -> Judgeme
     return judge_family([effect], margin, impediments=[impediment])[0]
 
 
-def judge_family(
-    effects: Sequence[Replicates], margin: float, *, impediments: Sequence[str] | None = None
-) -> list[Judgement]:
-    """Verdicts on several effects of one claim, such as "ahead of each of the others", corrected by Holm.
-
-    As :func:`judge`, but *holds* and *reversed* need a two-sided p-value of at most 5% after the correction
-    over the effects that are judged. *No material effect* is not a rejection in this sense and keeps its 90%
-    interval.
-
-    Raises:
-        ValueError: the margin is negative, or there are not as many impediments as effects.
-    """
-    if not margin >= 0:
-        raise ValueError(f"margin must be 0 or more, not {margin}")
-    reasons = [
-        impediment or _too_few(effect)
-        for effect, impediment in zip(effects, impediments or [""] * len(effects), strict=True)
-    ]
-    judged = [effect for effect, reason in zip(effects, reasons, strict=True) if not reason]
-    raw = [min(1.0, 2 * min(p_above(effect, margin), p_below(effect, -margin))) for effect in judged]
-    adjusted = iter(holm(np.array(raw)))
-    judgements = []
-    for effect, reason in zip(effects, reasons, strict=True):
-        if reason:
-            judgements.append(Judgement("not judged", interval(effect, level=LEVEL), float("nan"), reason))
-            continue
-        p_value = float(next(adjusted))
-        near = interval(effect, level=EQUIVALENCE_LEVEL)
-        verdict: Verdict
-        if p_value < 1 - LEVEL:
-            verdict = "holds" if effect.estimate > 0 else "reversed"
-        elif -margin < near.lower and near.upper < margin:
-            verdict = "no material effect"
-        else:
-            verdict = "undetermined"
-        judgements.append(Judgement(verdict, interval(effect, level=LEVEL), p_value))
-    return judgements
-
-
 def judge_not_ahead(effect: Replicates, margin: float, *, impediment: str = "") -> Judgement:
     """The verdict on a claim that one arm is *not* ahead of another by more than the margin
     (non-superiority).
 
     *holds* if the upper bound of the 95% interval is below the margin; *reversed* if the lower bound exceeds
-    it; else *undetermined*. The p-value is that of the claim's opposite, "ahead by the margin or more".
+    it; else *undetermined*.
 
     Args:
         effect: the arm's lead, so that here *negative* speaks for the claim.
@@ -129,16 +90,66 @@ def judge_not_ahead(effect: Replicates, margin: float, *, impediment: str = "") 
     Raises:
         ValueError: the margin is negative.
     """
-    if not margin >= 0:
-        raise ValueError(f"margin must be 0 or more, not {margin}")
-    bounds = interval(effect, level=LEVEL)
-    reason = impediment or _too_few(effect)
-    if reason:
-        return Judgement("not judged", bounds, float("nan"), reason)
-    p_value = min(1.0, 2 * p_below(effect, margin))
-    if bounds.upper < margin:
-        return Judgement("holds", bounds, p_value)
-    return Judgement("reversed" if bounds.lower > margin else "undetermined", bounds, p_value)
+    return judge_family([effect], margin, impediments=[impediment], leads=[True])[0]
+
+
+def judge_family(
+    effects: Sequence[Replicates],
+    margins: float | Sequence[float],
+    *,
+    impediments: Sequence[str] | None = None,
+    leads: Sequence[bool] | None = None,
+) -> list[Judgement]:
+    """Verdicts on several effects, such as "ahead of each of the others", corrected by Holm.
+
+    As :func:`judge`, but *holds* and *reversed* need a two-sided p-value of at most 5% after the correction
+    over the effects that are judged. *No material effect* is not a rejection in this sense and keeps its 90%
+    interval.
+
+    Args:
+        effects: each oriented so that positive means its claim, save those that are leads.
+        margins: one for all, or one an effect.
+        impediments: one an effect; none if not given.
+        leads: which effects are leads of an arm that is claimed not to be ahead, as in
+            :func:`judge_not_ahead`; none if not given.
+
+    Raises:
+        ValueError: a margin is negative, or there are not as many of something as effects.
+    """
+    each_margin = [margins] * len(effects) if isinstance(margins, int | float) else margins
+    for margin in each_margin:
+        if not margin >= 0:
+            raise ValueError(f"margin must be 0 or more, not {margin}")
+    reasons = [
+        impediment or _too_few(effect)
+        for effect, impediment in zip(effects, impediments or [""] * len(effects), strict=True)
+    ]
+    asked = list(zip(effects, each_margin, leads or [False] * len(effects), reasons, strict=True))
+    # for the claim of every judged effect, and against it
+    raw = [
+        (p_below(effect, margin), p_above(effect, margin))
+        if lead
+        else (p_above(effect, margin), p_below(effect, -margin))
+        for effect, margin, lead, reason in asked
+        if not reason
+    ]
+    corrected = holm(np.array([min(1.0, 2 * min(pair)) for pair in raw]))
+    p_values = iter(zip(raw, corrected, strict=True))
+    judgements = []
+    for effect, margin, lead, reason in asked:
+        bounds = interval(effect, level=LEVEL)
+        if reason:
+            judgements.append(Judgement("not judged", bounds, float("nan"), reason))
+            continue
+        (favour, against), p_value = next(p_values)
+        near = interval(effect, level=EQUIVALENCE_LEVEL)
+        verdict: Verdict = "undetermined"
+        if p_value < 1 - LEVEL:
+            verdict = "holds" if favour < against else "reversed"
+        elif not lead and -margin < near.lower and near.upper < margin:
+            verdict = "no material effect"
+        judgements.append(Judgement(verdict, bounds, float(p_value)))
+    return judgements
 
 
 def _too_few(effect: Replicates) -> str:
