@@ -153,8 +153,9 @@ def _tail(distance: float, error: float, freedom: int | None) -> float:
         return math.nan
     if error == 0:
         return 0.0 if distance > 0 else 1.0
-    distribution = distributions.norm if freedom is None else distributions.t(freedom)
-    return float(distribution.sf(distance / error))
+    if freedom is None:
+        return float(distributions.norm.sf(distance / error))
+    return float(distributions.t.sf(distance / error, freedom))
 
 
 def combine(parts: Sequence[Replicates], function: Callable[[Floats], Floats]) -> Replicates:

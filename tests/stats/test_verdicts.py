@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats as distributions
 
 from mlcl_utils import stats
 from mlcl_utils.stats import Replicates
@@ -191,3 +192,68 @@ def test_standings():
     assert stats.standings(losses, higher_is_better=False) == stats.standings(arms)
     single = {name: Replicates((0,), part.values[:1]) for name, part in arms.items()}
     assert stats.standings(single) == {"good": "best", "equal": "not worse", "poor": "not worse"}
+
+
+@pytest.mark.parametrize("true_effect", [0.0, 1.0, 2.0, 3.0])
+def test_power_is_that_of_the_noncentral_t(true_effect):
+    """With independent replicates the rate of *holds* is known in closed form, for no effect and for any."""
+    rng = np.random.default_rng(6)
+    count, ratio, rounds = 5, 20 / 70, 1000
+    held = sum(
+        stats.judge(Replicates(tuple(range(count)), rng.normal(true_effect, 1.0, count)), 0.0).verdict
+        == "holds"
+        for _ in range(rounds)
+    )
+    # the corrected error is larger than that of independent draws by this factor
+    threshold = distributions.t.ppf(0.975, count - 1) * np.sqrt(1 + count * ratio)
+    expected = distributions.nct.sf(threshold, count - 1, true_effect * np.sqrt(count))
+    assert abs(held / rounds - expected) < 3.5 * np.sqrt(max(expected * (1 - expected), 1 / rounds) / rounds)
+    assert (0.0 < expected < 0.025) == (true_effect == 0.0)
+
+
+def test_a_lead_at_the_margin_gives_few_verdicts_either_way(weights):
+    rng = np.random.default_rng(7)
+    verdicts = [
+        stats.judge_not_ahead(simulate(rng, weights, true_effect=0.5, training_noise=0.1)[0], 0.5).verdict
+        for _ in range(400)
+    ]
+    assert verdicts.count("holds") <= 0.044 * 400
+    assert verdicts.count("reversed") <= 0.044 * 400
+
+
+def test_a_family_of_different_margins_and_kinds():
+    effects = [effect(9.0, 1.0), effect(-9.0, 1.0), effect(-9.0, 1.0), effect(0.0, 0.4)]
+    got = stats.judge_family(effects, [2.0, 2.0, 1.0, 3.0], leads=[False, False, True, True])
+    assert [one.verdict for one in got] == ["holds", "reversed", "holds", "holds"]
+    raw = [
+        2 * stats.p_above(effects[0], 2.0),
+        2 * stats.p_below(effects[1], -2.0),
+        2 * stats.p_below(effects[2], 1.0),
+        2 * stats.p_below(effects[3], 3.0),
+    ]
+    np.testing.assert_allclose([one.p_value for one in got], stats.holm(np.array(raw)))
+    # a lead within the margin is no proof of anything but that it is not ahead
+    (near,) = stats.judge_family([effect(0.1, 0.4)], 1.0)
+    assert near.verdict == "no material effect"
+    with pytest.raises(ValueError, match="zip"):
+        stats.judge_family(effects, [1.0])
+
+
+def test_one_seed_gives_one_interval_and_another_seed_another():
+    """From scores to the interval: every draw hangs on the seed that is given, and on nothing else."""
+    rng = np.random.default_rng(8)
+    labels = (rng.random((120, 6)) < 0.3).astype(np.int8)
+    labels[:, 0] = np.arange(120) % 2
+    scores = labels + rng.normal(0, 1, labels.shape)
+
+    def bounds(seed):
+        drawn = stats.group_weights(np.arange(120), resamples=100, seed=seed)
+        found = stats.resample_metrics(labels, scores, 0.5, drawn)["map"]
+        one = stats.interval(Replicates((0,), np.array([0.6]), found[None]))
+        return one.lower, one.upper
+
+    np.random.seed(1)  # noqa: NPY002  (the global state must not matter)
+    first = bounds(3)
+    np.random.seed(2)  # noqa: NPY002
+    assert bounds(3) == first
+    assert bounds(4) != first
