@@ -10,6 +10,7 @@ from mlcl_utils import data, losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
+from mlcl_utils.studies import arms
 from mlcl_utils.studies.base import (
     Counts,
     Encoders,
@@ -19,19 +20,13 @@ from mlcl_utils.studies.base import (
     Study,
     StudyParameters,
 )
-from mlcl_utils.training import BASELINES, Recipe
+from mlcl_utils.training import BASELINES
 
 REFERENCE = 100
 """Number of labels at which the training fractions are swept, if it is in the sweep; else the largest below it."""
 
-MIN_STEPS = 5
-"""Optimisation steps, per epoch asked for, that a small training part gets at least."""
-
 LADDER = ("bce", "cosine_bce", "prototype", "msc", "reg")
 """Losses that differ in one step each: the form of the scores, the softmax, the interaction of labels."""
-
-FEW_BASELINES = ("logistic_regression", "random_encoder")
-"""Baselines that every point of every sweep is drawn beside."""
 
 
 class LabelSpaceParameters(StudyParameters):
@@ -115,14 +110,17 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
             label_pool=None if point.label_draw is None else max(parameters.sizes(dataset)),
             loss=arm,
             hyperparameters=_hyperparameters(arm, parameters.temperature),
-            recipe=_recipe(arm, point.encoder, parameters.epochs),
+            recipe=arms.recipe(arm, point.encoder, parameters.epochs),
             seed=replicate + parameters.seed,
             data_root=None if parameters.data_root is None else str(parameters.data_root),
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
         for point in points(parameters, dataset)
-        for arm in (*_baselines(parameters, dataset, replicate, whole=point.is_main), *parameters.losses)
+        for arm in (
+            *arms.baselines(dataset, replicate, whole=point.is_main, root=parameters.data_root),
+            *parameters.losses,
+        )
     ]
 
 
@@ -148,26 +146,6 @@ def _hyperparameters(arm: str, temperature: float | None) -> dict[str, float]:
     if temperature is None or arm in BASELINES or "temperature" not in losses.info(arm).hyperparameters:
         return {}
     return {"temperature": temperature}
-
-
-def _baselines(
-    parameters: LabelSpaceParameters, dataset: str, replicate: int, *, whole: bool
-) -> tuple[str, ...]:
-    """All of them in the main sweep; the control on shuffled labels once a task, name matching on texts."""
-    if not whole:
-        return FEW_BASELINES
-    left_out = {"shuffled_labels"} if replicate else set()
-    if parameters.dataset(dataset).modality != "text":
-        left_out.add("name_matching")
-    return tuple(name for name in BASELINES if name not in left_out)
-
-
-def _recipe(arm: str, encoder: str, epochs: int) -> Recipe | None:
-    """What of the recipe an arm depends on: a baseline without training is the same run whatever the epochs."""
-    recipe = Recipe.of(encoder, epochs=epochs, steps_per_epoch=MIN_STEPS)
-    if arm == "random_encoder":
-        return Recipe(epochs=0, min_steps=0, width=recipe.width)
-    return None if arm in BASELINES and arm != "shuffled_labels" else recipe
 
 
 STUDY = Study(

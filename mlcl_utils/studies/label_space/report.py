@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from mlcl_utils import data, figures
 from mlcl_utils.figures import style
 from mlcl_utils.studies import analysis, drawing, tables
+from mlcl_utils.studies.arms import FEW_BASELINES
 from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.label_space import FEW_BASELINES, LabelSpaceParameters, reference_labels
+from mlcl_utils.studies.label_space import LabelSpaceParameters, reference_labels
 from mlcl_utils.studies.label_space.reading import MAIN, Summary, contrasts, differences, matched
 from mlcl_utils.training import BASELINES, Recipe
 
