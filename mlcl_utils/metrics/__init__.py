@@ -29,7 +29,7 @@ from mlcl_utils.metrics.ranking import (
     micro_average_precision,
     rank_examples,
 )
-from mlcl_utils.metrics.representation import describe_representation, view_alignment
+from mlcl_utils.metrics.representation import describe_representation, picture_embeddings, view_alignment
 from mlcl_utils.metrics.thresholds import Thresholds, tune_thresholds
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "macro_f1",
     "micro_average_precision",
     "micro_f1",
+    "picture_embeddings",
     "rank_examples",
     "sample_f1",
     "subset_accuracy",

@@ -79,6 +79,38 @@ def view_alignment(embeddings: Array, views: Array) -> float:
     return mean(((first - second) ** 2).sum(axis=1))
 
 
+BINS = 64
+"""Bins of the histograms of similarities, evenly over [-1, 1]."""
+
+
+def picture_embeddings(embeddings: Array, labels: Array) -> dict[str, Array]:
+    """What is needed to draw embeddings, scaled to unit norm here.
+
+    Args:
+        embeddings: (n, d), finite, none of them zero.
+        labels: (n, L) in {-1, 0, 1}.
+
+    Returns:
+        ``plane``: float16 (n, 2), their first two principal components, each with the sign that makes its largest
+        entry positive; ``similarities``: int64 (2, BINS), how many pairs of examples with a label each that share a
+        label, and that share none, have a cosine in each bin.
+    """
+    known = checked_labels(labels)
+    vectors = _unit(embeddings)
+    centred = vectors - vectors.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = left[:, :2] * singular[:2]
+    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), np.arange(plane.shape[1])])
+    labelled = (known == 1).any(axis=1)
+    positive = (known[labelled] == 1).astype(np.float32)
+    counts = np.zeros((2, BINS), dtype=np.int64)
+    for rows, similarity, upper in _blocks(vectors[labelled]):
+        share = positive[rows] @ positive.T > 0
+        for kind, chosen in enumerate((upper & share, upper & ~share)):
+            counts[kind] += np.histogram(similarity[chosen].clip(-1, 1), bins=BINS, range=(-1, 1))[0]
+    return {"plane": plane.astype(np.float16), "similarities": counts}
+
+
 def _by_labels(vectors: Floats, labels: Array, temperature: float) -> dict[str, float]:
     """The metrics that compare similarities with labels; every example has a positive."""
     positive = (labels == 1).astype(np.float32)

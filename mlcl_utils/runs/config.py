@@ -29,10 +29,13 @@ class RunConfig:
         label_draw: number of the draw of labels at matched frequency; None for the most frequent labels.
         label_pool: number of labels that such a draw is made from.
         held_out: drawing family that training and validation do without and test consists of; None for no such.
+        matched_to: data set whose task of as many labels this one is matched to in examples, cardinality and label
+            frequencies; None for no such.
         encoder: a name of :func:`mlcl_utils.models.encoder_names`; it also says what the baselines read.
         loss: a name of :func:`mlcl_utils.losses.names` or of a baseline.
         hyperparameters: of the loss.
         recipe: how the encoder is trained; None for a baseline without an encoder.
+        read_projection: whether the projection is read too, and its embeddings are described for a picture.
         seed: of initialisation, batch order and every other draw.
         stop: epochs after which training stops: a trial of a search, scored by the loss's own head alone and continued
             by a trial with a later stop; None for a run that is trained to the end and measured in full.
@@ -49,11 +52,13 @@ class RunConfig:
     label_draw: int | None = None
     label_pool: int | None = None
     held_out: str | None = None
+    matched_to: str | None = None
     encoder: str = "frozen"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     stop: int | None = None
     data_root: str | None = None
+    read_projection: bool = False
 
     @property
     def is_baseline(self) -> bool:
@@ -96,6 +101,8 @@ class RunConfig:
         A user's data set counts by its short name and its content, not by where it lies.
         """
         versions = {"data": data.version(self.dataset, self.data_root), "trainer": TRAINER_VERSION}
+        if self.matched_to is not None:
+            versions["matched_to"] = data.version(self.matched_to)
         if not self.is_baseline:
             versions["loss"] = losses.info(self.loss).version
         config = self.as_dict() | {"dataset": data.short_name(self.dataset, self.data_root)}

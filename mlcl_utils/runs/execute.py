@@ -36,11 +36,11 @@ TASK = ("num_labels", "base_labels", "replicate", "train_fraction", "label_draw"
 def task_for(config: RunConfig) -> Task:
     """The task that a configuration is trained and measured on."""
     dataset = data.load(config.dataset, config.data_root)
-    return _task(dataset, config.held_out, **{name: getattr(config, name) for name in TASK})
+    return _task(dataset, config.held_out, config.matched_to, **{name: getattr(config, name) for name in TASK})
 
 
 @functools.lru_cache(maxsize=8)
-def _task(dataset: Dataset, held_out: str | None, **options: Any) -> Task:
+def _task(dataset: Dataset, held_out: str | None, matched_to: str | None, **options: Any) -> Task:
     """A task; kept, since neighbouring runs share it."""
     whole = data.task(dataset, **options)
     return whole if held_out is None else leave_family_out(whole, dataset, held_out)
@@ -119,6 +119,7 @@ def _execute(
         scores=scores,
         resamples=resamples,
         checkpoint=outcome.checkpoint,
+        arrays=outcome.arrays,
     )
 
 

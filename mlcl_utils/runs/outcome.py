@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mlcl_utils import metrics, models, training
 from mlcl_utils.data import Dataset, Task
@@ -27,12 +28,16 @@ class Outcome:
     """What is known of an arm before anything is measured.
 
     Attributes:
-        heads: scores (examples, labels) by head and split. ``direct`` is the arm's own, ``probe`` the linear probe's.
+        heads: scores (examples, labels) by head and split. ``direct`` is the arm's own, ``probe`` the linear probe's;
+            where the projection is read, ``projection`` is a linear probe's on it and ``neighbours`` that of the 20
+            nearest training examples in it.
         geometry: metrics of the representation on test.
         facts: such as the probe's penalty.
         timings: seconds by name.
         history: one row an epoch.
         checkpoint: what a trial that stopped early can be continued from.
+        arrays: what a picture of the projection needs: ``plane`` and ``similarities``, see
+            :func:`mlcl_utils.metrics.picture_embeddings`.
     """
 
     heads: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -41,6 +46,7 @@ class Outcome:
     timings: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     checkpoint: bytes | None = None
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
@@ -124,11 +130,37 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
     _probe(outcome, task, representations, device)
     with torch.no_grad():
         direct = {split: model.scores(representations[split]) for split in SPLITS}
-        embeddings = model.heads(representations["test"]).get("embeddings", representations["test"])
-    outcome.geometry = metrics.describe_representation(embeddings.float().cpu().numpy(), task.test.labels)
+        embeddings = {split: _embedded(model, part) for split, part in representations.items()}
+    tested = embeddings["test"].float().cpu().numpy()
+    outcome.geometry = metrics.describe_representation(
+        tested, task.test.labels, temperature=float(config.hyperparameters.get("temperature", 0.1))
+    )
+    if config.read_projection:
+        _read_projection(outcome, task, embeddings, device)
+        outcome.arrays = metrics.picture_embeddings(tested, task.test.labels)
     own = {split: scores for split, scores in direct.items() if scores is not None}
     if own:
         outcome.heads["direct"] = own
+
+
+def _embedded(model: Model, representation: Tensor) -> Tensor:
+    """The projection of a representation; itself where the model has none."""
+    return model.heads(representation).get("embeddings", representation)
+
+
+def _read_projection(
+    outcome: Outcome, task: Task, embeddings: dict[str, Tensor], device: torch.device
+) -> None:
+    """Reads unit embeddings by a linear probe and by their nearest neighbours."""
+    start = time.perf_counter()
+    unit = {split: F.normalize(part.float(), dim=1) for split, part in embeddings.items()}
+    labels = {split: torch.from_numpy(getattr(task, split).labels).to(device) for split in unit}
+    fitted = training.fit_probe(unit["train"], labels["train"], unit["validation"], labels["validation"])
+    outcome.heads["projection"] = {split: fitted.scores(unit[split]) for split in SPLITS}
+    outcome.heads["neighbours"] = {
+        split: training.nearest_neighbours(unit["train"], labels["train"], unit[split]) for split in SPLITS
+    }
+    outcome.timings["time_projection"] = time.perf_counter() - start
 
 
 def _probe(outcome: Outcome, task: Task, inputs: dict[str, Any], device: torch.device) -> None:

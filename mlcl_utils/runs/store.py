@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Result:
     environment: dict[str, Any]
     scores: dict[str, np.ndarray]
     resamples: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
     checkpoint: bytes | None = None
 
 
@@ -75,6 +76,11 @@ class Run:
     def resamples(self) -> dict[str, np.ndarray]:
         """Main metrics in resamples of the test groups, by the names of ``metrics``: float32 (resamples,)."""
         return load_file(self.folder / "resamples.safetensors")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What else a run has kept, such as what is needed to draw its embeddings; nothing if it kept nothing."""
+        path = self.folder / "arrays.safetensors"
+        return load_file(path) if path.is_file() else {}
 
     def row(self) -> dict[str, Any]:
         """The run as a row of ``runs.csv``."""
@@ -162,8 +168,11 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
             temporary.mkdir()
             try:
-                for name, arrays in (("scores", result.scores), ("resamples", result.resamples)):
-                    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+                kept = {"scores": result.scores, "resamples": result.resamples, "arrays": result.arrays}
+                for name, parts in kept.items():
+                    if name == "arrays" and not parts:
+                        continue
+                    contiguous = {key: np.ascontiguousarray(part) for key, part in parts.items()}
                     (temporary / f"{name}.safetensors").write_bytes(as_bytes(contiguous))
                 if result.checkpoint is not None:
                     (temporary / CHECKPOINT).write_bytes(result.checkpoint)

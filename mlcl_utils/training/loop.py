@@ -178,7 +178,7 @@ class Training:
                 raise _diverged(self._loss, self.epoch, self._recipe, str(error)) from error
             for optimiser in self._optimisers:
                 optimiser.zero_grad(set_to_none=True)
-            value.backward()
+            (self._recipe.loss_scale * value).backward()
             nn.utils.clip_grad_norm_(dense, 1.0)
             for optimiser in self._optimisers:
                 optimiser.step()

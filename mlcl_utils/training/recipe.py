@@ -21,6 +21,7 @@ class Recipe:
         dropout: in the encoder's MLP.
         width: of the representation; features with fewer dimensions keep theirs.
         table_rate: peak learning rate of word embeddings, whose gradient is sparse; the same schedule.
+        loss_scale: what the loss is multiplied by.
     """
 
     epochs: int
@@ -31,6 +32,7 @@ class Recipe:
     dropout: float = 0.3
     width: int = 640
     table_rate: float = 1e-2
+    loss_scale: float = 1.0
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:
