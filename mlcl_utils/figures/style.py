@@ -101,24 +101,32 @@ def look(name: str) -> Look:
     """How an arm is drawn.
 
     Losses that are added to another, such as ``"splc+clml"``, are drawn like the first with a dash-dotted
-    line and its marker on end. A name that has no look of its own (a loss that a user added) gets one from
-    its letters, the same in every figure.
+    line and its marker on end, and so is a variant of a loss, such as ``"instance: hard negatives"``. A name
+    that has no look of its own (a loss that a user added) gets one from its letters, the same in every figure.
 
     Args:
-        name: of a loss, a sum of losses or a baseline.
+        name: of a loss, a sum of losses, a variant or a baseline.
     """
     if name in _LOOKS:
         return _LOOKS[name]
     if "+" in name:
         parts = [look(part) for part in name.split("+")]
         return Look(" + ".join(part.label for part in parts), parts[0].colour, (4, 0, 0), "-.")
+    if ": " in name:
+        loss, _, words = name.partition(": ")
+        return Look(f"{look(loss).label}, {words}", look(loss).colour, (4, 0, 0), "-.")
     return Look(name, _SPARE[zlib.crc32(name.encode()) % len(_SPARE)], (5, 0, 0), SOLID)
 
 
 def order(names: list[str]) -> list[str]:
     """Names in the order in which figures and tables list them: losses on logits, contrastive ones, baselines."""
     ranks = {name: rank for rank, name in enumerate(_LOOKS)}
-    return sorted(names, key=lambda name: (ranks.get(name.split("+")[0], len(ranks)), name.count("+"), name))
+
+    def place(name: str) -> tuple[int, int, str]:
+        loss = name.partition(": ")[0].split("+")[0]
+        return ranks.get(loss, len(ranks)), name.count("+") + name.count(": "), name
+
+    return sorted(names, key=place)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Result:
     Attributes:
         scores: float16 (examples, labels), by ``<head>.<split>``.
         resamples: float32 (resamples,), by the names of ``metrics``.
+        arrays: what a picture of the run needs, by name.
         checkpoint: what a trial that stopped early can be continued from; None for other runs.
     """
 

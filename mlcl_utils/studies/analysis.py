@@ -77,6 +77,12 @@ def is_main(rows: pd.DataFrame) -> pd.Series[bool]:
 HEADS = ("direct", "probe")
 """What a representation is read with: the loss's own head, or the linear probe."""
 
+
+def column(head: str, metric: str) -> str:
+    """The name of a metric of a head; of the representation itself where the head is empty."""
+    return f"{head}_{metric}" if head else metric
+
+
 Arms = dict[Arm, list[Run]]
 
 
@@ -131,18 +137,23 @@ def carry_out(study: Execution) -> Carried:
         RuntimeError: no run of the study succeeded.
     """
     configs = study.study.runs(study.parameters)
-    default = _carry_out(study, configs)
+    default = carry_out_grid(study, configs)
     trials, choices, grid = Grid([], [], 0), {}, default
     if study.parameters.trials > 1:
-        trials = _carry_out(study, tuning.trials(configs, study.parameters.trials))
+        trials = carry_out_grid(study, tuning.trials(configs, study.parameters.trials))
         choices = tuning.choose(trials)
-        grid = _carry_out(study, tuning.tuned(configs, choices))
+        grid = carry_out_grid(study, tuning.tuned(configs, choices))
     carried = Carried(grid, default, trials, choices)
     frame(study, carried).to_csv(study.folder / "runs.csv", index=False)
     return carried
 
 
-def _carry_out(study: Execution, configs: Sequence[RunConfig]) -> Grid:
+def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
+    """Carries out those runs of a grid that do not exist yet, as the parameters of a study say; prints what failed.
+
+    Raises:
+        RuntimeError: no run of the grid succeeded.
+    """
     grid = runs.carry_out(
         configs,
         results=study.parameters.results,
@@ -220,22 +231,23 @@ def quantity(members: Sequence[Run], metric: str) -> Replicates | None:
     )
 
 
-def intervals(found: Arms, metrics: Iterable[str]) -> pd.DataFrame:
+def intervals(found: Arms, metrics: Iterable[str], heads: Iterable[str] = HEADS) -> pd.DataFrame:
     """Mean and 95% interval of metrics of every arm, by head: the wider of two components, both given.
 
-    Columns: those of the arm, ``head``, ``metric``, ``estimate``, ``lower``, ``upper``, the bounds ``replicate_*`` and
-    ``bootstrap_*``, and ``replicates``, their number.
+    The head of metrics of the representation itself is an empty word. Columns: those of the arm, ``head``, ``metric``,
+    ``estimate``, ``lower``, ``upper``, the bounds ``replicate_*`` and ``bootstrap_*``, and ``replicates``, the number
+    of these.
     """
     rows = []
-    for (arm, members), head, metric in itertools.product(found.items(), HEADS, metrics):
-        measured = quantity(members, f"{head}_{metric}")
+    for (arm, members), head, metric in itertools.product(found.items(), heads, metrics):
+        measured = quantity(members, column(head, metric))
         if measured is not None:
             named = {**arm._asdict(), "head": head, "metric": metric}
             rows.append({**named, **as_row(stats.interval(measured))})
     return pd.DataFrame(rows)
 
 
-def points(found: Arms, metrics: Iterable[str]) -> pd.DataFrame:
+def points(found: Arms, metrics: Iterable[str], heads: Iterable[str] = HEADS) -> pd.DataFrame:
     """The replicates behind :func:`intervals`: ``estimate`` is the value in one of them."""
     return pd.DataFrame(
         [
@@ -244,11 +256,11 @@ def points(found: Arms, metrics: Iterable[str]) -> pd.DataFrame:
                 "head": head,
                 "metric": metric,
                 "replicate": run.config.replicate,
-                "estimate": run.metrics[f"{head}_{metric}"],
+                "estimate": run.metrics[column(head, metric)],
             }
-            for (arm, members), head, metric in itertools.product(found.items(), HEADS, metrics)
+            for (arm, members), head, metric in itertools.product(found.items(), heads, metrics)
             for run in members
-            if f"{head}_{metric}" in run.metrics
+            if column(head, metric) in run.metrics
         ]
     )
 

@@ -156,6 +156,8 @@ Fraction = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
 _List = (BeforeValidator(_as_list), AfterValidator(_distinct))
 Counts = Annotated[tuple[Count, ...], *_List, AfterValidator(_some)]
 """One or more different `Count`."""
+Positives = Annotated[tuple[Positive, ...], *_List, AfterValidator(_some)]
+"""One or more different `Positive`."""
 Fractions = Annotated[tuple[Fraction, ...], *_List, AfterValidator(_some)]
 """One or more different `Fraction`."""
 Datasets = Annotated[tuple[str, ...], *_List, AfterValidator(_some)]

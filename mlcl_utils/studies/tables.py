@@ -139,7 +139,13 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
 
 
 def reviewers_list(
-    study: Execution, carried: Carried, *, deviations: str, limits: str, exclusions: str = ""
+    study: Execution,
+    carried: Carried,
+    *,
+    deviations: str,
+    limits: str,
+    exclusions: str = "",
+    search: str | None = None,
 ) -> Markdown:
     """What a reviewer asks for, from the runs themselves.
 
@@ -149,6 +155,7 @@ def reviewers_list(
         deviations: from the source, one or two sentences.
         limits: what this setting cannot show.
         exclusions: what a study leaves out besides what all of them do.
+        search: what was searched, where a study does not tune as others do.
     """
     runs = carried.grid.runs
     trained = [run for run in runs if not run.config.is_baseline]
@@ -163,8 +170,8 @@ def reviewers_list(
         "**Exclusions.** Labels without a positive in test are left out of macro averages"
         f" ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left out of"
         f" ranking metrics. {exclusions}",
-        f"**Search.** {_search(study, carried)} The probe's penalty is chosen on validation mAP from"
-        f" {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
+        f"**Search.** {_search(study, carried) if search is None else search} The probe's penalty is chosen on"
+        f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
         f" {_share(runs, 'probe_at_edge')} of the runs.",
         f"**Training.** {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
         f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"

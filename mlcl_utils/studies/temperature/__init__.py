@@ -1,0 +1,186 @@
+"""Study 04: what temperature does to a contrastive loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, Field, model_validator
+
+from mlcl_utils import data, losses, models
+from mlcl_utils.errors import UsageError
+from mlcl_utils.runs import RunConfig
+from mlcl_utils.studies import arms
+from mlcl_utils.studies.base import Count, Encoders, Fraction, Study, StudyParameters
+from mlcl_utils.studies.parameters import Positives
+from mlcl_utils.training import Recipe
+
+BASE_LABELS = 10
+"""The examples are those with at least one of so many labels, the most frequent, as in 02_label_space."""
+
+RATE_FACTORS = (1.0, 1 / 4, 4.0)
+"""Learning rates that are tried, in units of the recipe's, which comes first."""
+
+VIEWS = {
+    "frozen": "dropout and another dropout of inputs and units",
+    "bag": "words dropped and other words dropped",
+    "cnn": "a shift and another shift by up to three pixels, with dropout of units",
+}
+"""What the two views of an example are in each encoder."""
+
+
+def _several(values: tuple[float, ...]) -> tuple[float, ...]:
+    if len(values) < 2:
+        raise ValueError("should name at least two")
+    return tuple(sorted(values))
+
+
+class TemperatureParameters(StudyParameters):
+    """Parameters of the temperature study."""
+
+    encoders: Encoders = Field(description="encoders, each on the data sets that it can read")
+    num_labels: Count = Field(description="size of the label space, or all labels of a set that has fewer")
+    temperatures: Annotated[Positives, AfterValidator(_several)] = Field(
+        description="temperatures of the losses"
+    )
+    hard_fraction: Fraction = Field(
+        description="share of the negatives, the nearest, that the hard-negative variant keeps; 1 for no such variant"
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> TemperatureParameters:
+        for name in self.losses:
+            if "temperature" not in losses.info(name).hyperparameters:
+                raise UsageError(f"loss '{name}' has no temperature; name contrastive losses")
+        if self.trials > len(RATE_FACTORS):
+            raise UsageError(f"trials {self.trials}: there are {len(RATE_FACTORS)} learning rates to try")
+        return self
+
+    def labels_of(self, dataset: str) -> int:
+        """Size of the label space of a data set."""
+        return min(self.num_labels, len(data.load(dataset).label_names))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The data sets with each encoder that can read them."""
+        return tuple(
+            Place(dataset, encoder)
+            for dataset in self.datasets
+            for encoder in self.encoders
+            if models.suitable(encoder, data.load(dataset).modality)
+        )
+
+
+class Place(NamedTuple):
+    """Where the temperature is varied: a data set and an encoder."""
+
+    dataset: str
+    encoder: str
+
+
+def variant(config: RunConfig) -> str:
+    """What an arm is besides its loss and temperature: ``hard`` negatives, ``scaled`` loss, or nothing."""
+    if config.hyperparameters.get("hard_fraction", 1.0) < 1:
+        return "hard"
+    return "scaled" if config.recipe is not None and config.recipe.loss_scale != 1 else ""
+
+
+def grid(parameters: TemperatureParameters) -> list[RunConfig]:
+    """The runs of the study at the recipe's learning rate: all baselines and arms of every place.
+
+    Losses that need no labels are studied in every place, their hard-negative variant with encoders that are trained
+    end to end, as in the source. Losses that need labels, and the control in which the first loss is multiplied by its
+    temperature, are studied in the first place alone.
+    """
+    return [
+        RunConfig(
+            dataset=place.dataset,
+            num_labels=parameters.labels_of(place.dataset),
+            base_labels=min(BASE_LABELS, parameters.labels_of(place.dataset)),
+            replicate=replicate,
+            encoder=place.encoder,
+            loss=arm.loss,
+            hyperparameters=arm.hyperparameters,
+            recipe=_recipe(arm, place.encoder, parameters.epochs),
+            read_projection=bool(arm.hyperparameters),
+            seed=replicate + parameters.seed,
+        )
+        for place in parameters.places
+        for replicate in range(parameters.replicates)
+        for arm in (
+            *(_Arm(name, {}) for name in arms.baselines(place.dataset, replicate)),
+            *_arms(parameters, place),
+        )
+    ]
+
+
+class _Arm(NamedTuple):
+    """A loss at a temperature, or a baseline."""
+
+    loss: str
+    hyperparameters: Mapping[str, float]
+    scale: float = 1.0
+
+
+def _arms(parameters: TemperatureParameters, place: Place) -> Iterator[_Arm]:
+    first = place == parameters.places[0]
+    for name in parameters.losses:
+        without_labels = "views" in losses.info(name).tensors
+        for temperature in parameters.temperatures:
+            if without_labels or first:
+                yield _Arm(name, {"temperature": temperature})
+            if without_labels and parameters.hard_fraction < 1 and place.encoder != "frozen":
+                yield _Arm(name, {"temperature": temperature, "hard_fraction": parameters.hard_fraction})
+            if first and name == parameters.losses[0] and temperature != 1:
+                yield _Arm(name, {"temperature": temperature}, scale=temperature)
+
+
+def _recipe(arm: _Arm, encoder: str, epochs: int) -> Recipe | None:
+    recipe = arms.recipe(arm.loss, encoder, epochs)
+    return recipe if recipe is None or arm.scale == 1 else dataclasses.replace(recipe, loss_scale=arm.scale)
+
+
+STUDY = Study(
+    name="04_temperature",
+    title="Temperature",
+    question="What does the temperature of a contrastive loss do to embeddings, and what to what can be read off them?",
+    Parameters=TemperatureParameters,
+    presets={
+        "smoke": {
+            "datasets": ["debtags"],
+            "encoders": ["frozen", "bag"],
+            "losses": ["instance", "reg"],
+            "replicates": 1,
+            "epochs": 1,
+            "num_labels": 10,
+            "temperatures": [0.07, 1.0],
+            "hard_fraction": 0.1,
+            "trials": 1,
+        },
+        "quick": {
+            "datasets": ["debtags", "emoji"],
+            "encoders": ["frozen", "bag", "cnn"],
+            "losses": ["instance", "reg"],
+            "replicates": 2,
+            "epochs": 4,
+            "num_labels": 100,
+            "temperatures": [0.02, 0.07, 0.3, 1.0],
+            "hard_fraction": 0.1,
+            "trials": 1,
+        },
+        "standard": {
+            "datasets": ["debtags", "emoji"],
+            "encoders": ["frozen", "bag", "cnn"],
+            "losses": ["instance", "reg"],
+            "replicates": 5,
+            "epochs": 20,
+            "num_labels": 100,
+            "temperatures": [0.02, 0.07, 0.3, 0.7, 1.0],
+            "hard_fraction": 0.1,
+            "trials": 3,
+        },
+    },
+    grid=grid,
+    figures="mlcl_utils.studies.temperature.figures",
+)

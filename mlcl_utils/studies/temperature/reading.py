@@ -1,0 +1,172 @@
+"""What the runs of the temperature study say, in sentences that follow from the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from IPython.display import Markdown
+
+from mlcl_utils import stats
+from mlcl_utils.stats import Interval
+from mlcl_utils.studies import analysis
+from mlcl_utils.studies.tables import FEW, markdown
+from mlcl_utils.studies.temperature.sweeps import Summary, Sweep, leads, narrower, sibling, spread, trend
+
+
+def reading(summary: Summary) -> Markdown:
+    """What the numbers say, in sentences that follow from them."""
+    return markdown(sentences(summary))
+
+
+def sentences(summary: Summary) -> list[str]:
+    """The sentences of :func:`reading`."""
+    lines = []
+    for sweep in summary.sweeps:
+        match sweep.variant:
+            case "hard":
+                lines += _hard(summary, sweep)
+            case "scaled":
+                lines += _scaled(summary, sweep)
+            case _:
+                lines += _geometry(summary, sweep) + _best(summary, sweep) + _where_it_acts(summary, sweep)
+    lines += _remarks(summary)
+    count = min(
+        (len(summary.arms[arm]) for sweep in summary.sweeps for arm in sweep.arms.values()), default=0
+    )
+    if count < FEW:
+        lines.append(
+            f"With {count} replicate{'s' if count > 1 else ''} of the least repeated arm, no verdict on a published"
+            " claim rests on this."
+        )
+    return lines
+
+
+def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
+    parts = []
+    for metric in ("uniformity", "tolerance"):
+        measured = trend(summary, sweep, metric)
+        if measured is not None:
+            found = stats.interval(measured)
+            word = {"above": "rises", "below": "falls", "across": "has no clear trend"}[
+                analysis.direction(found)
+            ]
+            parts.append(f"{metric} {word} with τ (rank correlation {_number(found)})")
+    return [f"**{sweep.task}, {sweep.label}:** {'; '.join(parts)}."] if parts else []
+
+
+def _best(summary: Summary, sweep: Sweep) -> list[str]:
+    found = leads(summary, sweep)
+    if not found:
+        return []
+    best, ends = found[0].best, []
+    if best in (found[0].end, found[1].end):
+        which = "lowest" if best == found[0].end else "highest"
+        ends.append(f"the {which} of the range")
+    for lead in found:
+        if lead.end != lead.best:
+            interval = stats.interval(lead.difference)
+            verb = {"above": "ahead of", "below": "behind", "across": "not told apart from"}[
+                analysis.direction(interval)
+            ]
+            ends.append(f"{verb} τ {lead.end:g} ({analysis.in_points(interval)} points of mAP)")
+    return [
+        f"**{sweep.task}, {sweep.label}:** read from the representation, validation prefers τ {best:g},"
+        f" {', '.join(ends)}."
+    ]
+
+
+def _where_it_acts(summary: Summary, sweep: Sweep) -> list[str]:
+    ranges = {}
+    for head in ("probe", "projection"):
+        measured = spread(summary, sweep, f"{head}_map")
+        if measured is not None:
+            ranges[head] = measured
+    if len(ranges) < 2 or ranges["probe"].index != ranges["projection"].index:
+        return []
+    more = stats.interval(stats.difference(ranges["projection"], ranges["probe"]))
+    word = {"above": "more", "below": "less", "across": "neither clearly more nor clearly less"}[
+        analysis.direction(more)
+    ]
+    return [
+        f"**{sweep.task}, {sweep.label}:** over the temperatures mAP varies by"
+        f" {100 * ranges['probe'].estimate:.1f} points read from the representation and by"
+        f" {100 * ranges['projection'].estimate:.1f} read from the projection: {word} there"
+        f" ({analysis.in_points(more)})."
+    ]
+
+
+def _hard(summary: Summary, sweep: Sweep) -> list[str]:
+    plain = sibling(summary, sweep)
+    difference = None if plain is None else narrower(summary, plain, sweep)
+    wide = None if plain is None else spread(summary, plain, "uniformity")
+    narrow = spread(summary, sweep, "uniformity")
+    if difference is None or wide is None or narrow is None:
+        return []
+    found = stats.interval(difference)
+    word = {"above": "less", "below": "more", "across": "neither clearly less nor clearly more"}[
+        analysis.direction(found)
+    ]
+    return [
+        f"**{sweep.task}, hard negatives:** uniformity varies over the temperatures by {narrow.estimate:.2f}, {word}"
+        f" than with all negatives ({wide.estimate:.2f}; difference {_number(found)})."
+    ]
+
+
+def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
+    plain = sibling(summary, sweep)
+    if plain is None:
+        return []
+    changes = {}
+    for temperature, arm in sweep.arms.items():
+        pair = [
+            analysis.quantity(summary.arms[each], "probe_map")
+            for each in (arm, plain.arms.get(temperature))
+            if each is not None
+        ]
+        if len(pair) == 2 and pair[0] is not None and pair[1] is not None and pair[0].index == pair[1].index:
+            changes[temperature] = stats.interval(stats.difference(pair[0], pair[1]))
+    if not changes:
+        return []
+    largest = max(changes, key=lambda t: abs(changes[t].estimate))
+    sides = {analysis.direction(each) for each in changes.values()}
+    word = (
+        "cannot be told from the loss itself at any temperature"
+        if sides == {"across"}
+        else "differs from the loss"
+    )
+    return [
+        f"**{sweep.task}, {sweep.label}:** {word}; the largest change of the probe's mAP is"
+        f" {analysis.in_points(changes[largest])} points, at τ {largest:g}."
+    ]
+
+
+def _remarks(summary: Summary) -> list[str]:
+    """Which arms are below a baseline, read with the probe on the representation."""
+    meaning = {
+        "degenerate": "below the untrained encoder, so that nothing rests on them",
+        "below baseline": "below logistic regression on the input",
+    }
+    named: dict[str, list[str]] = {}
+    count = 0
+    for sweep in summary.sweeps:
+        by_word: dict[str, list[float]] = {}
+        for temperature, arm in sweep.arms.items():
+            count += 1
+            by_word.setdefault(analysis.remark(summary.arms, arm), []).append(temperature)
+        for word, temperatures in by_word.items():
+            listed = ", ".join(f"{t:g}" for t in temperatures)
+            named.setdefault(word, []).append(f"{sweep.label} at τ {listed} ({sweep.task})")
+    lines = [
+        f"Read with the probe, {meaning[word]}: {'; '.join(named[word])}."
+        for word in meaning
+        if word in named
+    ]
+    return lines or [
+        f"Read with the probe, none of {count} trained arms is below logistic regression on the input."
+    ]
+
+
+def _number(interval: Interval) -> str:
+    text = f"{interval.estimate:+.2f}"
+    if np.isfinite(interval.lower):
+        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
+    return text

@@ -1,0 +1,219 @@
+"""The runs of the temperature study by temperature, and the effects that its claims are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlcl_utils import stats
+from mlcl_utils.figures import style
+from mlcl_utils.stats import Replicates
+from mlcl_utils.studies import analysis, claims
+from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies.claims import Effect
+from mlcl_utils.studies.temperature import Place, rates, variant
+from mlcl_utils.training import BASELINES
+
+READINGS = {
+    "probe": "linear probe on the representation",
+    "projection": "linear probe on the projection",
+    "neighbours": "20 nearest neighbours in the projection",
+}
+"""What an arm is read with, and on what."""
+
+SCORES = ("map", "macro_f1")
+GEOMETRY = ("uniformity", "tolerance", "tolerance_gap", "effective_rank", "penalty_entropy")
+VARIANTS = {"": "", "hard": ", hard negatives", "scaled": ", times τ"}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One loss, or a variant of it, in one place at every temperature.
+
+    Attributes:
+        place: data set and encoder.
+        loss: its name.
+        variant: ``hard``, ``scaled`` or nothing.
+        arms: temperature -> arm, in ascending order.
+    """
+
+    place: Place
+    loss: str
+    variant: str
+    arms: dict[float, Arm]
+
+    @property
+    def label(self) -> str:
+        """The loss and its variant in words."""
+        return f"{style.look(self.loss).label}{VARIANTS[self.variant]}"
+
+    @property
+    def task(self) -> str:
+        """The place in words."""
+        first = next(iter(self.arms.values()))
+        return first._replace(setting="").describe()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The runs of the study by arm, with intervals.
+
+    Attributes:
+        carried: the runs.
+        arms: the runs of every arm.
+        sweeps: the arms by place, loss and variant.
+        intervals: one row an arm, reading and metric; with the sweep's ``variant`` and the ``temperature``, NaN for
+            baselines.
+        points: the replicates behind them.
+    """
+
+    carried: Carried
+    arms: Arms
+    sweeps: list[Sweep]
+    intervals: pd.DataFrame
+    points: pd.DataFrame
+
+
+def summarise(carried: Carried) -> Summary:
+    """Means and intervals of every arm."""
+    found = analysis.arms(carried.grid, rates.describe)
+    swept: dict[tuple[Place, str, str], dict[float, Arm]] = {}
+    for arm, members in found.items():
+        if arm.loss not in BASELINES:
+            config = members[0].config
+            key = Place(arm.dataset, arm.encoder), arm.loss, variant(config)
+            swept.setdefault(key, {})[float(config.hyperparameters["temperature"])] = arm
+    sweeps = [Sweep(*key, dict(sorted(by_temperature.items()))) for key, by_temperature in swept.items()]
+    places = {
+        arm.setting: (sweep.variant, temperature)
+        for sweep in sweeps
+        for temperature, arm in sweep.arms.items()
+    }
+
+    def placed(rows: pd.DataFrame) -> pd.DataFrame:
+        where = [places.get(setting, ("", np.nan)) for setting in rows["setting"]]
+        return rows.assign(
+            variant=[kind for kind, _ in where], temperature=[temperature for _, temperature in where]
+        )
+
+    heads = ("direct", *READINGS)
+    intervals = [analysis.intervals(found, SCORES, heads), analysis.intervals(found, GEOMETRY, ("",))]
+    points = [analysis.points(found, SCORES, heads), analysis.points(found, GEOMETRY, ("",))]
+    return Summary(
+        carried,
+        found,
+        sweeps,
+        placed(pd.concat(intervals, ignore_index=True)),
+        placed(pd.concat(points, ignore_index=True)),
+    )
+
+
+def quantities(summary: Summary, sweep: Sweep, metric: str) -> dict[float, Replicates] | None:
+    """A metric at every temperature; None if it lacks in a run or a replicate failed somewhere."""
+    found = {t: analysis.quantity(summary.arms[arm], metric) for t, arm in sweep.arms.items()}
+    complete = {t: each for t, each in found.items() if each is not None}
+    if len(complete) < 2 or len(complete) < len(found) or len({each.index for each in complete.values()}) > 1:
+        return None
+    return complete
+
+
+def trend(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
+    """Spearman's correlation of temperature and a metric in every replicate; None where it is undefined."""
+    found = quantities(summary, sweep, metric)
+    if found is None:
+        return None
+    temperatures = np.array(list(found))
+    values = np.stack([each.values for each in found.values()])
+    if any(len(np.unique(column)) == 1 for column in values.T):
+        return None
+    return stats.combine(list(found.values()), lambda part: stats.spearman(temperatures, part))
+
+
+def spread(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
+    """Largest minus smallest value of a metric over the temperatures, in every replicate."""
+    found = quantities(summary, sweep, metric)
+    return None if found is None else stats.combine(list(found.values()), lambda part: np.ptp(part, axis=0))
+
+
+def chosen(summary: Summary, sweep: Sweep) -> float:
+    """The temperature with the best mean validation mAP of the probe."""
+    return max(
+        sweep.arms,
+        key=lambda t: np.nan_to_num(
+            analysis.mean(summary.arms[sweep.arms[t]], "probe_validation_map"), nan=-1.0
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far the temperature chosen on validation is ahead of one end of the range.
+
+    Attributes:
+        best: the chosen temperature.
+        end: the one it is compared with.
+        difference: of the probe's mAP on test, paired.
+    """
+
+    best: float
+    end: float
+    difference: Replicates
+
+
+def leads(summary: Summary, sweep: Sweep) -> list[Lead]:
+    """The chosen temperature against the lowest and against the highest."""
+    found = quantities(summary, sweep, "probe_map")
+    if found is None:
+        return []
+    best = chosen(summary, sweep)
+    return [Lead(best, end, stats.difference(found[best], found[end])) for end in (min(found), max(found))]
+
+
+def effects(summary: Summary) -> dict[str, list[Effect]]:
+    """What the claims of this study are judged by."""
+    found: dict[str, list[Effect]] = {
+        name: []
+        for name in ("uniformity_falls", "tolerance_rises", "intermediate_best", "hard_negatives_uniform")
+    }
+
+    def add(claim: str, sweep: Sweep, words: str, measured: Replicates | None, arms: Sequence[Arm]) -> None:
+        if measured is not None:
+            against = claims.against(summary.arms, arms)
+            found[claim].append(Effect(sweep.place.dataset, sweep.task, words, measured, **against))
+
+    for sweep in summary.sweeps:
+        if sweep.loss != "instance":
+            continue
+        whole = list(sweep.arms.values())
+        if not sweep.variant:
+            falls = trend(summary, sweep, "uniformity")
+            opposite = None if falls is None else stats.combine([falls], lambda part: -part[0])
+            add("uniformity_falls", sweep, "−ρ(τ, uniformity)", opposite, whole)
+            add("tolerance_rises", sweep, "ρ(τ, tolerance)", trend(summary, sweep, "tolerance"), whole)
+            for lead in leads(summary, sweep):
+                compared = [sweep.arms[lead.best], sweep.arms[lead.end]]
+                words = f"τ {lead.best:g} − τ {lead.end:g}"
+                add("intermediate_best", sweep, words, lead.difference, compared)
+        if sweep.variant == "hard":
+            plain = sibling(summary, sweep)
+            difference = None if plain is None else narrower(summary, plain, sweep)
+            arms = whole if plain is None else [*plain.arms.values(), *whole]
+            add("hard_negatives_uniform", sweep, "range of plain − range of hard", difference, arms)
+    return found
+
+
+def sibling(summary: Summary, sweep: Sweep) -> Sweep | None:
+    """The same loss in the same place without the variant."""
+    same = (s for s in summary.sweeps if (s.place, s.loss, s.variant) == (sweep.place, sweep.loss, ""))
+    return next(same, None)
+
+
+def narrower(summary: Summary, plain: Sweep, hard: Sweep) -> Replicates | None:
+    """By how much the range of uniformity over temperatures is smaller with hard negatives."""
+    wide, narrow = spread(summary, plain, "uniformity"), spread(summary, hard, "uniformity")
+    if wide is None or narrow is None or wide.index != narrow.index:
+        return None
+    return stats.difference(wide, narrow)
