@@ -74,8 +74,12 @@ def _grid(data: pd.DataFrame, rows: str, columns: Sequence[str], metric: str | N
         standing: Standing = row["standing"] if "standing" in data.columns else "worse"
         mark = row["mark"] if "mark" in data.columns else ""
         cells[place] = _Cell(f"{row['estimate'] * scale:.{digits}f}", spread, standing, mark)
-    arms = data[rows].astype(str).unique().tolist()
-    return _Grid(style.order(arms) if rows == "loss" else arms, list(dict.fromkeys(keys)), cells)
+    named = data[rows]
+    if isinstance(named.dtype, pd.CategoricalDtype):
+        arms = [str(name) for name in named.cat.categories]
+    else:
+        arms = style.order(named.astype(str).unique().tolist())
+    return _Grid(arms, list(dict.fromkeys(keys)), cells)
 
 
 def _headings(
@@ -117,7 +121,7 @@ def latex(
             ``mark`` (a symbol set behind the number, such as a dagger) is optional.
         columns: one or two columns of the frame whose values head the table's columns, the outer first; in
             the order in which they first occur.
-        rows: column of arms; losses are put in the usual order, anything else stays in the order given.
+        rows: column of arms, in the usual order of losses, or in that of its categories if it is categorical.
         metric: what the numbers are, if ``metric`` is not among the columns.
         digits: behind the point.
         caption: above the table; what bold and underlined mean is added. Empty for a bare ``tabular``.
@@ -210,7 +214,7 @@ def frame(
     Args:
         data: as in :func:`latex`.
         columns: as in :func:`latex`, any number of levels.
-        rows: column of arms; losses are put in the usual order, anything else stays in the order given.
+        rows: column of arms, in the usual order of losses, or in that of its categories if it is categorical.
         metric: what the numbers are, if ``metric`` is not among the columns.
         digits: behind the point.
 

@@ -146,6 +146,7 @@ def reviewers_list(
     limits: str,
     exclusions: str = "",
     search: str | None = None,
+    found: Arms | None = None,
 ) -> Markdown:
     """What a reviewer asks for, from the runs themselves.
 
@@ -156,13 +157,14 @@ def reviewers_list(
         limits: what this setting cannot show.
         exclusions: what a study leaves out besides what all of them do.
         search: what was searched, where a study does not tune as others do.
+        found: the arms, where they differ in a setting.
     """
     runs = carried.grid.runs
     trained = [run for run in runs if not run.config.is_baseline]
     slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
     first = runs[0]
     task = task_for(first.config)
-    found = analysis.arms(carried.grid)
+    found = analysis.arms(carried.grid) if found is None else found
     lines = [
         f"**Splits.** {study.parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split."
         f" In replicate 0 of {first.config.dataset}: {len(task.train)} / {len(task.validation)} / {len(task.test)}"

@@ -23,9 +23,9 @@ RATE_FACTORS = (1.0, 1 / 4, 4.0)
 """Learning rates that are tried, in units of the recipe's, which comes first."""
 
 VIEWS = {
-    "frozen": "dropout and another dropout of inputs and units",
-    "bag": "words dropped and other words dropped",
-    "cnn": "a shift and another shift by up to three pixels, with dropout of units",
+    "frozen": "two draws of dropout, of features and units",
+    "bag": "two draws of dropped words",
+    "cnn": "two shifts by up to three pixels, and two draws of dropout",
 }
 """What the two views of an example are in each encoder."""
 

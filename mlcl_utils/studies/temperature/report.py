@@ -16,7 +16,7 @@ from mlcl_utils.metrics.representation import BINS
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import analysis, drawing, tables
 from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.temperature import BASE_LABELS, VIEWS, TemperatureParameters, rates
+from mlcl_utils.studies.temperature import BASE_LABELS, VIEWS, Place, TemperatureParameters, rates
 from mlcl_utils.studies.temperature.figures import RANKS
 from mlcl_utils.studies.temperature.sweeps import GEOMETRY, READINGS, Summary, Sweep, quantities
 from mlcl_utils.training import BASELINES, Recipe
@@ -110,17 +110,21 @@ def results_table(study: Execution, summary: Summary, metric: str) -> pd.DataFra
     ranks = {name: rank for rank, name in enumerate(BASELINES)}
     rows["rank"] = [ranks.get(loss, -1) for loss in rows["loss"]]
     rows = rows.sort_values(["rank", "loss", "variant", "temperature"], kind="stable")
-    columns, order = ("place", "head"), {head: at for at, head in enumerate(("direct", *READINGS))}
-    by_column = rows.assign(at=rows["head"].map(order)).sort_values(
-        ["dataset", "encoder", "at"], kind="stable"
-    )
+    rows["arm"] = pd.Categorical(rows["arm"], list(dict.fromkeys(rows["arm"])))
+    places, heads = list(_parameters(study).places), ["direct", *READINGS]
+    rows["at"] = [
+        (places.index(Place(row["dataset"], row["encoder"])), heads.index(row["head"]))
+        for _, row in rows.iterrows()
+    ]
+    rows = rows.sort_values("at", kind="stable").drop(columns="at")
+    columns = ("place", "head")
     figures.save_table(
-        figures.tables.latex(by_column, columns=columns, rows="arm", metric=metric),
+        figures.tables.latex(rows, columns=columns, rows="arm", metric=metric),
         study.folder / "tables",
         f"results_{metric}",
         data=rows.drop(columns=["mark", "rank", "arm", "place"]),
     )
-    return figures.tables.frame(by_column, columns=columns, rows="arm", metric=metric)
+    return figures.tables.frame(rows, columns=columns, rows="arm", metric=metric)
 
 
 def geometry_table(study: Execution, summary: Summary) -> pd.DataFrame:
@@ -288,12 +292,10 @@ def plot_embeddings(study: Execution, summary: Summary) -> Figure | None:
             run = summary.arms[sweep.arms[temperature]][0]
             arrays = run.arrays()
             where = {"place": ", ".join(sweep.place), "temperature": temperature}
-            labels = task_for(run.config).test.labels == 1
+            labels = task_for(run.config).test.labels[:, : len(RANKS)] == 1
             rank = np.where(labels.sum(axis=1) == 1, labels.argmax(axis=1) + 1, 0)
             x, y = arrays["plane"].astype(np.float64).T
-            plane.append(
-                pd.DataFrame({**where, "x": x, "y": y, "rank": np.where(rank <= len(RANKS), rank, 0)})
-            )
+            plane.append(pd.DataFrame({**where, "x": x, "y": y, "rank": rank}))
             edges = np.linspace(-1, 1, BINS + 1)
             counts = arrays["similarities"].astype(np.float64)
             density = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) / (2 / BINS)
@@ -313,6 +315,7 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
     return tables.reviewers_list(
         study,
         summary.carried,
+        found=summary.arms,
         search=rates.sentence(summary.carried),
         exclusions=f"Examples without any of the {BASE_LABELS} most frequent labels are left out.",
         deviations="Texts and images with several labels instead of CIFAR, SVHN and ImageNet-100; frozen features and"

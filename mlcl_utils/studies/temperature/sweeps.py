@@ -195,7 +195,8 @@ def effects(summary: Summary) -> dict[str, list[Effect]]:
             add("tolerance_rises", sweep, "ρ(τ, tolerance)", trend(summary, sweep, "tolerance"), whole)
             for lead in leads(summary, sweep):
                 compared = [sweep.arms[lead.best], sweep.arms[lead.end]]
-                words = f"τ {lead.best:g} − τ {lead.end:g}"
+                which = "lowest" if lead.end == min(sweep.arms) else "highest"
+                words = f"best τ {lead.best:g} − {which} τ {lead.end:g}"
                 add("intermediate_best", sweep, words, lead.difference, compared)
         if sweep.variant == "hard":
             plain = sibling(summary, sweep)
