@@ -131,3 +131,12 @@ def test_a_notebook_shows_every_figure():
     NotebookClient(notebook, kernel_name="python3").execute()
     shown = [["image/png" in output.get("data", {}) for output in cell.outputs] for cell in notebook.cells]
     assert shown == [[], [True], [True], [True]]
+
+
+def test_a_variant_of_a_loss_has_its_colour_and_stands_beside_it():
+    variant = style.look("instance: hard negatives")
+    assert variant.label == "Instance, hard negatives"
+    assert variant.colour == style.look("instance").colour
+    assert (variant.line, variant.marker) != (style.look("instance").line, style.look("instance").marker)
+    names = ["prior", "instance: hard negatives", "reg", "instance", "bce"]
+    assert style.order(names) == ["bce", "reg", "instance", "instance: hard negatives", "prior"]

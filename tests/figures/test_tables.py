@@ -95,3 +95,11 @@ def test_frame():
 def test_bad_frames_are_refused(change, options, message):
     with pytest.raises(ValueError, match=message):
         tables.latex(change(CELLS), **options)
+
+
+def test_categories_keep_their_order():
+    arms = ["z, τ 1", "a, τ 0.1", "prior"]
+    data = pd.DataFrame(
+        {"arm": pd.Categorical(arms[::-1], arms), "metric": "map", "estimate": [0.1, 0.2, 0.3]}
+    )
+    assert tables.frame(data, rows="arm").index.tolist() == ["z, τ 1", "a, τ 0.1", "Prior"]

@@ -130,3 +130,33 @@ def test_view_alignment():
 def test_bad_input_is_refused(z, y, temperature, message):
     with pytest.raises(ValueError, match=message):
         metrics.describe_representation(z, y, temperature=temperature)
+
+
+@pytest.mark.parametrize("block", [5, 512])
+def test_picture_against_loops(monkeypatch, block):
+    monkeypatch.setattr(representation, "BLOCK", block)
+    rng = np.random.default_rng(5)
+    z = rng.normal(size=(21, 6)) + 1
+    y = (rng.random((21, 4)) < 0.3).astype(np.int8)
+    y[2] = 0
+    found = metrics.picture_embeddings(z, y)
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    edges = np.linspace(-1, 1, representation.BINS + 1)
+    counts = np.zeros((2, representation.BINS), dtype=int)
+    for i in range(21):
+        for j in range(i + 1, 21):
+            if y[i].any() and y[j].any():
+                at = min(
+                    int(np.searchsorted(edges, unit[i] @ unit[j], side="right")) - 1, representation.BINS - 1
+                )
+                counts[0 if (y[i] & y[j]).any() else 1, at] += 1
+    np.testing.assert_array_equal(found["similarities"], counts)
+    # the plane is that of the largest variance: no other pair of directions has more
+    values = np.linalg.eigvalsh(np.cov(unit.T, bias=True))[::-1]
+    np.testing.assert_allclose(found["plane"].astype(float).var(axis=0), values[:2], rtol=1e-2)
+    assert (found["plane"][np.abs(found["plane"]).argmax(axis=0), [0, 1]] > 0).all()
+    # a rotation changes nothing
+    rotation, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    again = metrics.picture_embeddings(z @ rotation, y)
+    np.testing.assert_allclose(again["plane"].astype(float), found["plane"].astype(float), atol=2e-3)
+    np.testing.assert_array_equal(again["similarities"], counts)

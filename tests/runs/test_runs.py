@@ -49,6 +49,9 @@ def test_identity_follows_from_every_field_and_nothing_else():
         config(recipe=None, loss="prior"),
         config(encoder="bag"),
         config(held_out="noto"),
+        config(matched_to="emoji"),
+        config(read_projection=True),
+        config(recipe=dataclasses.replace(SMALL, loss_scale=0.5)),
     ]
     assert len({each.id for each in changed}) == len(changed)
     assert all(RunConfig.from_dict(each.as_dict()) == each for each in changed)
@@ -137,3 +140,24 @@ def test_a_damaged_run_is_refused_with_its_folder(tmp_path):
     (run.folder / "run.json").write_text("{")
     with pytest.raises(DataError, match=run.config.id):
         Store(tmp_path).read(run.config)
+
+
+def test_the_projection_is_read_where_it_is_asked_for(tmp_path):
+    instance = {"loss": "instance", "hyperparameters": {"temperature": 0.5}}
+    plain = config(**instance)
+    both = dataclasses.replace(plain, read_projection=True)
+    one, other = (runs.carry_out([each], results=tmp_path, progress=False).runs[0] for each in (plain, both))
+    # what is read besides changes nothing else
+    shared = [name for name in one.metrics if not name.startswith(("projection_", "neighbours_"))]
+    assert shared == list(one.metrics)
+    assert {name: other.metrics[name] for name in shared} == one.metrics
+    assert one.arrays() == {}
+    examples = len(task_for(both).test)
+    assert other.arrays()["plane"].shape == (examples, 2)
+    assert other.arrays()["similarities"].sum() > 0
+    for head in ("projection", "neighbours"):
+        assert 0 < other.metrics[f"{head}_map"] < 1
+        assert f"{head}_map" in other.resamples()
+    # penalties are those at the temperature of the loss
+    cold = runs.carry_out([config(loss="instance", hyperparameters={"temperature": 0.05})], results=tmp_path)
+    assert cold.runs[0].metrics["penalty_entropy"] < one.metrics["penalty_entropy"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -273,3 +275,18 @@ def test_nearest_neighbours_are_those_of_scikit_learn():
 def test_the_prior_is_the_share_of_training_positives_for_everyone():
     labels = torch.tensor([[1, 0], [1, -1], [0, 0], [1, 1]], dtype=torch.int8)
     assert torch.allclose(torch.sigmoid(training.prior(labels, 2)), torch.tensor([[0.75, 0.25]] * 2))
+
+
+def test_a_scaled_loss_scales_the_gradient_and_nothing_that_is_reported():
+    task = make_task()
+    plain = fit(task)
+    assert fit(task, recipe=dataclasses.replace(RECIPE, loss_scale=1.0)).history == plain.history
+    # gradients that are clipped to one length are the same whatever the scale
+    huge = fit(task, recipe=dataclasses.replace(RECIPE, loss_scale=1e6)).history
+    clipped = fit(task, recipe=dataclasses.replace(RECIPE, loss_scale=1e7)).history
+    assert huge[-1]["train_loss"] == pytest.approx(clipped[-1]["train_loss"], rel=1e-4)
+    assert huge != plain.history
+    # AdamW does not move by gradients far below its epsilon
+    still = fit(task, recipe=dataclasses.replace(RECIPE, loss_scale=1e-12, weight_decay=0.0)).history
+    assert still[-1]["validation_loss"] == pytest.approx(still[0]["validation_loss"], rel=1e-3)
+    assert plain.history[-1]["validation_loss"] < 0.98 * plain.history[0]["validation_loss"]
