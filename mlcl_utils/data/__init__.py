@@ -8,6 +8,7 @@ asked for.
 from __future__ import annotations
 
 from mlcl_utils.data.dataset import Dataset
+from mlcl_utils.data.missing import lose_positives
 from mlcl_utils.data.registry import keep, load, names, short_name, verify, version
 from mlcl_utils.data.tasks import Part, Task, supported_labels, task
 
@@ -17,6 +18,7 @@ __all__ = [
     "Task",
     "keep",
     "load",
+    "lose_positives",
     "names",
     "short_name",
     "supported_labels",

@@ -34,6 +34,8 @@ class Part:
         groups: int32 (n,), for resampling by group.
         index: int64 (n,), positions in the data set.
         named: bool (n, k), positives whose label is named in the text; None for images.
+        truth: int8 (n, k), the labels before positives were lost (:func:`mlcl_utils.data.lose_positives`); None where
+            none were.
     """
 
     features: npt.NDArray[np.float32]
@@ -41,9 +43,21 @@ class Part:
     groups: npt.NDArray[np.int32]
     index: npt.NDArray[np.int64]
     named: npt.NDArray[np.bool_] | None
+    truth: npt.NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def apparent(self) -> npt.NDArray[np.int8]:
+        """The labels as they look to whoever does not know what was lost: int8 (n, k), a lost positive is negative.
+
+        Whatever is chosen on a part is chosen by these. To leave the lost positives out would be to know which they
+        are.
+        """
+        if self.truth is None:
+            return self.labels
+        return np.where((self.labels == -1) & (self.truth == 1), 0, self.labels).astype(np.int8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,19 +7,20 @@ from torch import Tensor
 
 from mlcl_utils.losses.base import Loss, hyperparameter
 from mlcl_utils.losses.contrast import with_gradient
+from mlcl_utils.losses.correction import Correction
 
 _RANK = 1e-6  # singular values below this do not count
 _BUCKET = 8  # sizes are rounded up to a multiple of this, so that few different ones are decomposed
 
 
-class CLML(Loss):
+class CLML(Correction, Loss):
     """Each label's examples are drawn to a subspace of low rank, all of them together away from one.
 
     A term beside a classification loss: ``losses.create("splc+clml", clml={"weight": 0.1})``. The published
     training sums the base loss over the batch and uses weight 1; beside a loss averaged over a batch of N
     that is weight 1/N.
 
-    On a GPU this is the one loss that waits for the device: the sizes of the decompositions depend on the
+    On a GPU this loss, and its control below, wait for the device: the sizes of the decompositions depend on the
     labels.
     """
 
@@ -32,9 +33,7 @@ class CLML(Loss):
     version = 1
 
     weight: float = hyperparameter(1.0, "weight of the term", least=0)
-    change_epoch: int = hyperparameter(1, "first epoch with corrected labels", least=0)
-    margin: float = hyperparameter(1.0, "taken from the logits of observed positives before correction")
-    threshold: float = hyperparameter(0.7, "probability above which a label is corrected", least=0, most=1)
+    margin: float = hyperparameter(1.0, "of observed positives, as published; changes no corrected label")
     exclude_unlabelled: bool = hyperparameter(
         True, "leave out rows without any corrected label, which make the second term unbounded"
     )
@@ -44,13 +43,6 @@ class CLML(Loss):
         """Set the hyperparameters; ``excluded`` counts the rows that were left out so far."""
         super().__init__(**hyperparameters)
         self.register_buffer("excluded", torch.zeros((), dtype=torch.int64), persistent=False)
-
-    def corrected(self, labels: Tensor, logits: Tensor, epoch: int) -> Tensor:
-        """The labels (batch, labels) as bool, from ``change_epoch`` on with likely labels added."""
-        positive = labels > 0
-        if epoch < self.change_epoch:
-            return positive
-        return positive | ((logits - self.margin * positive).sigmoid() > self.threshold)
 
     def compute(self, labels: Tensor, *, features: Tensor, logits: Tensor, epoch: int) -> Tensor:
         """(weight/N) [Σ_l max(1, ‖X_l‖_*) - ‖X‖_*]; no gradient flows to the logits."""
@@ -63,7 +55,36 @@ class CLML(Loss):
             value, slope = _contrast_of_norms(rows @ rows.T, members)
             factor = self.weight / len(rows) * kept.any().to(rows.dtype)
         gradient = (factor * slope).to(features.dtype) @ features.detach()
-        return with_gradient(features, (factor * value).to(features.dtype), gradient)
+        return self.term(features, kept, (factor * value).to(features.dtype), gradient)
+
+    def term(self, features: Tensor, kept: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        """The value of the term with its gradient by the features.
+
+        Args:
+            features: (batch, width).
+            kept: (batch,) bool, rows that count.
+            value: a scalar.
+            gradient: (batch, width).
+        """
+        return with_gradient(features, value, gradient)
+
+
+class NormPenalty(CLML):
+    """A plain norm in place of CLML's: a control that shrinks the features as strongly, whatever their labels.
+
+    s ‖X‖_F with the Frobenius norm of the rows that count, and for s, without a gradient, the norm of CLML's gradient
+    on the same batch: a step as long, in the direction of the features themselves.
+    """
+
+    name = "norm_penalty"
+    paper = "a control"
+    version = 1
+
+    def term(self, features: Tensor, kept: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        """The penalty, of the size of the gradient that it replaces."""
+        rows = features.detach() * kept[:, None]
+        size, norm = gradient.norm(), rows.norm()
+        return with_gradient(features, size * norm, rows * (size / norm.where(norm > 0, 1)))
 
 
 def _contrast_of_norms(gram: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:

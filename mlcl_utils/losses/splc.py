@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mlcl_utils.losses.base import LogitLoss, focus, hyperparameter
+from mlcl_utils.losses.correction import Correction
 
 
-class SPLC(LogitLoss):
+class SPLC(Correction, LogitLoss):
     """Focal-margin loss that takes a negative which looks positive for a missed positive."""
 
     name = "splc"
@@ -18,15 +19,12 @@ class SPLC(LogitLoss):
     )
     version = 1
 
-    change_epoch: int = hyperparameter(1, "first epoch with correction", least=0)
     margin: float = hyperparameter(1.0, "subtracted from the logits of observed positives")
     gamma: float = hyperparameter(2.0, "focusing", least=0)
-    threshold: float = hyperparameter(0.7, "probability above which a negative is corrected", least=0, most=1)
 
     def entries(self, positive: Tensor, logits: Tensor, epoch: int) -> Tensor:
         """-(1-p_t)^γ log p_t, with the margin on observed positives and, from then on, corrected negatives."""
         shifted = (logits - self.margin).where(positive, logits)
-        if epoch >= self.change_epoch:
-            positive = positive | (shifted.sigmoid() > self.threshold)
+        positive = self.corrected(positive, shifted, epoch)
         right = shifted.where(positive, -shifted)
         return -focus((-right).sigmoid(), self.gamma) * F.logsigmoid(right)

@@ -31,6 +31,9 @@ class RunConfig:
         held_out: drawing family that training and validation do without and test consists of; None for no such.
         matched_to: data set whose task of as many labels this one is matched to in examples, cardinality and label
             frequencies; None for no such.
+        kept_share: share of the positives of training and validation that are kept, in (0, 1]; the others are lost.
+        one_positive: whether every example keeps one positive instead.
+        clean_validation: whether validation loses none.
         encoder: a name of :func:`mlcl_utils.models.encoder_names`; it also says what the baselines read.
         loss: a name of :func:`mlcl_utils.losses.names` or of a baseline.
         hyperparameters: of the loss.
@@ -53,6 +56,9 @@ class RunConfig:
     label_pool: int | None = None
     held_out: str | None = None
     matched_to: str | None = None
+    kept_share: float = 1.0
+    one_positive: bool = False
+    clean_validation: bool = False
     encoder: str = "frozen"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None

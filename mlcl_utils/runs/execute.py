@@ -30,13 +30,20 @@ RESAMPLES = 200
 
 
 TASK = ("num_labels", "base_labels", "replicate", "train_fraction", "label_draw", "label_pool")
-"""The fields of a configuration that, with the data set, say what is learnt, on which examples."""
+"""The fields of a configuration that, with the data set, say which label space is learnt, on which examples."""
 
 
 def task_for(config: RunConfig) -> Task:
-    """The task that a configuration is trained and measured on."""
+    """The task that a configuration is trained and measured on; the seed says which of its positives are lost."""
     dataset = data.load(config.dataset, config.data_root)
-    return _task(dataset, config.held_out, config.matched_to, **{name: getattr(config, name) for name in TASK})
+    options = {name: getattr(config, name) for name in TASK}
+    return data.lose_positives(
+        _task(dataset, config.held_out, config.matched_to, **options),
+        kept_share=config.kept_share,
+        one_positive=config.one_positive,
+        clean_validation=config.clean_validation,
+        seed=config.seed,
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -134,7 +141,7 @@ def measure(
     text names, ``<head>_map_unnamed`` only the others, the rest being left out as if unobserved; since mAP also
     depends on how many positives are counted, ``<head>_recall_*`` says which share of each kind is found at the
     threshold.
-    Thresholds are tuned on validation.
+    Thresholds are tuned on validation, as it looks to whoever does not know what it has lost.
 
     Args:
         task: what was trained on.
@@ -153,10 +160,10 @@ def measure(
     resampled: dict[str, np.ndarray] = {}
     for head in sorted({name.split(".")[0] for name in scores}):
         validation, test = (scores[f"{head}.{split}"].astype(np.float32) for split in SPLITS)
-        thresholds = metrics.tune_thresholds(task.validation.labels, validation)
+        thresholds = metrics.tune_thresholds(task.validation.apparent, validation)
         for name, value in metrics.evaluate(task.test.labels, test, thresholds, bands=bands).items():
             measured[f"{head}_{name}"] = value
-        measured[f"{head}_validation_map"] = _map(task.validation.labels, validation)
+        measured[f"{head}_validation_map"] = _map(task.validation.apparent, validation)
         for kind, counted in _by_naming(task).items():
             measured[f"{head}_map_{kind}"] = _map(counted, test)
             measured[f"{head}_recall_{kind}"] = float((test >= thresholds.overall)[counted == 1].mean())

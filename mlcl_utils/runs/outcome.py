@@ -99,7 +99,8 @@ def _raw(config: RunConfig, task: Task, device: torch.device) -> dict[str, Any]:
 def _shuffled(task: Task, seed: int) -> Task:
     """The task with its label rows shuffled among the training examples: nothing is left to be learnt."""
     order = np.random.default_rng(seed).permutation(len(task.train))
-    return dataclasses.replace(task, train=dataclasses.replace(task.train, labels=task.train.labels[order]))
+    train = dataclasses.replace(task.train, labels=task.train.labels[order], truth=None)
+    return dataclasses.replace(task, train=train)
 
 
 def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.device) -> None:
@@ -165,7 +166,7 @@ def _read_projection(
 
 def _probe(outcome: Outcome, task: Task, inputs: dict[str, Any], device: torch.device) -> None:
     start = time.perf_counter()
-    labels = {split: torch.from_numpy(getattr(task, split).labels) for split in ("train", "validation")}
+    labels = {split: torch.from_numpy(getattr(task, split).apparent) for split in ("train", "validation")}
     fit = training.fit_probe if isinstance(inputs["train"], Tensor) else training.fit_sparse_probe
     fitted = fit(
         inputs["train"], labels["train"].to(device), inputs["validation"], labels["validation"].to(device)

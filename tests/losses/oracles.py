@@ -51,6 +51,14 @@ def bce(labels, logits, epoch, **how):
     return reduced(entry, labels, logits, **how)
 
 
+def corrected_bce(labels, logits, epoch, change_epoch=1, threshold=0.7, **how):
+    def entry(positive, x):
+        p = torch.sigmoid(x)
+        return -torch.log(p if positive or (epoch >= change_epoch and p > threshold) else 1 - p)
+
+    return reduced(entry, labels, logits, **how)
+
+
 def focal(labels, logits, epoch, gamma=2.0, alpha=None, **how):
     def entry(positive, x):
         right = torch.sigmoid(x) if positive else 1 - torch.sigmoid(x)
@@ -274,6 +282,19 @@ def clml(
         norm = nuclear(features[positive[:, label]])
         total = total + (norm if norm > 1 else ZERO + 1)
     return weight / len(labels) * total
+
+
+def norm_penalty(labels, features, logits, epoch, exclude_unlabelled=True, **given):
+    replaced = clml(labels, features, logits, epoch, exclude_unlabelled=exclude_unlabelled, **given)
+    if not replaced.requires_grad:
+        return ZERO
+    (gradient,) = torch.autograd.grad(replaced, [features])
+    positive = torch.tensor(labels) == 1
+    if epoch >= given.get("change_epoch", 1):
+        positive = positive | (torch.sigmoid(logits) > given.get("threshold", 0.7))
+    rows = [row for row, own in zip(features, positive, strict=True) if own.any() or not exclude_unlabelled]
+    norm = torch.stack(rows).square().sum().sqrt()
+    return gradient.square().sum().sqrt() * norm
 
 
 # kernel
