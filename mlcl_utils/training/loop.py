@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mlcl_utils import losses, models
 from mlcl_utils.data import Task
+from mlcl_utils.losses.correction import Correction
 from mlcl_utils.models import Model
 from mlcl_utils.training.recipe import Recipe
 
@@ -30,7 +31,8 @@ class Fitted:
 
     Attributes:
         model: in evaluation mode, on the device it was trained on.
-        history: one row an epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate``.
+        history: one row an epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate``; where positives
+            were lost and the loss corrects labels, also the counts of :meth:`Training._correction`.
         steps: optimisation steps made.
         parameters: number of trained parameters.
         time_seconds: wall time of the training loop.
@@ -113,6 +115,8 @@ class Training:
         self._labels = {
             split: torch.from_numpy(getattr(task, split).labels).to(device) for split in self._inputs
         }
+        truth = task.train.truth
+        self._truth = None if truth is None else torch.from_numpy(truth == 1).to(device)
         examples = len(self._inputs["train"])
         self._steps_per_epoch = recipe.steps_per_epoch(examples)
         self.epoch, self.epochs = 0, recipe.epochs_for(examples)
@@ -192,6 +196,7 @@ class Training:
                 "train_loss": mean,
                 "validation_loss": self._validation_loss(),
                 "learning_rate": rate,
+                **self._correction(),
             }
         )
         self.epoch += 1
@@ -221,6 +226,32 @@ class Training:
                 given = self.model(inputs[batch])
             total += self._criterion(labels[batch], **given, epoch=self.epoch) * len(batch)
         return float(total) / len(inputs)
+
+    @torch.no_grad()
+    def _correction(self) -> dict[str, float]:
+        """What the loss's correction makes of the training labels at the end of an epoch, beside what they truly are.
+
+        Returns:
+            ``lost``, positives that were lost; ``corrected``, entries that are taken for positive without being
+            observed; ``corrected_right``, those of them that were lost; ``unlabelled``, examples without any corrected
+            label. Nothing where no positives were lost, or by a loss that corrects none.
+        """
+        rule = next((each for each in self._criterion.modules() if isinstance(each, Correction)), None)
+        if rule is None or self._truth is None:
+            return {}
+        self.model.eval()
+        counts = torch.zeros(4, device=self._device)
+        for inputs, labels, truth in zip(
+            *(part.split(4096) for part in (self._inputs["train"], self._labels["train"], self._truth)),
+            strict=True,
+        ):
+            with _autocast(self._device):
+                logits = self.model(inputs)["logits"]
+            observed, corrected = labels == 1, rule.corrected(labels, logits, self.epoch)
+            added = corrected & ~observed
+            found = (truth & ~observed, added, added & truth, ~corrected.any(dim=1))
+            counts += torch.stack([each.sum() for each in found])
+        return dict(zip(("lost", "corrected", "corrected_right", "unlabelled"), counts.tolist(), strict=True))
 
     def fitted(self) -> Fitted:
         """The model as it is now."""
