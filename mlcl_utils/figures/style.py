@@ -163,6 +163,7 @@ _METRICS = {
     "tolerance_gap": MetricLook("tolerance gap", None, percent=False),
     "jaccard_slope": MetricLook("slope on Jaccard", None, percent=False),
     "alignment": MetricLook("alignment", None, percent=False),
+    "correction": MetricLook("correction"),
     "effective_rank": MetricLook("effective rank", None, percent=False),
     "penalty_entropy": MetricLook("penalty entropy", None, percent=False),
 }

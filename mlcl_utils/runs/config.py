@@ -12,7 +12,7 @@ from typing import Any
 from mlcl_utils import data, losses
 from mlcl_utils.training import BASELINES, Recipe
 
-TRAINER_VERSION = 2
+TRAINER_VERSION = 3
 """Raised when training, the probe, a baseline or a metric gives other numbers for the same configuration."""
 
 

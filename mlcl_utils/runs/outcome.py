@@ -155,7 +155,7 @@ def _read_projection(
     """Reads unit embeddings by a linear probe and by their nearest neighbours."""
     start = time.perf_counter()
     unit = {split: F.normalize(part.float(), dim=1) for split, part in embeddings.items()}
-    labels = {split: torch.from_numpy(getattr(task, split).labels).to(device) for split in unit}
+    labels = {split: torch.from_numpy(getattr(task, split).apparent).to(device) for split in unit}
     fitted = training.fit_probe(unit["train"], labels["train"], unit["validation"], labels["validation"])
     outcome.heads["projection"] = {split: fitted.scores(unit[split]) for split in SPLITS}
     outcome.heads["neighbours"] = {

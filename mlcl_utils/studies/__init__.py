@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Name of the notebook -> module that defines STUDY. In the order in which they are carried out.
 _CATALOGUE = {
+    "01_missing_labels": "mlcl_utils.studies.missing_labels",
     "02_label_space": "mlcl_utils.studies.label_space",
     "04_temperature": "mlcl_utils.studies.temperature",
     "05_hyperband": "mlcl_utils.studies.hyperband",

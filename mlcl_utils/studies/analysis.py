@@ -33,6 +33,9 @@ class Arm(NamedTuple):
     held_out: str | None
     loss: str
     setting: str = ""
+    kept_share: float = 1.0
+    one_positive: bool = False
+    clean_validation: bool = False
 
     @property
     def task(self) -> Arm:
@@ -42,7 +45,19 @@ class Arm(NamedTuple):
     @property
     def is_main(self) -> bool:
         """Whether it was trained on all data and the most frequent labels, and tested on what is like them."""
-        return self.train_fraction == 1 and self.label_draw is None and self.held_out is None
+        whole = self.train_fraction == 1 and not self.loses_positives
+        return whole and self.label_draw is None and self.held_out is None
+
+    @property
+    def loses_positives(self) -> bool:
+        """Whether it was trained without some of the positives."""
+        return self.kept_share < 1 or self.one_positive
+
+    @property
+    def positives(self) -> str:
+        """Which positives it was trained with, in words."""
+        words = "one positive" if self.one_positive else f"{self.kept_share:.0%} kept"
+        return f"{words}, clean validation" if self.clean_validation else words
 
     def describe(self) -> str:
         """What it is learnt on, in words."""
@@ -55,6 +70,8 @@ class Arm(NamedTuple):
             words.append(f"draw {self.label_draw}")
         if self.held_out is not None:
             words.append(f"{self.held_out} held out")
+        if self.loses_positives:
+            words.append(self.positives)
         if self.setting:
             words.append(self.setting)
         return ", ".join(words)
@@ -71,7 +88,8 @@ def arm_of(row: pd.Series[Any]) -> Arm:
 
 def is_main(rows: pd.DataFrame) -> pd.Series[bool]:
     """Which rows of :func:`intervals` are of arms that are in the main sweep, as :attr:`Arm.is_main` says."""
-    return (rows["train_fraction"] == 1) & rows["label_draw"].isna() & rows["held_out"].isna()
+    whole = (rows["train_fraction"] == 1) & (rows["kept_share"] == 1) & ~rows["one_positive"]
+    return whole & rows["label_draw"].isna() & rows["held_out"].isna()
 
 
 HEADS = ("direct", "probe")
@@ -294,6 +312,11 @@ def as_row(interval: Interval) -> dict[str, float]:
         "bootstrap_upper": interval.bootstrap[1],
         "replicates": interval.n,
     }
+
+
+def best_head(members: Sequence[Run]) -> str:
+    """The head of an arm with the best mean validation mAP."""
+    return max(HEADS, key=lambda head: np.nan_to_num(mean(members, f"{head}_validation_map"), nan=-math.inf))
 
 
 def mean(members: Sequence[Run], metric: str) -> float:

@@ -42,7 +42,7 @@ def arms(names: Sequence[str], settings: Mapping[str, Any] | None = None) -> pd.
         values: dict[str, Any] = {
             key: each.default
             for key, each in info.hyperparameters.items()
-            if not isinstance(each.default, str | None) and key != "ignore_unobserved"
+            if not isinstance(each.default, str | None) and not key.endswith("ignore_unobserved")
         }
         values.update({key: value for key, value in (settings or {}).items() if key in values})
         rows.append(
@@ -69,6 +69,7 @@ def results_table(
     *,
     name: str,
     task: Callable[[Arm], str] = Arm.describe,
+    columns: tuple[str, str] = ("task", "head"),
 ) -> pd.DataFrame:
     """One metric of every arm on every task, by head; also written as CSV and LaTeX.
 
@@ -83,6 +84,7 @@ def results_table(
         metric: what is shown.
         name: of the files, without an ending.
         task: the heading of an arm's column.
+        columns: what heads the columns: of the rows' columns, or ``task``, or ``positives`` for those trained with.
     """
     rows = rows[rows["metric"] == metric].copy()
     better = style.metric(metric).higher_is_better is not False
@@ -100,13 +102,13 @@ def results_table(
     ]
     rows["mark"] = rows["remark"].map(MARKS)
     rows["task"] = [task(arm) for arm in arms_]
-    rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"])
-    columns = ("task", "head")
+    rows["positives"] = [arm.positives for arm in arms_]
+    rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"], kind="stable")
     figures.save_table(
         figures.tables.latex(rows, columns=columns, metric=metric),
         study.folder / "tables",
         name,
-        data=rows.drop(columns=["task", "mark"]),
+        data=rows.drop(columns=["task", "positives", "mark"]),
     )
     return figures.tables.frame(rows, columns=columns, metric=metric)
 

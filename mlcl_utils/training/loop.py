@@ -241,10 +241,8 @@ class Training:
             return {}
         self.model.eval()
         counts = torch.zeros(4, device=self._device)
-        for inputs, labels, truth in zip(
-            *(part.split(4096) for part in (self._inputs["train"], self._labels["train"], self._truth)),
-            strict=True,
-        ):
+        parts = (self._inputs["train"], self._labels["train"], self._truth)
+        for inputs, labels, truth in zip(*(torch.split(part, 4096) for part in parts), strict=True):
             with _autocast(self._device):
                 logits = self.model(inputs)["logits"]
             observed, corrected = labels == 1, rule.corrected(labels, logits, self.epoch)

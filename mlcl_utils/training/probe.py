@@ -18,10 +18,10 @@ from torch import Tensor
 from mlcl_utils import metrics
 from mlcl_utils.metrics.arrays import Floats
 
-PENALTIES = (1e0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+PENALTIES = (1e1, 3e0, 1e0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 """Strengths of the L2 penalty, strongest first."""
 
-_FIRST = 3  # where the walk over the penalties starts: most solutions lie within two steps of it
+_FIRST = 5  # where the walk over the penalties starts: most solutions lie within two steps of it
 
 _STEPS = 30
 _TOLERANCE = 2e-2  # a change of the logits (root mean square, of any label) in a step that counts as none

@@ -1,0 +1,234 @@
+"""What the runs of the study of missing labels say, in sentences that follow from the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from mlcl_utils.figures import style
+from mlcl_utils.studies import analysis
+from mlcl_utils.studies.missing_labels.contrasts import (
+    Contrast,
+    Summary,
+    additions,
+    by_dataset,
+    contrast,
+    corrections,
+    costs,
+)
+from mlcl_utils.studies.tables import FEW, markdown
+from mlcl_utils.training import BASELINES
+
+INCOMPLETE = ("debtags",)
+"""Data sets that miss positives of their own, so that a correction may be right where they say it is wrong."""
+
+
+def reading(summary: Summary) -> Markdown:
+    """What the numbers say, in sentences that follow from them."""
+    return markdown(sentences(summary))
+
+
+def sentences(summary: Summary) -> list[str]:
+    """The sentences of :func:`reading`."""
+    lines = [_cost(name, own) for name, own in by_dataset(costs(summary, "map"))]
+    losing = [each for each in additions(summary, "map") if each.first.loses_positives]
+    lines += [_help(name, own) for name, own in by_dataset(losing)]
+    for name in dict.fromkeys(arm.dataset for arm in summary.arms):
+        lines += [*_weights(summary, name), *_plain_norm(summary, name), *_correction_alone(summary, name)]
+        lines += [*_oracle(summary, name), *_rank(summary, name)]
+    lines += _found(summary)
+    lines += _remarks(summary)
+    trained = [members for arm, members in summary.arms.items() if arm.loss not in BASELINES]
+    count = min(map(len, trained))
+    if count < FEW:
+        lines.append(
+            f"With {count} replicate{'s' if count > 1 else ''} of the least repeated arm, no verdict on a published"
+            " claim rests on this."
+        )
+    return lines
+
+
+def _cost(dataset: str, found: list[Contrast]) -> str:
+    """What each condition costs, from the loss that it costs least to the one that it costs most."""
+    parts = []
+    for positives in dict.fromkeys(each.first.positives for each in found):
+        own = sorted(
+            (each for each in found if each.first.positives == positives and "+" not in each.first.loss),
+            key=lambda each: -each.interval.estimate,
+        )
+        said = [f"{style.look(own[0].first.loss).label} {analysis.in_points(own[0].interval)}"]
+        if len(own) > 1:
+            said.append(f"{style.look(own[-1].first.loss).label} {analysis.in_points(own[-1].interval)}")
+        parts.append(f"{positives}: {' to '.join(said)}")
+    return (
+        f"**{dataset}:** against training with all positives, mAP changes by so many points (each loss with its best"
+        f" head; least and most harmed): {'; '.join(parts)}."
+    )
+
+
+def _help(dataset: str, found: list[Contrast]) -> str:
+    sides: dict[str, list[Contrast]] = {"above": [], "below": [], "across": []}
+    for each in found:
+        sides[analysis.direction(each.interval)].append(each)
+    words = {"above": "raises", "below": "lowers", "across": "does not clearly change"}
+    parts = []
+    for side, own in sides.items():
+        if own:
+            names = ", ".join(f"{_base(each)} ({each.first.positives})" for each in own)
+            points = sorted(100 * each.interval.estimate for each in own)
+            spread = f"{points[0]:+.1f}" if len(own) == 1 else f"{points[0]:+.1f} to {points[-1]:+.1f}"
+            parts.append(f"{words[side]} that of {names}: {spread}")
+    return (
+        f"**{dataset}:** at the published weight, by points of mAP with the best head of each, CLML"
+        f" {'; '.join(parts)}. Differences below half a point are not material."
+    )
+
+
+def _base(each: Contrast) -> str:
+    return style.look(each.second.loss).label
+
+
+def _own(summary: Summary, dataset: str, found: list[Contrast]) -> list[Contrast]:
+    """Those of a data set in the condition in which everything is compared."""
+    return [each for each in found if each.first.dataset == dataset and summary.at_reference(each.first)]
+
+
+def _weights(summary: Summary, dataset: str) -> list[str]:
+    """The weight that validation prefers, among those that were tried."""
+    found = _own(summary, dataset, additions(summary, "map", every_weight=True))
+    several = [each.second for each in found if each.first.setting]
+    tried = [each for each in found if each.second in several]
+    if not tried:
+        return []
+
+    def on_validation(each: Contrast) -> float:
+        return analysis.mean(summary.arms[each.first], f"{each.heads[0]}_validation_map")
+
+    best = max(tried, key=on_validation)
+    without = analysis.mean(summary.arms[best.second], f"{best.heads[1]}_validation_map")
+    preferred = "no CLML" if without >= on_validation(best) else f"weight {best.first.setting or '×1'}"
+    changes = ", ".join(f"{each.first.setting or '×1'} {analysis.in_points(each.interval)}" for each in tried)
+    return [
+        f"**{tried[0].second.describe()}:** beside {_base(best)}, validation prefers {preferred}; by weight, in"
+        f" multiples of the published one, mAP changes by {changes} points."
+    ]
+
+
+def _plain_norm(summary: Summary, dataset: str) -> list[str]:
+    """The nuclear norms against a plain norm whose gradient is as large, at every weight."""
+    parts = []
+    for arm in summary.arms:
+        if arm.dataset != dataset or not arm.loss.endswith("+clml") or not summary.at_reference(arm):
+            continue
+        each = contrast(summary, arm, arm._replace(loss=arm.loss.replace("+clml", "+norm_penalty")), "map")
+        if each is not None:
+            word = {"above": "ahead", "below": "behind", "across": "not told apart"}[
+                analysis.direction(each.interval)
+            ]
+            parts.append(
+                f"{word} at {arm.setting or '×1'} ({analysis.in_points(each.interval)} points of mAP)"
+            )
+    if not parts:
+        return []
+    return [
+        f"**{dataset}:** CLML beside a plain norm of the features whose gradient is as large is {', '.join(parts)}."
+    ]
+
+
+def _correction_alone(summary: Summary, dataset: str) -> list[str]:
+    """Label correction without the nuclear norms, against none, and against CLML beside the same base loss."""
+    lines = []
+    for arm in summary.arms:
+        if arm.dataset != dataset or arm.loss != "corrected_bce" or not summary.at_reference(arm):
+            continue
+        alone = contrast(summary, arm, arm._replace(loss="bce"), "map")
+        beyond = contrast(summary, arm._replace(loss="bce+clml"), arm, "map")
+        if alone is None:
+            continue
+        verb = {"above": "raises", "below": "lowers", "across": "does not clearly change"}[
+            analysis.direction(alone.interval)
+        ]
+        text = (
+            f"**{arm.describe()}:** the label correction alone, without the nuclear norms, {verb} the mAP of BCE"
+            f" ({analysis.in_points(alone.interval)} points)"
+        )
+        if beyond is not None:
+            place = {"above": "ahead of", "below": "behind", "across": "not told apart from"}[
+                analysis.direction(beyond.interval)
+            ]
+            text += f"; BCE with CLML is {place} it ({analysis.in_points(beyond.interval)})"
+        lines.append(f"{text}.")
+    return lines
+
+
+def _oracle(summary: Summary, dataset: str) -> list[str]:
+    """What a clean validation part, which nobody has, would add through what is chosen on it."""
+    parts = []
+    for arm in summary.arms:
+        if arm.dataset != dataset or not arm.clean_validation or arm.loss in BASELINES or "+" in arm.loss:
+            continue
+        for metric in ("macro_f1", "map"):
+            each = contrast(summary, arm, arm._replace(clean_validation=False), metric, "probe")
+            if each is not None:
+                parts.append(
+                    f"{analysis.in_points(each.interval)} points of {style.metric(metric).label}"
+                    f" ({style.look(arm.loss).label}, probe)"
+                )
+    if not parts:
+        return []
+    return [
+        f"**{dataset}, oracle:** with a validation part that has lost nothing, chosen thresholds and penalties alone"
+        f" would add {', '.join(parts)}."
+    ]
+
+
+def _rank(summary: Summary, dataset: str) -> list[str]:
+    found = _own(summary, dataset, additions(summary, "effective_rank", "", every_weight=True))
+    parts = []
+    for each in found:
+        before = analysis.mean(summary.arms[each.second], "effective_rank")
+        after = analysis.mean(summary.arms[each.first], "effective_rank")
+        word = {"above": "up", "below": "down", "across": "not clearly changed"}[
+            analysis.direction(each.interval)
+        ]
+        weight = f" {each.first.setting}" if each.first.setting else ""
+        parts.append(f"{_base(each)} + CLML{weight} {after:.0f} from {before:.0f}, {word}")
+    return [f"**{found[0].second.describe()}:** effective rank {'; '.join(parts)}."] if parts else []
+
+
+def _found(summary: Summary) -> list[str]:
+    """Precision and recall of the correction after the last epoch."""
+    rows = corrections(summary)
+    if rows.empty:
+        return []
+    lines = []
+    for dataset in dict.fromkeys(rows["dataset"]):
+        own = rows[(rows["dataset"] == dataset) & (rows["setting"] == "")]
+        last = own[own["epoch"] == own.groupby("loss")["epoch"].transform("max")]
+        parts = [f"{style.look(row['loss']).label} {_shares(row)}" for _, row in last.iterrows()]
+        bound = (
+            " (precision a lower bound: the set misses positives of its own)" if dataset in INCOMPLETE else ""
+        )
+        lines.append(f"**{dataset}, correction after the last epoch**{bound}: {'; '.join(parts)}.")
+    return lines
+
+
+def _shares(row: pd.Series[float]) -> str:
+    if np.isnan(row["precision"]):
+        return "corrects nothing"
+    return f"finds {row['recall']:.0%} of the lost positives, right in {row['precision']:.0%} of what it corrects"
+
+
+def _remarks(summary: Summary) -> list[str]:
+    """How many arms are below a baseline, with the probe and with the losses' own heads."""
+    trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
+    lines = []
+    for head, words in (("probe", "Read with the probe"), ("direct", "Read with the losses' own heads")):
+        found = [analysis.remark(summary.arms, arm, f"{head}_map") for arm in trained]
+        lines.append(
+            f"{words}, {found.count('degenerate')} of {len(trained)} trained arms are below the untrained encoder, so"
+            f" that nothing rests on them, and {found.count('below baseline')} more below logistic regression on the input;"
+            " the tables mark them."
+        )
+    return lines
