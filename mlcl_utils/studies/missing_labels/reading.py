@@ -8,15 +8,8 @@ from IPython.display import Markdown
 
 from mlcl_utils.figures import style
 from mlcl_utils.studies import analysis
-from mlcl_utils.studies.missing_labels.contrasts import (
-    Contrast,
-    Summary,
-    additions,
-    by_dataset,
-    contrast,
-    corrections,
-    costs,
-)
+from mlcl_utils.studies.contrasts import Contrast, by_dataset, contrast
+from mlcl_utils.studies.missing_labels.summary import Summary, additions, corrections, costs
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.training import BASELINES
 
@@ -121,7 +114,7 @@ def _plain_norm(summary: Summary, dataset: str) -> list[str]:
     for arm in summary.arms:
         if arm.dataset != dataset or not arm.loss.endswith("+clml") or not summary.at_reference(arm):
             continue
-        each = contrast(summary, arm, arm._replace(loss=arm.loss.replace("+clml", "+norm_penalty")), "map")
+        each = contrast(summary.arms, arm, arm._replace(loss=arm.loss.replace("+clml", "+norm_penalty")), "map")
         if each is not None:
             word = {"above": "ahead", "below": "behind", "across": "not told apart"}[
                 analysis.direction(each.interval)
@@ -142,8 +135,8 @@ def _correction_alone(summary: Summary, dataset: str) -> list[str]:
     for arm in summary.arms:
         if arm.dataset != dataset or arm.loss != "corrected_bce" or not summary.at_reference(arm):
             continue
-        alone = contrast(summary, arm, arm._replace(loss="bce"), "map")
-        beyond = contrast(summary, arm._replace(loss="bce+clml"), arm, "map")
+        alone = contrast(summary.arms, arm, arm._replace(loss="bce"), "map")
+        beyond = contrast(summary.arms, arm._replace(loss="bce+clml"), arm, "map")
         if alone is None:
             continue
         verb = {"above": "raises", "below": "lowers", "across": "does not clearly change"}[
@@ -169,7 +162,7 @@ def _oracle(summary: Summary, dataset: str) -> list[str]:
         if arm.dataset != dataset or not arm.clean_validation or arm.loss in BASELINES or "+" in arm.loss:
             continue
         for metric in ("macro_f1", "map"):
-            each = contrast(summary, arm, arm._replace(clean_validation=False), metric, "probe")
+            each = contrast(summary.arms, arm, arm._replace(clean_validation=False), metric, "probe")
             if each is not None:
                 parts.append(
                     f"{analysis.in_points(each.interval)} points of {style.metric(metric).label}"
@@ -228,7 +221,7 @@ def _remarks(summary: Summary) -> list[str]:
         found = [analysis.remark(summary.arms, arm, f"{head}_map") for arm in trained]
         lines.append(
             f"{words}, {found.count('degenerate')} of {len(trained)} trained arms are below the untrained encoder, so"
-            f" that nothing rests on them, and {found.count('below baseline')} more below logistic regression on the input;"
-            " the tables mark them."
+            f" that nothing rests on them, and {found.count('below baseline')} more below logistic regression on the"
+            " input; the tables mark them."
         )
     return lines

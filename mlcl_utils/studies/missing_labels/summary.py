@@ -3,20 +3,15 @@ by."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from mlcl_utils import stats
-from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import analysis, claims
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
-from mlcl_utils.studies.claims import Effect
+from mlcl_utils.studies.contrasts import Contrast, contrast, effect
 from mlcl_utils.studies.missing_labels import Condition, MissingLabelsParameters, weight_of
 from mlcl_utils.training import BASELINES
 
@@ -72,61 +67,6 @@ def condition_of(arm: Arm) -> Condition:
     return Condition(arm.kept_share, arm.one_positive, arm.clean_validation)
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """One arm minus another on the same task, each read with a head.
-
-    Attributes:
-        first: the arm that should be ahead.
-        second: the arm it is compared with.
-        heads: what each of them is read with.
-        metric: what differs.
-        difference: first minus second, paired.
-    """
-
-    first: Arm
-    second: Arm
-    heads: tuple[str, str]
-    metric: str
-    difference: Replicates
-
-    @property
-    def interval(self) -> Interval:
-        """The difference with its 95% interval."""
-        return stats.interval(self.difference)
-
-    @property
-    def label(self) -> str:
-        """What is compared, in words."""
-        weight = f" {self.first.setting}" if self.first.setting else ""
-        return f"{style.look(self.first.loss).label}{weight} − {style.look(self.second.loss).label}"
-
-
-def contrast(summary: Summary, first: Arm, second: Arm, metric: str, head: str = "best") -> Contrast | None:
-    """One arm minus another; None if one is missing, or a replicate of one of them failed.
-
-    Args:
-        summary: the arms.
-        first: the arm that should be ahead.
-        second: the other one.
-        metric: name of a metric.
-        head: ``probe``, ``direct``, ``best`` for the head of each that validation prefers, or nothing for a metric of
-            the representation.
-    """
-    if first not in summary.arms or second not in summary.arms:
-        return None
-    heads = tuple(
-        analysis.best_head(summary.arms[arm]) if head == "best" else head for arm in (first, second)
-    )
-    pair = [
-        analysis.quantity(summary.arms[arm], analysis.column(read, metric))
-        for arm, read in zip((first, second), heads, strict=True)
-    ]
-    if pair[0] is None or pair[1] is None or pair[0].index != pair[1].index:
-        return None
-    return Contrast(first, second, (heads[0], heads[1]), metric, stats.difference(pair[0], pair[1]))
-
-
 def additions(
     summary: Summary, metric: str, head: str = "best", *, term: str = "clml", every_weight: bool = False
 ) -> list[Contrast]:
@@ -135,7 +75,7 @@ def additions(
     Args:
         summary: the arms.
         metric: name of a metric.
-        head: as in :func:`contrast`.
+        head: as in :func:`mlcl_utils.studies.contrasts.contrast`.
         term: ``clml`` or its control ``norm_penalty``.
         every_weight: also at the weights that are not the first.
     """
@@ -143,7 +83,7 @@ def additions(
     for arm in summary.arms:
         base, _, added = arm.loss.partition("+")
         if added == term and not arm.clean_validation and (every_weight or not arm.setting):
-            each = contrast(summary, arm, arm._replace(loss=base, setting=""), metric, head)
+            each = contrast(summary.arms, arm, arm._replace(loss=base, setting=""), metric, head)
             found += [each] if each is not None else []
     return found
 
@@ -154,34 +94,15 @@ def costs(summary: Summary, metric: str, head: str = "best") -> list[Contrast]:
     for arm in summary.arms:
         if arm.loses_positives and not arm.clean_validation and not arm.setting and arm.loss not in BASELINES:
             whole = arm._replace(kept_share=1.0, one_positive=False)
-            each = contrast(summary, arm, whole, metric, head)
+            each = contrast(summary.arms, arm, whole, metric, head)
             found += [each] if each is not None else []
     return found
 
 
 def effects(summary: Summary) -> claims.Effects:
     """What the claims of this study are judged by: CLML's effect on each base loss in each condition with losses."""
-    found = [
-        Effect(
-            dataset=each.first.dataset,
-            task=each.first.describe(),
-            arms=each.label,
-            measured=each.difference,
-            **_against(summary, each),
-        )
-        for each in additions(summary, "map")
-        if each.first.loses_positives
-    ]
-    return {"clml_helps": found}
-
-
-def _against(summary: Summary, each: Contrast) -> dict[str, str]:
-    """What stands against a contrast, each arm read with its own head."""
-    words: dict[str, list[str]] = {"impediment": [], "remark": []}
-    for arm, head in zip((each.first, each.second), each.heads, strict=True):
-        for name, said in claims.against(summary.arms, [arm], head=head).items():
-            words[name] += [said] if said else []
-    return {name: "; ".join(said) for name, said in words.items()}
+    found = [each for each in additions(summary, "map") if each.first.loses_positives]
+    return {"clml_helps": [effect(summary.arms, each) for each in found]}
 
 
 def corrections(summary: Summary) -> pd.DataFrame:
@@ -212,11 +133,3 @@ def corrections(summary: Summary) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
-
-
-def by_dataset(found: list[Contrast]) -> Iterator[tuple[str, list[Contrast]]]:
-    """The contrasts of each data set, in the order in which data sets first occur."""
-    names = list(dict.fromkeys(each.first.dataset for each in found))
-    ordered = sorted(found, key=lambda each: names.index(each.first.dataset))
-    for name, own in itertools.groupby(ordered, key=lambda each: each.first.dataset):
-        yield name, list(own)
