@@ -78,6 +78,12 @@ _LOOKS = {
     "similarity_dissimilarity": Look("Sim–Dissim", "#999933", ">", SOLID),
     "instance": Look("Instance", "#AA4499", "*", SOLID),
     "kmcl": Look("KMCL", "#661100", (4, 1, 0), SOLID),
+    "kmcl: asl": Look("ASL in KMCL", "#77AADD", "s", DASHED),
+    "kmcl: reconstruction": Look("KMCL w/o contrast", "#BB5566", (3, 0, 180), SOLID),
+    "kmcl: mahalanobis": Look("KMCL, Mahalanobis", "#AA4499", (5, 0, 0), SOLID),
+    "kmcl: rbf": Look("KMCL, RBF", "#DDAA33", (6, 1, 0), SOLID),
+    "kmcl: released": Look("KMCL, as released", "#888888", (4, 1, 45), SOLID),
+    "kmcl: averaged": Look("KMCL, heavy terms", "#225522", (5, 1, 0), SOLID),
     "clml": Look("CLML", "#C8B400", (3, 1, 0), SOLID),
     "norm_penalty": Look("Norm", "#C8B400", (3, 2, 0), SOLID),
     "logistic_regression": Look("Logistic regr.", "#222222", "x", DOTTED),
@@ -165,6 +171,8 @@ _METRICS = {
     "alignment": MetricLook("alignment", None, percent=False),
     "correction": MetricLook("correction"),
     "effective_rank": MetricLook("effective rank", None, percent=False),
+    "kappa_underflow": MetricLook("κ that underflow", None),
+    "rho_saturated": MetricLook("ρ outside [0.01, 0.99]", None),
     "penalty_entropy": MetricLook("penalty entropy", None, percent=False),
 }
 _CUT = {"precision_at_": "P@", "ndcg_at_": "nDCG@"}

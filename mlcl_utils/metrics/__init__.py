@@ -13,6 +13,7 @@ A mean over nothing (no label with a positive, no example that can be ranked, an
 
 from __future__ import annotations
 
+from mlcl_utils.metrics.calibration import describe_variances, reliability
 from mlcl_utils.metrics.classification import (
     hamming_loss,
     label_f1,
@@ -37,6 +38,7 @@ __all__ = [
     "Thresholds",
     "average_precision",
     "describe_representation",
+    "describe_variances",
     "eleven_point_average_precision",
     "evaluate",
     "hamming_loss",
@@ -46,6 +48,7 @@ __all__ = [
     "micro_f1",
     "picture_embeddings",
     "rank_examples",
+    "reliability",
     "sample_f1",
     "subset_accuracy",
     "tune_thresholds",

@@ -18,6 +18,7 @@ from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.debtags import name_matching_scores
 from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
+from mlcl_utils.runs.mixture import describe_mixture
 
 SPLITS = ("validation", "test")
 """The parts that scores are kept of."""
@@ -37,7 +38,8 @@ class Outcome:
         history: one row an epoch.
         checkpoint: what a trial that stopped early can be continued from.
         arrays: what a picture of the projection needs: ``plane`` and ``similarities``, see
-            :func:`mlcl_utils.metrics.picture_embeddings`.
+            :func:`mlcl_utils.metrics.picture_embeddings`; of a kernel mixture ``reliability``, see
+            :func:`mlcl_utils.runs.mixture.describe_mixture`.
     """
 
     heads: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -139,6 +141,11 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
     if config.read_projection:
         _read_projection(outcome, task, embeddings, device)
         outcome.arrays = metrics.picture_embeddings(tested, task.test.labels)
+    if config.loss == "kmcl":
+        labels = torch.from_numpy(task.test.labels).to(device)
+        measured, arrays = describe_mixture(config, model, representations["test"], labels)
+        outcome.geometry |= measured
+        outcome.arrays |= arrays
     own = {split: scores for split, scores in direct.items() if scores is not None}
     if own:
         outcome.heads["direct"] = own

@@ -20,6 +20,7 @@ _CATALOGUE = {
     "02_label_space": "mlcl_utils.studies.label_space",
     "04_temperature": "mlcl_utils.studies.temperature",
     "05_hyperband": "mlcl_utils.studies.hyperband",
+    "06_kernel_mixture": "mlcl_utils.studies.kernel_mixture",
 }
 
 

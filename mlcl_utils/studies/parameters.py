@@ -160,6 +160,8 @@ Positives = Annotated[tuple[Positive, ...], *_List, AfterValidator(_some)]
 """One or more different `Positive`."""
 Fractions = Annotated[tuple[Fraction, ...], *_List, AfterValidator(_some)]
 """One or more different `Fraction`."""
+Names = Annotated[tuple[str, ...], *_List, AfterValidator(_some)]
+"""One or more different words; which they may be is for the study to say."""
 Datasets = Annotated[tuple[str, ...], *_List, AfterValidator(_some)]
 """Names of data sets that ship, and names and paths of a user's own."""
 Losses = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_losses)]

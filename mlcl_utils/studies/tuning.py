@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,18 +38,59 @@ Task = tuple[str, str, str, int]
 
 
 def task(config: RunConfig) -> Task:
-    """What is tuned on its own: data set, encoder, loss and size of the label space."""
-    return config.dataset, config.encoder, config.loss, config.num_labels
+    """What is tuned on its own: data set, encoder, loss and size of the label space.
+
+    Hyperparameters that a study gives and the space does not vary follow the loss in brackets: each of their values is
+    tuned on its own.
+    """
+    fixed = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in _flat(config.hyperparameters).items()
+        if _own_name(name) not in LOSS_SPACE
+    ]
+    loss = f"{config.loss} ({', '.join(fixed)})" if fixed else config.loss
+    return config.dataset, config.encoder, loss, config.num_labels
 
 
 def space(loss: str, encoder: str = "frozen") -> dict[str, tuple[float, ...]]:
-    """The values that are tried for a loss with an encoder."""
-    own = losses.info(loss).hyperparameters
+    """The values that are tried for a loss with an encoder; those of a part of a sum are named ``part.name``.
+
+    Args:
+        loss: its name, which brackets may follow as in :func:`task`.
+        encoder: a name of :func:`mlcl_utils.models.encoder_names`.
+    """
+    own = losses.info(loss.partition(" ")[0]).hyperparameters
     return (
         RECIPE_SPACE
         | ENCODER_SPACE.get(encoder, {})
-        | {name: values for name, values in LOSS_SPACE.items() if name in own}
+        | {name: LOSS_SPACE[_own_name(name)] for name in own if _own_name(name) in LOSS_SPACE}
     )
+
+
+def _own_name(name: str) -> str:
+    """The name of a hyperparameter without that of the part of a sum."""
+    return name.rpartition(".")[2]
+
+
+def _flat(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters with those of the parts of a sum named ``part.name``."""
+    flat: dict[str, Any] = {}
+    for name, value in hyperparameters.items():
+        parts = value.items() if isinstance(value, Mapping) else ()
+        flat |= {f"{name}.{own}": each for own, each in parts} if parts else {name: value}
+    return flat
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse of :func:`_flat`."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        part, _, own = name.rpartition(".")
+        if part:
+            nested.setdefault(part, {})[own] = value
+        else:
+            nested[name] = value
+    return nested
 
 
 def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
@@ -130,7 +171,7 @@ def _best(runs: Sequence[Run], metric: str) -> Choice:
 def _values(config: RunConfig) -> dict[str, float]:
     assert config.recipe is not None
     defaults = {name: each.default for name, each in losses.info(config.loss).hyperparameters.items()}
-    given: dict[str, Any] = {**dataclasses.asdict(config.recipe), **defaults, **config.hyperparameters}
+    given: dict[str, Any] = {**dataclasses.asdict(config.recipe), **defaults, **_flat(config.hyperparameters)}
     return {name: float(given[name]) for name in space(config.loss, config.encoder)}
 
 

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 from mlcl_utils.figures import style
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.contrasts import Contrast, by_dataset, contrast
-from mlcl_utils.studies.missing_labels.summary import Summary, additions, corrections, costs
+from mlcl_utils.studies.missing_labels.measures import Summary, additions, corrections, costs
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.training import BASELINES
 
@@ -114,7 +114,9 @@ def _plain_norm(summary: Summary, dataset: str) -> list[str]:
     for arm in summary.arms:
         if arm.dataset != dataset or not arm.loss.endswith("+clml") or not summary.at_reference(arm):
             continue
-        each = contrast(summary.arms, arm, arm._replace(loss=arm.loss.replace("+clml", "+norm_penalty")), "map")
+        each = contrast(
+            summary.arms, arm, arm._replace(loss=arm.loss.replace("+clml", "+norm_penalty")), "map"
+        )
         if each is not None:
             word = {"above": "ahead", "below": "behind", "across": "not told apart"}[
                 analysis.direction(each.interval)

@@ -23,7 +23,7 @@ from mlcl_utils.studies.missing_labels import (
     MissingLabelsParameters,
     published_weight,
 )
-from mlcl_utils.studies.missing_labels.summary import Summary, additions, condition_of, corrections
+from mlcl_utils.studies.missing_labels.measures import Summary, additions, condition_of, corrections
 from mlcl_utils.training import BASELINES, Recipe
 
 PUBLISHED = {"COCO": 1.2, "VOC": 1.6, "NUS-WIDE": 1.3}
