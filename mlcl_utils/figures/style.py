@@ -77,9 +77,9 @@ _LOOKS = {
     "mulsupcon": Look("MulSupCon", "#882255", "<", SOLID),
     "similarity_dissimilarity": Look("Sim–Dissim", "#999933", ">", SOLID),
     "instance": Look("Instance", "#AA4499", "*", SOLID),
-    "kmcl": Look("KMCL", "#661100", (4, 1, 0), SOLID),
     "kmcl: asl": Look("ASL in KMCL", "#77AADD", "s", DASHED),
     "kmcl: reconstruction": Look("KMCL w/o contrast", "#BB5566", (3, 0, 180), SOLID),
+    "kmcl": Look("KMCL", "#661100", (4, 1, 0), SOLID),
     "kmcl: mahalanobis": Look("KMCL, Mahalanobis", "#AA4499", (5, 0, 0), SOLID),
     "kmcl: rbf": Look("KMCL, RBF", "#DDAA33", (6, 1, 0), SOLID),
     "kmcl: released": Look("KMCL, as released", "#888888", (4, 1, 45), SOLID),
@@ -131,6 +131,8 @@ def order(names: list[str]) -> list[str]:
     ranks = {name: rank for rank, name in enumerate(_LOOKS)}
 
     def place(name: str) -> tuple[int, int, str]:
+        if name in ranks:
+            return ranks[name], 0, name
         loss = name.partition(": ")[0].split("+")[0]
         return ranks.get(loss, len(ranks)), name.count("+") + name.count(": "), name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
@@ -22,7 +23,7 @@ def parts(frames: Frames, venue: str) -> Figure:
         figure = plt.figure(figsize=(style.sizes_of(venue).column, 1))
         figures.plots.forest(
             frames["differences"],
-            x_label="mAP − that of ASL in KMCL (points, best head of each)",
+            x_label="difference of mAP to ASL in KMCL (points)",
             label="arm",
             group="dataset",
             verdict=None,
@@ -60,8 +61,11 @@ def calibration(frames: Frames, venue: str) -> Figure:
                     [own[["stated", "square"]].min().min(), own[["stated", "square"]].max().max()]
                 )
                 ax.plot(ends, ends, color=figures.plots.INK, linewidth=0.7, zorder=1)
-                ax.set_xscale("log")
-                ax.set_yscale("log")
+                ax.set(xscale="log", yscale="log")
+                for axis in (ax.xaxis, ax.yaxis):
+                    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                    axis.set_minor_locator(NullLocator())
                 ax.set_xlabel(f"stated variance, {kind}")
                 ax.set_ylabel("mean squared deviation")
                 if column == 0:

@@ -60,10 +60,10 @@ def summarise(carried: Carried) -> Summary:
     return Summary(carried, named, analysis.intervals(named, METRICS))
 
 
-def variants(summary: Summary, task: Arm) -> dict[str, tuple[Variant, Arm]]:
-    """The variants that were trained on a task, by name."""
-    found = {name: (each, task._replace(loss=each.arm)) for name, each in VARIANTS.items()}
-    return {name: pair for name, pair in found.items() if pair[1] in summary.arms}
+def mixtures(summary: Summary, task: Arm) -> list[tuple[Variant, Arm]]:
+    """The variants that were trained on a task with a mixture in their loss."""
+    found = [(each, task._replace(loss=each.arm)) for name, each in VARIANTS.items() if name != "asl"]
+    return [pair for pair in found if pair[1] in summary.arms]
 
 
 def against_asl(summary: Summary, metric: str, head: str = "best") -> list[Contrast]:

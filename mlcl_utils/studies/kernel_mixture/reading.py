@@ -9,7 +9,7 @@ from mlcl_utils.studies import analysis
 from mlcl_utils.studies.analysis import Arm
 from mlcl_utils.studies.contrasts import Contrast, contrast
 from mlcl_utils.studies.kernel_mixture import VARIANTS
-from mlcl_utils.studies.kernel_mixture.measures import Summary, dead, nested, variants
+from mlcl_utils.studies.kernel_mixture.measures import Summary, dead, mixtures, nested
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.training import BASELINES
 
@@ -47,7 +47,7 @@ def _parts(summary: Summary, task: Arm) -> list[str]:
     verbs = {"above": "raises", "below": "lowers", "across": "does not clearly change"}
     names = {"reconstruction": "the reconstruction", "contrast": "the contrast"}
     parts = [
-        f"{names[part]} {verbs[analysis.direction(each.interval)]} it ({_points(each)})"
+        f"{names[part]} {verbs[analysis.direction(each.interval)]} mAP ({analysis.in_points(each.interval)} points)"
         for part, each in nested(summary, task, "map").items()
     ]
     return [f"**{task.describe()}:** added to what comes before, {'; '.join(parts)}."] if parts else []
@@ -97,7 +97,7 @@ def _others(summary: Summary, task: Arm) -> list[str]:
 
 def _alive(summary: Summary, task: Arm) -> list[str]:
     """Dead terms by name; if there are none, the largest shares."""
-    found = {arm: dead(summary, arm) for _, arm in variants(summary, task).values()}
+    found = {arm: dead(summary, arm) for _, arm in mixtures(summary, task)}
     lines = [
         f"**{task.describe()}, {style.look(arm.loss).label}:** {'; '.join(reasons.values())}; it is not judged."
         for arm, reasons in found.items()

@@ -19,8 +19,8 @@ from mlcl_utils.studies.kernel_mixture.measures import (
     Summary,
     against_asl,
     dead,
+    mixtures,
     reliability,
-    variants,
 )
 from mlcl_utils.training import Recipe
 
@@ -98,7 +98,7 @@ def health_table(study: Execution, summary: Summary) -> pd.DataFrame:
     """
     rows = []
     for task in summary.tasks:
-        for variant, arm in variants(summary, task).values():
+        for variant, arm in mixtures(summary, task):
             members = summary.arms[arm]
             values = {name: analysis.mean(members, name) for name in HEALTH}
             weights = {
@@ -149,7 +149,7 @@ def calibration_table(study: Execution, summary: Summary) -> pd.DataFrame:
             **{name: analysis.mean(summary.arms[arm], name) for name in CALIBRATION},
         }
         for task in summary.tasks
-        for _, arm in variants(summary, task).values()
+        for _, arm in mixtures(summary, task)
     ]
     table = pd.DataFrame(rows)
     figures.save_table(
@@ -166,7 +166,7 @@ def calibration_table(study: Execution, summary: Summary) -> pd.DataFrame:
 
 
 def plot_calibration(study: Execution, summary: Summary) -> Figure:
-    """Stated variances against squared deviations, for the kernels of own and of other labels."""
+    """Stated variances against squared deviations, for the kernels of own and of other labels, by kernel."""
     rows = reliability(summary)
     without = {VARIANTS[name].arm for name in ("asl", "released", "averaged")}
     return drawing.draw(study, "calibration", {"bins": rows[~rows["loss"].isin(without)]})
