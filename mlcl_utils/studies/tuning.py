@@ -81,18 +81,6 @@ def _flat(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse of :func:`_flat`."""
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        part, _, own = name.rpartition(".")
-        if part:
-            nested.setdefault(part, {})[own] = value
-        else:
-            nested[name] = value
-    return nested
-
-
 def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
     """Different configurations around a default one, which comes first.
 
