@@ -136,7 +136,8 @@ def contrasts(summary: Summary) -> list[Contrast]:
             continue
         for head in ("probe", "own"):
             (first, first_head), (second, second_head) = (
-                _best(summary, task, by_kind[kind], head) for kind in ("contrastive", "classification")
+                best_on_validation(summary, task, by_kind[kind], head)
+                for kind in ("contrastive", "classification")
             )
             for metric in MAIN:
                 pair = [
@@ -150,7 +151,7 @@ def contrasts(summary: Summary) -> list[Contrast]:
     return found
 
 
-def _best(summary: Summary, task: Arm, names: list[str], head: str) -> tuple[str, str]:
+def best_on_validation(summary: Summary, task: Arm, names: list[str], head: str) -> tuple[str, str]:
     """The loss and head with the best mean validation mAP."""
     reads = ["probe"] if head == "probe" else list(analysis.HEADS)
     return max(
