@@ -53,6 +53,7 @@ class Job:
         digest: what the results depend on, computed just before the start. If given, the notebook has to leave a
             manifest in the folder, which is completed with the digest and the executed notebook; if there is one
             of this digest already, the notebook is not executed.
+        last: whether it begins only when all others that are not last have ended.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Job:
     parameters: Mapping[str, Any]
     folder: Path
     digest: Callable[[], str] | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,17 @@ class _Batch:
             loop.add_signal_handler(number, self._interrupted, number)
         ticking = asyncio.create_task(self._tick())
         try:
-            outcomes = await asyncio.gather(*map(self._turn, self._jobs))
+            outcomes: dict[int, Outcome] = {}
+            for last in (False, True):
+                chosen = [at for at, job in enumerate(self._jobs) if job.last == last]
+                ended = await asyncio.gather(*(self._turn(self._jobs[at]) for at in chosen))
+                outcomes.update(zip(chosen, ended, strict=True))
         finally:
             ticking.cancel()
             self._progress.close()
             for number in signals:
                 loop.remove_signal_handler(number)
-        return Report(tuple(outcomes), self._signal, time.monotonic() - begun)
+        return Report(tuple(outcomes[at] for at in sorted(outcomes)), self._signal, time.monotonic() - begun)
 
     async def _tick(self) -> None:
         while True:

@@ -149,6 +149,7 @@ def _job(one: Planned, *, alone: bool) -> batch.Job:
         parameters=passed,
         folder=one.folder,
         digest=lambda: study.digest(parameters),
+        last=study.last,
     )
 
 

@@ -219,8 +219,9 @@ class Results:
             return None
         try:
             study = studies.get(self.study)
-            return bool(study.digest_of(self.manifest["preset"], self.manifest["parameters"]) == digest)
-        except (UsageError, KeyError, TypeError):
+            given = {**self.manifest["parameters"], "preset": self.manifest["preset"]}
+            return bool(study.digest(study.resolve({**given, "results": self.folder.parents[1]})) == digest)
+        except UsageError:  # parameters that it no longer takes, or data that are not here
             return None
 
     @cached_property

@@ -21,6 +21,7 @@ _CATALOGUE = {
     "04_temperature": "mlcl_utils.studies.temperature",
     "05_hyperband": "mlcl_utils.studies.hyperband",
     "06_kernel_mixture": "mlcl_utils.studies.kernel_mixture",
+    "00_claims": "mlcl_utils.studies.ledger",
 }
 
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from mlcl_utils import data
 from mlcl_utils.errors import unknown
 from mlcl_utils.paths import CHECKOUT, shown
+from mlcl_utils.studies import published
 from mlcl_utils.studies.manifest import (
     MANIFEST,
     commit,
@@ -85,6 +86,8 @@ class Study:
         presets: preset name -> value of every parameter that has no default.
         grid: the runs that it asks for at given parameters.
         figures: the module with its figures, see :mod:`mlcl_utils.studies.drawing`; empty for none.
+        inputs: the files that it reads besides data and runs, at given parameters.
+        last: whether it reads the results of other studies, and so begins when all others have ended.
         version: raised when the study's results change for a reason that no source shows.
     """
 
@@ -95,6 +98,8 @@ class Study:
     presets: Mapping[str, Mapping[str, Any]]
     grid: Callable[[Any], list[RunConfig]]
     figures: str = ""
+    inputs: Callable[[Any], Sequence[Path]] = lambda parameters: ()
+    last: bool = False
     version: int = 1
 
     @property
@@ -146,30 +151,19 @@ class Study:
         return parameters.results / self.name / f"{parameters.preset}{suffix}"
 
     def digest(self, parameters: StudyParameters) -> str:
-        """A hash of all that the results depend on: notebook, package sources, data and parameters.
+        """A hash of all that the results depend on: notebook, package sources, data, claims, inputs and parameters.
 
         Outputs that are stored in the notebook do not count, nor do the sources of the command line.
-        """
-        return self.digest_of(parameters.preset, parameters.that_matter(), parameters.data_root)
-
-    def digest_of(self, preset: str, values: Mapping[str, Any], root: Path | None = None) -> str:
-        """As :meth:`digest`, from a preset and values as a manifest holds them.
-
-        Args:
-            preset: its name.
-            values: the parameters that matter.
-            root: the folder that holds a user's sets.
-
-        Raises:
-            UsageError: a data set that is not there, or a notebook that is missing.
         """
         return hash_json(
             {
                 "study": [self.name, self.version],
-                "parameters": {"preset": preset, **values},
+                "parameters": {"preset": parameters.preset, **parameters.that_matter()},
                 "notebook": notebook_digest(self.notebook),
                 "sources": package_digest(),
-                "data": {name: data.version(name, root) for name in values["datasets"]},
+                "data": {name: data.version(name, parameters.data_root) for name in parameters.datasets},
+                "claims": published.digest() if published.of(self.name) else "",
+                "inputs": [file_digest(path) if path.is_file() else None for path in self.inputs(parameters)],
             }
         )
 

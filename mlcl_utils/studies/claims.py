@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mlcl_utils import figures, stats
-from mlcl_utils.errors import unknown
+from mlcl_utils.errors import DataError, unknown
 from mlcl_utils.figures import style
+from mlcl_utils.paths import shown
 from mlcl_utils.stats import Interval, Judgement, Replicates, Verdict
 from mlcl_utils.studies import analysis, published
 from mlcl_utils.studies.analysis import Arm, Arms
@@ -83,8 +85,27 @@ def judged(study: str, effects: Effects) -> pd.DataFrame:
             count = tested if claim.best_of and found.verdict != "not judged" else 1
             rows.append(_row(claim, effect, found, count))
         measured = {effect.dataset for effect in offered}
-        rows += [_empty_row(claim, name) for name in claim.datasets if name not in measured]
+        rows += [_empty_row(claim, name, "not measured") for name in claim.datasets if name not in measured]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The rows of :func:`judged` from the CSV that :func:`table` has written.
+
+    Raises:
+        DataError: it cannot be read, or is no such table.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
+        rows[list(_TEXTS)] = rows[list(_TEXTS)].fillna("")  # an empty cell is no number
+        return rows[list(_COLUMNS)]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"'{shown(path)}' is no table of claims: {error}") from error
+
+
+def unmeasured(claim: Claim, reason: str) -> pd.DataFrame:
+    """Rows as those of :func:`judged` for a claim on which there is nothing: one a data set."""
+    return pd.DataFrame([_empty_row(claim, name, reason) for name in claim.datasets], columns=list(_COLUMNS))
 
 
 def _judge(asked: Sequence[tuple[Claim, Effect]]) -> list[Judgement]:
@@ -124,6 +145,23 @@ def _scale(claim: Claim) -> float:
 
 _CLAIM = ("statement", "source", "where", "study", "metric", "head", "margin", "test", "setting", "changes")
 _BOUNDS = ("lower", "upper", "replicate_lower", "replicate_upper", "bootstrap_lower", "bootstrap_upper")
+_TEXTS = (
+    *(
+        "claim",
+        "statement",
+        "source",
+        "where",
+        "study",
+        "dataset",
+        "task",
+        "metric",
+        "head",
+        "arms",
+        "points",
+        "unit",
+    ),
+    *("test", "verdict", "reason", "remark", "setting", "changes", "claims_sha256"),
+)
 _COLUMNS = (
     *("claim", "statement", "source", "where", "study", "dataset", "task", "metric", "head", "arms"),
     *("estimate", *_BOUNDS, "replicates", "points", "margin", "unit", "test", "p_value", "corrected_over"),
@@ -135,6 +173,7 @@ def _described(claim: Claim) -> dict[str, Any]:
     return {
         "claim": claim.id,
         **claim.model_dump(include=set(_CLAIM)),
+        "head": claim.head or "",
         "unit": "points" if style.metric(claim.metric).percent else "",
         "claims_sha256": published.digest(),
     }
@@ -161,13 +200,14 @@ def _row(claim: Claim, effect: Effect, found: Judgement, count: int) -> dict[str
     }
 
 
-def _empty_row(claim: Claim, dataset: str) -> dict[str, Any]:
+def _empty_row(claim: Claim, dataset: str, reason: str) -> dict[str, Any]:
     return {
         **_described(claim),
         "dataset": dataset,
         "task": dataset,
+        **dict.fromkeys(("arms", "points", "remark"), ""),
         "verdict": "not judged",
-        "reason": "not measured at these parameters",
+        "reason": reason,
     }
 
 
@@ -176,20 +216,24 @@ def lines(rows: pd.DataFrame) -> list[str]:
     claims = {claim.id: claim for claim in published.load()}
     said = []
     for name, own in rows.groupby("claim", sort=False):
-        claim = claims[str(name)]
-        verdicts = {_name(row): row["verdict"] for _, row in own.iterrows()}
-        words = stats.overall(verdicts, setting=claim.setting)
-        if claim.every:
-            judged_ = [verdict for verdict in verdicts.values() if verdict != "not judged"]
-            held = judged_.count("holds")
-            words = f"{held} of {len(judged_)} hold, where every one has to; {words}"
-        said.append(f"**{claim.statement}** {words[0].upper()}{words[1:]}.")
+        words = overall(claims[str(name)], own)
+        said.append(f"**{claims[str(name)].statement}** {words[0].upper()}{words[1:]}.")
     return said
 
 
-def _name(row: pd.Series[Any]) -> str:
-    arms = "" if not isinstance(row["arms"], str) else f" ({row['arms']})"
-    return f"{row['task']}{arms}"
+def overall(claim: Claim, rows: pd.DataFrame) -> str:
+    """The verdict on every task of one claim, from its rows; in a changed setting a reversal did not transfer."""
+    several = rows["task"].duplicated(keep=False)
+    names = [
+        f"{row['task']} ({row['arms']})" if also else row["task"]
+        for (_, row), also in zip(rows.iterrows(), several, strict=True)
+    ]
+    verdicts = dict(zip(names, rows["verdict"], strict=True))
+    words = stats.overall(verdicts, setting=claim.setting)
+    tested = [verdict for verdict in verdicts.values() if verdict != "not judged"]
+    if claim.every and tested:
+        words = f"{tested.count('holds')} of {len(tested)} hold, where every one has to; {words}"
+    return words
 
 
 def table_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -198,11 +242,11 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
         {
             "claim": rows["claim"],
             "task": rows["task"],
-            "compared": rows["arms"].fillna(""),
+            "compared": rows["arms"],
             "effect": [_effect(row) for _, row in rows.iterrows()],
             "margin": [f"{row['margin']:g} {row['unit']}".strip() for _, row in rows.iterrows()],
-            "verdict": [_verdict(row) for _, row in rows.iterrows()],
-            "remark": [_joined(row["reason"], row["remark"]) for _, row in rows.iterrows()],
+            "verdict": rows["verdict"],
+            "remark": ["; ".join(filter(None, (row["reason"], row["remark"]))) for _, row in rows.iterrows()],
         }
     ).set_index(["claim", "task"])
 
@@ -218,25 +262,15 @@ def _effect(row: pd.Series[Any]) -> str:
     return text
 
 
-def _verdict(row: pd.Series[Any]) -> str:
-    if row["verdict"] == "reversed" and row["setting"] == "changed":
-        return "did not transfer"
-    return str(row["verdict"])
-
-
-def _joined(*parts: Any) -> str:
-    return "; ".join(part for part in parts if isinstance(part, str) and part)
-
-
 def table(study: Execution, effects: Effects) -> pd.DataFrame:
     """The verdicts on a study's claims, as a table of its notebook; also written as CSV, for the ledger, and LaTeX."""
     rows = judged(study.study.name, effects)
     print(f"claims.toml, SHA-256 {published.digest()}")
-    shown = table_of(rows)
+    seen = table_of(rows)
     figures.save_table(
-        shown.reset_index().to_latex(index=False, escape=True), study.folder / "tables", TABLE, data=rows
+        seen.reset_index().to_latex(index=False, escape=True), study.folder / "tables", TABLE, data=rows
     )
-    return shown
+    return seen
 
 
 def against(found: Arms, arms: Iterable[Arm], *, head: str = "probe") -> dict[str, str]:

@@ -494,3 +494,20 @@ class TestSignals:
         assert kernel_folders(process.pid)
         batch.run([job("passes", tmp_path)])
         assert not kernel_folders(process.pid)
+
+
+def test_what_reads_the_others_begins_when_all_of_them_have_ended(tmp_path: Path) -> None:
+    saved: list[bool] = []
+    others = [tmp_path / name / "notebook.ipynb" for name in ("passes", "shows")]
+
+    def begins() -> str:
+        saved.extend(path.is_file() for path in others)
+        return "digest"
+
+    last = Job(
+        "last", NOTEBOOKS / "passes.ipynb", {"marks": str(tmp_path)}, tmp_path / "last", begins, last=True
+    )
+    report = batch.run([last, job("passes", tmp_path), job("shows", tmp_path)], parallel=3)
+    assert saved == [True, True]
+    assert [outcome.job.name for outcome in report.outcomes] == ["last", "passes", "shows"]
+    assert [outcome.status for outcome in report.outcomes[1:]] == ["done", "done"]

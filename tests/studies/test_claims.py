@@ -129,7 +129,7 @@ class TestVerdicts:
         rows = claims.judged("02_label_space", {"optimisation": [effect(4.0, 1.0)]})
         own = rows[rows["claim"] == "optimisation"].set_index("dataset")
         assert own.loc["emoji", "verdict"] == "not judged"
-        assert own.loc["emoji", "reason"] == "not measured at these parameters"
+        assert own.loc["emoji", "reason"] == "not measured"
         assert set(rows["claim"]) == {claim.id for claim in published.of("02_label_space")}
 
     def test_few_replicates_and_degenerate_arms_are_not_judged(self) -> None:
@@ -159,7 +159,7 @@ class TestVerdicts:
                 "optimisation": [effect(3.9, 1.0)],
             },
         )
-        own = several[several["arms"].notna()].set_index(["claim", "dataset"])
+        own = several[several["arms"] != ""].set_index(["claim", "dataset"])
         assert own.loc[("many_labels", "debtags"), ["verdict", "corrected_over"]].tolist() == [
             "undetermined",
             3,
@@ -230,7 +230,7 @@ def test_lines_pool_nothing_and_name_a_reversal_in_a_changed_setting() -> None:
     assert line.startswith(
         "**CLML improves any base loss when labels are missing.** 1 of 3 hold, where every one"
     )
-    assert "holds on debtags, 300 labels (A − B)" in line
+    assert "holds on debtags, 300 labels;" in line
     assert "did not transfer on emoji, 300 labels" in line
     assert "no material effect on fashion-scenes" in line
 
@@ -241,17 +241,27 @@ def test_the_table_of_a_notebook_shows_effect_margin_and_verdict() -> None:
     )
     shown = claims.table_of(rows).reset_index()
     assert shown.loc[0, ["effect", "margin", "verdict", "remark"]].tolist() == [
-        "-4.0 [-4.3, -3.7]", "0.5 points", "did not transfer", "below baseline: BCE",
+        "-4.0 [-4.3, -3.7]", "0.5 points", "reversed", "below baseline: BCE",
     ]  # fmt: skip
     assert shown.loc[1, "effect"] == "–"
 
 
 def test_rows_survive_the_csv_that_the_ledger_reads(tmp_path) -> None:
-    rows = claims.judged("02_label_space", {"many_labels": [effect(3.9, 1.0)]})
-    rows.to_csv(tmp_path / "claims.csv", index=False)
-    again = pd.read_csv(tmp_path / "claims.csv")
-    pd.testing.assert_frame_equal(claims.table_of(again), claims.table_of(rows))
-    assert claims.lines(again) == claims.lines(rows)
+    correlation = Replicates(tuple(range(5)), np.array([0.9, 0.8, 0.9, 1.0, 0.9]))
+    for study, offered in (
+        ("02_label_space", {"many_labels": [effect(3.9, 1.0, remark="below baseline: A")]}),
+        ("04_temperature", {"uniformity_falls": [Effect("emoji", "emoji, cnn", "ρ", correlation)]}),
+    ):
+        rows = claims.judged(study, offered)
+        rows.to_csv(tmp_path / "claims.csv", index=False)
+        again = claims.read(tmp_path / "claims.csv")
+        pd.testing.assert_frame_equal(claims.table_of(again), claims.table_of(rows))
+        assert claims.lines(again) == claims.lines(rows)
+    with pytest.raises(DataError, match=r"nowhere\.csv' is no table of claims"):
+        claims.read(tmp_path / "nowhere.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"other\.csv' is no table of claims"):
+        claims.read(tmp_path / "other.csv")
 
 
 def test_intervals_are_those_of_the_effect() -> None:
