@@ -8,6 +8,7 @@ asked for.
 from __future__ import annotations
 
 from mlcl_utils.data.dataset import Dataset
+from mlcl_utils.data.matching import matched_task
 from mlcl_utils.data.missing import lose_positives
 from mlcl_utils.data.registry import keep, load, names, short_name, verify, version
 from mlcl_utils.data.tasks import Part, Task, supported_labels, task
@@ -19,6 +20,7 @@ __all__ = [
     "keep",
     "load",
     "lose_positives",
+    "matched_task",
     "names",
     "short_name",
     "supported_labels",

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from mlcl_utils import data, metrics, stats
 from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.emoji import leave_family_out
+from mlcl_utils.errors import UsageError
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.store import Result
@@ -49,8 +50,21 @@ def task_for(config: RunConfig) -> Task:
 @functools.lru_cache(maxsize=8)
 def _task(dataset: Dataset, held_out: str | None, matched_to: str | None, **options: Any) -> Task:
     """A task; kept, since neighbouring runs share it."""
+    if matched_to is not None:
+        return _matched_task(dataset, matched_to, held_out=held_out, **options)
     whole = data.task(dataset, **options)
     return whole if held_out is None else leave_family_out(whole, dataset, held_out)
+
+
+def _matched_task(
+    dataset: Dataset, matched_to: str, *, num_labels: int, replicate: int, **others: Any
+) -> Task:
+    """A task that is matched to one of another data set; nothing else of a task can be varied then."""
+    usual = {"train_fraction": 1.0, "label_draw": None, "label_pool": None, "held_out": None}
+    for name, value in usual.items():
+        if others[name] != value:
+            raise UsageError(f"{name}={others[name]}: a task that is matched to another is taken whole")
+    return data.matched_task(dataset, matched_to, num_labels=num_labels, replicate=replicate)
 
 
 def execute(config: RunConfig, *, device: str, threads: int = 1, checkpoint: bytes | None = None) -> Result:

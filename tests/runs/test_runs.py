@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from mlcl_utils import runs
-from mlcl_utils.errors import DataError
+from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.runs import RunConfig, Store
 from mlcl_utils.runs.execute import measure, task_for
 from mlcl_utils.training import Recipe
@@ -161,3 +161,15 @@ def test_the_projection_is_read_where_it_is_asked_for(tmp_path):
     # penalties are those at the temperature of the loss
     cold = runs.carry_out([config(loss="instance", hyperparameters={"temperature": 0.05})], results=tmp_path)
     assert cold.runs[0].metrics["penalty_entropy"] < one.metrics["penalty_entropy"]
+
+
+def test_a_matched_task_is_run_and_taken_whole(tmp_path):
+    matched = config(train_fraction=1.0, matched_to="emoji", num_labels=12, loss="prior", recipe=None)
+    (run,) = runs.carry_out([matched], results=tmp_path, progress=False).runs
+    assert run.facts["examples_train"] == len(
+        task_for(dataclasses.replace(matched, dataset="emoji", matched_to="debtags")).train
+    )
+    with pytest.raises(UsageError, match=r"train_fraction=0\.1"):
+        task_for(dataclasses.replace(matched, train_fraction=0.1))
+    # a new version of the other set is another run
+    assert matched.id != dataclasses.replace(matched, matched_to="fashion-scenes").id
