@@ -119,6 +119,10 @@ def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
     if count > 1:
         over_replicates = float(distributions.t.ppf(tail, count - 1)) * replicates.replicate_error
     over_tests = float(distributions.norm.ppf(tail)) * replicates.bootstrap_error
+    return _wider(estimate, over_replicates, over_tests, level, count)
+
+
+def _wider(estimate: float, over_replicates: float, over_tests: float, level: float, count: int) -> Interval:
     widest = float(np.fmax(over_replicates, over_tests))  # the other one if one is NaN
     return Interval(
         estimate=estimate,
@@ -129,6 +133,46 @@ def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
         level=level,
         n=count,
     )
+
+
+def interval_of(
+    parts: Sequence[Replicates], statistic: Callable[[Floats], float], *, level: float = 0.95
+) -> Interval:
+    """The interval of a statistic that takes all replicates together, such as a rank correlation of means.
+
+    Over replicates: the jackknife (one replicate left out of all parts at a time), its variance times
+    1 + R * n_test/n_train, since the splits overlap, with Student's t of R - 1 degrees of freedom; for the mean of one
+    quantity that is the interval of :func:`interval`. Over test data: the standard deviation of the statistic in the
+    resamples. A component is NaN where the statistic is undefined without a replicate or has no resamples.
+
+    Args:
+        parts: k quantities with the same replicates, and as many resamples if they have any.
+        statistic: maps an array (k, R) to a number, NaN where it is undefined; R may be one less.
+        level: confidence.
+
+    Raises:
+        ValueError: the parts cannot be paired, or the level is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, not {level}")
+    paired = combine(parts, lambda part: part[0])  # checks that they can be
+    values, count = np.stack([part.values for part in parts]), len(paired.values)
+    estimate, tail = statistic(values), (1 + level) / 2
+    over_replicates = math.nan
+    if count > 1:
+        without = np.array([statistic(np.delete(values, at, axis=1)) for at in range(count)])
+        variance = (count - 1) / count * float(((without - without.mean()) ** 2).sum())
+        error = math.sqrt(variance * (1 + count * paired.test_ratio))
+        over_replicates = float(distributions.t.ppf(tail, count - 1)) * error
+    over_tests = math.nan
+    draws = [part.resamples for part in parts]
+    if paired.resamples is not None:
+        stacked = np.stack([draw for draw in draws if draw is not None])
+        found = np.array([statistic(stacked[:, :, at]) for at in range(stacked.shape[2])])
+        found = found[np.isfinite(found)]
+        if len(found) > 1:
+            over_tests = float(distributions.norm.ppf(tail)) * float(found.std(ddof=1))
+    return _wider(estimate, over_replicates, over_tests, level, count)
 
 
 def p_above(replicates: Replicates, bound: float) -> float:

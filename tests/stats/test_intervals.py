@@ -199,3 +199,34 @@ def test_probability_of_improvement():
     assert stats.probability_of_improvement(a, b) + stats.probability_of_improvement(b, a) == pytest.approx(1)
     with pytest.raises(ValueError, match="same tasks"):
         stats.probability_of_improvement(np.zeros((2, 2)), np.zeros((2, 3)))
+
+
+def test_the_interval_of_a_mean_is_the_usual_one():
+    rng = np.random.default_rng(9)
+    one = Replicates(tuple(range(5)), rng.normal(size=5), rng.normal(0, 3, (5, 60)))
+    usual = stats.interval(one, level=0.9)
+    found = stats.interval_of([one], lambda part: float(part.mean()), level=0.9)
+    for name in ("estimate", "lower", "upper", "n", "level"):
+        assert getattr(found, name) == pytest.approx(getattr(usual, name))
+    assert found.replicate == pytest.approx(usual.replicate)
+    assert found.bootstrap == pytest.approx(usual.bootstrap)
+    other = Replicates(one.index, rng.normal(size=5), rng.normal(0, 1, (5, 60)))
+    paired = stats.interval_of([one, other], lambda part: float((part[0] - part[1]).mean()))
+    expected = stats.interval(stats.difference(one, other))
+    assert (paired.lower, paired.upper) == pytest.approx((expected.lower, expected.upper))
+
+
+def test_an_undefined_component_of_a_statistic_is_left_out():
+    rng = np.random.default_rng(10)
+    two = [Replicates((0, 1), rng.normal(size=2), rng.normal(0, 1, (2, 40))) for _ in range(3)]
+
+    def halves(part):
+        return float("nan") if part.shape[1] < 2 else float(np.corrcoef(part[:, 0], part[:, 1])[0, 1])
+
+    found = stats.interval_of(two, halves)
+    assert np.isnan(found.replicate).all()
+    assert (found.lower, found.upper) == found.bootstrap
+    with pytest.raises(ValueError, match="cannot be paired"):
+        stats.interval_of([two[0], Replicates((0, 2), np.zeros(2))], halves)
+    with pytest.raises(ValueError, match="level"):
+        stats.interval_of(two, halves, level=1.0)
