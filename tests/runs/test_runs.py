@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score
 
-from mlcl_utils import runs
+from mlcl_utils import losses, runs, training
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.runs import RunConfig, Store
 from mlcl_utils.runs.execute import measure, task_for
+from mlcl_utils.runs.mixture import describe_mixture
 from mlcl_utils.training import Recipe
 
 SMALL = Recipe(epochs=1, min_steps=0, width=32)
@@ -173,3 +175,67 @@ def test_a_matched_task_is_run_and_taken_whole(tmp_path):
         task_for(dataclasses.replace(matched, train_fraction=0.1))
     # a new version of the other set is another run
     assert matched.id != dataclasses.replace(matched, matched_to="fashion-scenes").id
+def test_lost_positives_are_negatives_to_whatever_is_chosen(tmp_path):
+    given = {
+        "dataset": "fashion-scenes",
+        "loss": "logistic_regression",
+        "recipe": None,
+        "train_fraction": 1.0,
+    }
+    corrupted, oracle = runs.carry_out(
+        [config(**given, kept_share=0.4), config(**given, kept_share=0.4, clean_validation=True)],
+        results=tmp_path,
+        progress=False,
+    ).runs
+    task = task_for(corrupted.config)
+    truth = task.validation.truth
+    assert truth is not None
+    scores = corrupted.scores()["probe.validation"].astype(np.float32)
+    seen = average_precision_score(task.validation.labels == 1, scores, average="macro")
+    assert corrupted.metrics["probe_validation_map"] == pytest.approx(seen, abs=1e-6)
+    # whoever left out what was lost would see another number, and the truth is another one still
+    assert average_precision_score(truth == 1, scores, average="macro") > seen + 0.2
+    assert oracle.metrics["probe_validation_map"] > seen + 0.2
+    assert oracle.metrics["probe_macro_f1"] > corrupted.metrics["probe_macro_f1"]
+    assert (task_for(oracle.config).train.labels == task.train.labels).all()
+
+
+def test_a_kernel_mixture_says_what_is_alive_in_it(tmp_path):
+    given = {"dataset": "fashion-scenes", "train_fraction": 1.0, "loss": "kmcl"}
+    grid = [config(**given), config(**given, hyperparameters={"reconstruction": 0.0, "contrastive": 0.0})]
+    whole, asl = runs.carry_out(grid, results=tmp_path, workers=1, progress=False).runs
+    for run in (whole, asl):
+        assert 0 < run.metrics["kappa_underflow"] <= 1
+        assert 0 < run.metrics["rho_saturated"] <= 1
+        assert run.metrics["gradient_asl"] > 0
+        bins = run.arrays()["reliability"]
+        test = task_for(run.config).test.labels
+        assert bins.shape == (2, 10, 3)
+        assert bins[0, :, 2].sum() == (test == 1).sum()
+        assert bins[1, :, 2].sum() == (test != 1).sum()
+    # only the whole loss has taught the variances anything
+    assert whole.metrics["gradient_reconstruction"] < asl.metrics["gradient_reconstruction"]
+
+
+def test_the_description_of_a_mixture_is_that_of_its_formulas():
+    given = config(dataset="fashion-scenes", loss="kmcl", recipe=dataclasses.replace(SMALL, batch_size=4096))
+    task, criterion = task_for(given), losses.create("kmcl")
+    model = training.untrained(
+        task, SMALL, tensors=criterion.tensors, seed=0, device=torch.device("cpu")
+    ).eval()
+    labels = torch.from_numpy(task.test.labels)
+    features = model.encoder(torch.from_numpy(task.test.features)).detach().requires_grad_()
+    measured, arrays = describe_mixture(given, model, features.detach(), labels)
+
+    tensors = model.heads(features)
+    mean, variance = tensors["mean"].detach(), tensors["variance"].detach()
+    squares = ((features.detach()[:, None] - mean[:, :, None]) ** 2).mean(dim=-1)
+    own = labels == 1
+    ratio = (squares / variance)[own].mean()
+    assert measured["variance_ratio"] == pytest.approx(float(ratio), rel=1e-4)
+    assert arrays["reliability"][0, :, 1].mean() == pytest.approx(float(squares[own].mean()), rel=1e-2)
+    kappa = torch.exp(-squares * features.shape[1] / (2 * variance))
+    assert measured["kappa_underflow"] == pytest.approx(float((kappa == 0).float().mean()), abs=1e-3)
+    for name, term in criterion.terms(labels, **tensors).items():
+        (gradient,) = torch.autograd.grad(term, features, retain_graph=True)
+        assert measured[f"gradient_{name}"] == pytest.approx(float(gradient.norm()), rel=1e-4)

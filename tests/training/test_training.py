@@ -290,3 +290,66 @@ def test_a_scaled_loss_scales_the_gradient_and_nothing_that_is_reported():
     still = fit(task, recipe=dataclasses.replace(RECIPE, loss_scale=1e-12, weight_decay=0.0)).history
     assert still[-1]["validation_loss"] == pytest.approx(still[0]["validation_loss"], rel=1e-3)
     assert plain.history[-1]["validation_loss"] < 0.98 * plain.history[0]["validation_loss"]
+
+
+def with_losses(task: Task, share: float = 0.5) -> Task:
+    """The task with a part of the training positives lost, the truth beside."""
+    rng = np.random.default_rng(5)
+    labels = task.train.labels
+    lost = (labels == 1) & (rng.random(labels.shape) > share)
+    train = dataclasses.replace(task.train, labels=np.where(lost, -1, labels).astype(np.int8), truth=labels)
+    return dataclasses.replace(task, train=train)
+
+
+@pytest.mark.parametrize("loss", ["splc", "bce+clml", "corrected_bce"])
+def test_the_label_correction_is_counted(loss):
+    task = with_losses(make_task(), share=0.8)
+    recipe = Recipe(epochs=8, min_steps=0, batch_size=32, width=24, learning_rate=1e-2)
+    fitted = fit(task, loss, recipe)
+    with torch.no_grad():
+        given = fitted.model(torch.from_numpy(task.train.features))
+    likely = given["logits"].sigmoid().numpy() > 0.7
+    observed, truth = task.train.labels == 1, task.train.truth == 1
+    added = likely & ~observed
+    last = fitted.history[-1]
+    assert last["lost"] == (truth & ~observed).sum()
+    assert last["corrected"] == added.sum()
+    assert last["corrected_right"] == (added & truth).sum()
+    assert last["unlabelled"] == (~(likely | observed).any(axis=1)).sum()
+    assert last["corrected"] >= last["corrected_right"] > 0
+    first = fitted.history[0]  # the rule is not in force in the first epoch
+    assert first["corrected"] == 0
+    assert first["unlabelled"] == (~observed.any(axis=1)).sum()
+
+
+def test_counting_changes_nothing_and_needs_a_truth():
+    task = with_losses(make_task())
+    blind = dataclasses.replace(task, train=dataclasses.replace(task.train, truth=None))
+    seen, unseen = fit(task, "splc"), fit(blind, "splc")
+    assert all(
+        torch.equal(a, b) for a, b in zip(*(m.model.parameters() for m in (seen, unseen)), strict=True)
+    )
+    assert "corrected" not in unseen.history[-1]
+    assert "corrected" not in fit(task, "bce").history[-1]
+
+
+def test_clml_of_weight_zero_is_the_base_loss_to_the_bit():
+    task = with_losses(make_task())
+    for base in ("bce", "splc"):
+        alone = fit(task, base).model.state_dict()
+        added = fit(task, f"{base}+clml", clml={"weight": 0.0}).model.state_dict()
+        assert all(torch.equal(alone[name], added[name]) for name in alone)
+
+
+def test_clml_and_its_control_shrink_the_features():
+    task = with_losses(make_task())
+    recipe = Recipe(epochs=6, min_steps=0, batch_size=32, width=24)
+
+    def size(loss: str, **given) -> float:
+        model = fit(task, loss, recipe, **given).model
+        found = training.represent(model, torch.from_numpy(task.test.features), device=CPU)
+        return float(found.norm(dim=1).mean())
+
+    plain = size("bce")
+    assert size("bce+norm_penalty", norm_penalty={"weight": 1.0}) < 0.9 * plain
+    assert size("bce+clml", clml={"weight": 1.0}) < 0.9 * plain
