@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlcl_utils import studies
+from mlcl_utils import losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import claims, drawing, tuning
 from mlcl_utils.studies.analysis import Arm
-from mlcl_utils.studies.missing_labels import published_weight, weight_of
+from mlcl_utils.studies.missing_labels import BASE_LOSSES, published_weight, weight_of
 from mlcl_utils.studies.missing_labels.measures import (
     Summary,
     additions,
@@ -287,3 +287,8 @@ def test_arms_say_which_positives_they_had():
     one = arm._replace(kept_share=1.0, one_positive=True, clean_validation=True)
     assert one.describe() == "debtags, 100 labels, one positive, clean validation"
     assert Recipe(epochs=1).batch_size == 256
+
+
+def test_base_losses_are_those_on_logits_without_a_control():
+    on_logits = {name for name in losses.names() if losses.info(name).tensors == ("logits",)}
+    assert set(BASE_LOSSES) == on_logits - {"corrected_bce"}

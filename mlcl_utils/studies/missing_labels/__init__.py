@@ -19,6 +19,9 @@ from mlcl_utils.training import BASELINES, Recipe
 BASE_LABELS = 10
 """The examples are those with at least one of so many labels, the most frequent, as in 02_label_space."""
 
+BASE_LOSSES = ("bce", "focal", "asl", "hill", "splc", "zlpr")
+"""Losses on logits that are known to be; only who names another one waits for torch to look at it."""
+
 STRUCTURE = ("clml", "norm_penalty")
 """What is added to a base loss: the term that is studied, and its control of matched size."""
 
@@ -49,7 +52,7 @@ class MissingLabelsParameters(StudyParameters):
     @model_validator(mode="after")
     def _fit_together(self) -> MissingLabelsParameters:
         for name in self.losses:
-            if "+" in name or losses.info(name).tensors != ("logits",):
+            if name not in BASE_LOSSES and ("+" in name or losses.info(name).tensors != ("logits",)):
                 raise UsageError(f"loss '{name}' is no base loss on logits; name some such as bce or splc")
         for name in self.swept:
             if name not in self.losses:
