@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import signal
@@ -228,9 +227,8 @@ def test_papermill_alone_with_bad_input(tmp_path: Path, arguments: list[str], sa
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
-    arguments = (*PART, "-p", f"seed={number}", "-p", "workers=2")
+def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
+    arguments = (*PART, "-p", "seed=2", "-p", "workers=2")
     process = subprocess.Popen(command(tmp_path, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 300
     while len(stored(tmp_path)) < 2:
@@ -239,21 +237,19 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path, number: signa
         time.sleep(0.05)
     family = psutil.Process(process.pid).children(recursive=True)
     assert family
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert process.returncode == 130
     _, remaining = psutil.wait_procs(family, timeout=30)
     assert remaining == []
     before = stored(tmp_path)
-    if number == signal.SIGINT:
-        (saved,) = tmp_path.glob("02_label_space/smoke-*/notebook.ipynb")
-        assert "interrupted by SIGINT" in nbformat.read(saved, as_version=4).cells[0].source
+    (saved,) = tmp_path.glob("02_label_space/smoke-*/notebook.ipynb")
+    assert "interrupted by SIGINT" in nbformat.read(saved, as_version=4).cells[0].source
     assert "1 of 1 complete" in run(tmp_path, *arguments)
     after = stored(tmp_path)
     assert {name: after[name] for name in before} == before
     assert len(after) > len(before) > 0
-    with contextlib.suppress(FileNotFoundError):
-        assert not [path.name for path in (tmp_path / "runs").iterdir() if path.name.startswith(".")]
+    assert list(tmp_path.rglob(".*")) == []
 
 
 def summary(out: str) -> tuple[int, int, int]:

@@ -175,6 +175,8 @@ def test_a_matched_task_is_run_and_taken_whole(tmp_path):
         task_for(dataclasses.replace(matched, train_fraction=0.1))
     # a new version of the other set is another run
     assert matched.id != dataclasses.replace(matched, matched_to="fashion-scenes").id
+
+
 def test_lost_positives_are_negatives_to_whatever_is_chosen(tmp_path):
     given = {
         "dataset": "fashion-scenes",
