@@ -104,7 +104,7 @@ def _connect(ray: Any, workers: int | None) -> None:
         ) from error
 
 
-def _task(config: RunConfig, id: str, device: str, checkpoint: bytes | None) -> Result | Failure:
+def _task(config: RunConfig, id: str, device: str, checkpoint: bytes | None = None) -> Result | Failure:
     """A run on a machine of the cluster."""
     if config.id != id:
         return Failure("the machine has another version of the package or of the data", 0.0, lost=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import io
+import operator
 import signal
 import subprocess
 import sys
 import time
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mlcl_utils import losses, search
+from mlcl_utils import losses, runs, search
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig, Store
 from mlcl_utils.search import Space
@@ -152,6 +154,29 @@ def test_a_training_that_fails_counts_as_worst_and_is_recorded(tmp_path, objecti
     assert failure is not None
     assert failed.time_seconds == failure[1] > 0
     assert result.best.trial in (0, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_a_search_is_the_same_whatever_carries_it_out(tmp_path, name):
+    """Checkpoints go to the workers and come back: the same scores to the bit as in this process."""
+    if name == "ray":
+        pytest.importorskip("ray")
+
+    def searched(engine, results):
+        trainings = Trainings(BASE, 3, results=results, engine=engine, progress=False)
+        sample = usual_space("reg").sampler(2)
+        return search.successive_halving(3, 3, sample, trainings.evaluate, map=trainings.map)
+
+    with (
+        closing(runs.open_engine(workers=1)) as here,
+        closing(runs.open_engine(name, workers=2)) as beside,
+    ):
+        alone, spread = searched(here, tmp_path / "alone"), searched(beside, tmp_path / "beside")
+    facts = operator.attrgetter("trial", "config", "resource", "trained", "score", "error")
+    assert list(map(facts, spread.evaluations)) == list(map(facts, alone.evaluations))
+    assert [each.resource for each in spread.evaluations] == [1, 1, 1, 3]
+    assert spread.trained == 5  # the last one went on from its first epoch
 
 
 MLCL = Path(sys.executable).with_name("mlcl")
