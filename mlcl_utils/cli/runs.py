@@ -61,7 +61,7 @@ def _wanted(results: Path) -> set[str]:
     import csv
 
     wanted = set()
-    for table in results.glob("*/*/runs.csv"):
+    for table in (*results.glob("*/*/runs.csv"), *results.glob("search/*/trials.csv")):
         with table.open(newline="", encoding="utf-8") as stream:
             wanted |= {row["run"] for row in csv.DictReader(stream)}
     for study in common.studies(()):

@@ -6,7 +6,7 @@ import hashlib
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,6 +17,7 @@ from mlcl_utils.errors import UsageError, unknown
 if TYPE_CHECKING:
     from mlcl_utils.runs import RunConfig
     from mlcl_utils.search import Evaluation, Result, Space
+    from mlcl_utils.search.trainings import Trainings
 
 
 @click.command("search")
@@ -211,7 +212,7 @@ class _Watch:
             )
 
 
-def _conclude(result: Result, space: Space, base: RunConfig, objective: Any, folder: Path) -> int:
+def _conclude(result: Result, space: Space, base: RunConfig, objective: Trainings, folder: Path) -> int:
     """Writes what came of a search and says it; the exit status."""
     import sys
 
@@ -223,7 +224,8 @@ def _conclude(result: Result, space: Space, base: RunConfig, objective: Any, fol
     except RuntimeError as error:
         print(f"mlcl: {error}", file=sys.stderr)
         return 1
-    report.write(folder, result, {"loss": base.loss, "encoder": base.encoder})
+    identities = [objective.config(each.config, each.resource).id for each in result.evaluations]
+    report.write(folder, result, identities, {"loss": base.loss, "encoder": base.encoder})
     test = objective.run(best).metrics["direct_map"]
     print(
         f"\nbest: validation mAP {100 * best.score:.1f}%, test mAP {100 * test:.1f}%, after {best.resource} epochs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,20 @@ from mlcl_utils.figures.plots import INK
 from mlcl_utils.search.conduct import Result
 
 
-def write(folder: Path, result: Result, configuration: Mapping[str, Any]) -> list[Path]:
+def write(folder: Path, result: Result, runs: Sequence[str], configuration: Mapping[str, Any]) -> list[Path]:
     """Writes ``trials.csv``, ``best.toml`` and the figure ``search`` of a search.
 
     Args:
         folder: made if absent.
         result: the search.
+        runs: identity of the run of each evaluation.
         configuration: what is written beside the best values: ``loss``, ``encoder``.
 
     Returns:
         The paths written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table = result.table()
+    table = result.table().assign(run=runs)
     best = folder / "best.toml"
     _write(folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
     _write(best, best_as_toml(result, configuration))

@@ -133,8 +133,11 @@ class Trainings:
         return trial(self._base, values, resource, self._resource)
 
     def run(self, evaluation: Evaluation) -> Run:
-        """The run of an evaluation that did not fail."""
-        return self._store.read(self.config(evaluation.config, evaluation.resource))
+        """The run of an evaluation that did not fail; one that has been removed is made again."""
+        config = self.config(evaluation.config, evaluation.resource)
+        if not self._store.has(config):
+            self._carry_out([config])
+        return self._store.read(config)
 
     def evaluate(self, values: Config, resource: int, checkpoint: int | None) -> tuple[float, int]:
         """Validation mAP after ``resource`` epochs; the checkpoint is these epochs, the weights are in the store.

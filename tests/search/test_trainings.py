@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import operator
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,11 +136,13 @@ def test_a_search_leaves_scores_and_no_weights(tmp_path, objective):
     assert kept[11] == 3  # those that stopped at the first rung are gone
     trainings.finish(result)
     assert not list(tmp_path.rglob("checkpoint.pt"))
+    shutil.rmtree(trainings.run(result.best).folder)
+    assert trainings.run(result.best).metrics["direct_validation_map"] == result.best.score
     for each in result.evaluations:
         run = trainings.run(each)
         assert run.metrics["direct_validation_map"] == each.score
         assert len(run.history) == each.resource
-        assert each.time_seconds == run.timings["time_total"]
+        assert each.time_seconds == run.timings["time_total"] or each == result.best
 
 
 def test_a_training_that_fails_counts_as_worst_and_is_recorded(tmp_path, objective):
@@ -217,6 +220,7 @@ def test_a_real_search_killed_three_times_is_the_undisturbed_one(tmp_path, objec
     found = pd.read_csv(folder / "trials.csv", keep_default_na=False)
     expected = pd.read_csv(io.StringIO(whole.table().to_csv(index=False)), keep_default_na=False)
     pd.testing.assert_frame_equal(found[compared], expected[compared])
+    assert {path.parent.name for path in results.glob("runs/*/run.json")} == set(found["run"])
     stored = tomllib.loads((folder / "best.toml").read_text())
     assert stored == {"loss": "reg", "encoder": "frozen", "values": whole.best.config}
     assert f"validation mAP {100 * whole.best.score:.1f}%" in last.stdout

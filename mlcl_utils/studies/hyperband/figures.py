@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mlcl_utils.figures import plots, style
 from mlcl_utils.studies.drawing import Draw, Frames
@@ -32,7 +32,9 @@ def _title(task: tuple[str, str, int]) -> str:
 
 def _log_axis(ax: Axes) -> None:
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def incumbents(frames: Frames, venue: str) -> Figure:
