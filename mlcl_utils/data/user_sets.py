@@ -41,9 +41,8 @@ WORTH_KEEPING = 2.0
 """Seconds of reading from which on what was read is kept."""
 
 _SPLIT_SEED = 0
-_HELD: dict[
-    Path, tuple[Dataset, float]
-] = {}  # the latest few that this process read, and the seconds it took
+# The latest few that this process read, and the seconds it took.
+_HELD: dict[Path, tuple[Dataset, float]] = {}
 _HELD_SETS = 4
 
 

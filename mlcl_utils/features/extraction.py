@@ -101,9 +101,8 @@ def _created(folder: Path, shape: tuple[int, int]) -> Matrix:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        if hasattr(
-            os, "posix_fallocate"
-        ):  # a disk that is full would otherwise end the process when it is written to
+        if hasattr(os, "posix_fallocate"):
+            # A disk that is full would otherwise end the process, without a word, when the matrix is written to.
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         return matrix
