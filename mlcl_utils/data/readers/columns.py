@@ -102,7 +102,7 @@ def choose(rows: Rows, given: Mapping[str, Any]) -> Columns:
         single["text"] = None if single["image"] else guess.text()
     if single["text"]:
         single["title"] = single["title"] or guess.usual("title")
-    elif single["title"] or (not single["image"] and not features and guess.usual("title")):
+    elif not (single["image"] or features):  # a title alone is the text
         single["text"], single["title"] = single["title"] or guess.usual("title"), None
     features = features or (() if single["text"] or single["image"] else guess.features(labels))
     advice = f"name it in {rows.path.with_suffix('.toml').name}; columns: {_listed(list(rows.columns))}"

@@ -177,6 +177,13 @@ def test_parquet_of_texts(tmp_path: Path) -> None:
     assert dataset.ids[4] == "4"
 
 
+def test_a_title_alone_is_the_text(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", [{"headline": f"Short {i}", "tags": ";".join(tags(i))} for i in range(60)])
+    dataset = data.load("t.csv", tmp_path)
+    assert dataset.modality == "text"
+    assert dataset.texts()[5] == "Short 5"
+
+
 def test_an_empty_label_cell_is_an_example_without_labels(tmp_path: Path) -> None:
     rows = reviews()
     rows[8]["tags"], rows[30]["tags"] = "", " ; "
