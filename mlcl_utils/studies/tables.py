@@ -205,6 +205,13 @@ def _baselines(runs: Sequence[Run]) -> list[str]:
 
 def _search(study: Execution, carried: Carried) -> str:
     choices = carried.choices
+    if not choices and study.parameters.config:
+        found = "; ".join(
+            f"{style.look(each.loss).label} ({each.encoder}) "
+            + ", ".join(f"{name} {value}" for name, value in each.values.items())
+            for each in study.parameters.config
+        )
+        return f"Values from searches outside this study: {found}. All others: default hyperparameters."
     if not choices:
         return "None: default hyperparameters, the same for every arm."
     edges = sum(bool(choice.at_edge) for choice in choices.values())
