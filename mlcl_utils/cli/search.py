@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from mlcl_utils.cli import common
-from mlcl_utils.cli.common import RESULTS
+from mlcl_utils.cli.common import RESULTS, ROOT
 from mlcl_utils.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     help="What carries out the trainings: local (the default) or ray.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to train (cpu).")
+@ROOT
 @RESULTS
 def search(
     dataset: str,
@@ -94,13 +95,14 @@ def search(
     workers: int | None,
     engine: Literal["local", "ray"],
     device: str,
+    root: str | None,
     results: str | None,
 ) -> int:
     """Search for the hyperparameters of a loss on a data set, by validation mAP of the loss's own head.
 
     The same command goes on with a search that was interrupted.
     """
-    from mlcl_utils import runs
+    from mlcl_utils import data, runs
     from mlcl_utils import search as searching
     from mlcl_utils.search.trainings import Trainings, check_space, usual_space
     from mlcl_utils.studies.parameters import available_device, available_engine, results_folder
@@ -109,15 +111,17 @@ def search(
     available_engine(engine)
     if method not in searching.METHODS:
         raise unknown("method", method, searching.METHODS)
-    base = _base(dataset, loss, encoder, num_labels, train_fraction, replicate, seed)
+    base = _base(dataset, common.data_root(root), loss, encoder, num_labels, train_fraction, replicate, seed)
     space = usual_space(loss, encoder) if file is None else searching.Space.from_file(file)
     check_space(space, loss)
     place = results_folder(Path(results or "results"))
     opened = runs.open_engine(engine, device=device, workers=workers)
     objective = Trainings(base, resource, results=place, engine=opened)
-    identity = {"base": base.as_dict(), "R": resource, "eta": eta, "space": space.as_dict(), "budget": budget}
+    name = data.short_name(dataset, base.data_root)
+    searched = base.as_dict() | {"dataset": name, "data_root": None}
+    identity = {"base": searched, "R": resource, "eta": eta, "space": space.as_dict(), "budget": budget}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    folder = place / "search" / f"{dataset}-{loss}-{method}-{digest}"
+    folder = place / "search" / f"{name}-{loss}-{method}-{digest}"
 
     _announce(base, space, method, resource, eta, budget)
     with closing(opened):
@@ -137,6 +141,7 @@ def search(
 
 def _base(
     dataset: str,
+    root: Path | None,
     loss: str,
     encoder: str,
     num_labels: int | None,
@@ -153,10 +158,14 @@ def _base(
     from mlcl_utils.runs import RunConfig
 
     losses.check(loss)
-    loaded = data.load(dataset)
+    loaded = data.load(dataset, root)
     if not models.suitable(encoder, loaded.modality):
         raise UsageError(f"encoder '{encoder}' cannot read {dataset}, which holds {loaded.modality}s")
-    labels = num_labels or min(100, len(loaded.label_names))
+    if encoder == "frozen":
+        _ = loaded.features  # refused now if there are none
+    labels = num_labels or min(
+        100, data.supported_labels(loaded, base_labels=len(loaded.label_names), replicates=replicate + 1)
+    )
     data.task(loaded, num_labels=labels, replicate=replicate, train_fraction=train_fraction)
     return RunConfig(
         dataset=dataset,
@@ -167,6 +176,7 @@ def _base(
         encoder=encoder,
         loss=loss,
         seed=seed,
+        data_root=None if root is None else str(root),
     )
 
 

@@ -259,6 +259,7 @@ class StudyParameters(BaseModel):
                 raise UsageError(f"config has two files for loss '{each.loss}' and encoder '{each.encoder}'")
         return self
 
+    @model_validator(mode="after")
     def _datasets_exist(self) -> Self:
         frozen = "frozen" in getattr(self, "encoders", ("frozen",))
         for name in self.datasets:

@@ -37,6 +37,13 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the genuine files are not here")
+    return SHARED
+
+
+@pytest.fixture
 def coco(tmp_path: Path) -> Path:
     write_coco(tmp_path / "data" / "coco", train=30, validation=10)
     return tmp_path / "data"
@@ -168,6 +175,36 @@ def test_features_of_a_damaged_image_fail_and_write_nothing(coco: Path) -> None:
 # ------------------------------------------------------------------------------------------- a study on each set
 
 
+@pytest.mark.slow
+def test_a_search_on_a_set_of_ones_own(tmp_path: Path) -> None:
+    rows = [f"{i % 7},{i % 5 / 3},{i % 2},{int(i % 3 == 0)}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("f1,f2,a,b\n" + "\n".join(rows) + "\n")
+    results = tmp_path / "results"
+    search = ("search", "--loss", "bce", "--resource", "2", "--eta", "2", "--results", str(results))
+    done = mlcl(*search, "--root", str(tmp_path), "t.csv")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (results / "search").iterdir()
+    assert folder.name.startswith("t-bce-hyperband-")
+    again = mlcl(*search, str(tmp_path / "t.csv"))
+    assert again.returncode == 0, again.stderr
+    assert [each.name for each in (results / "search").iterdir()] == [folder.name]
+
+
+def test_a_hyperband_study_on_genuine_files(shared: Path, tmp_path: Path) -> None:
+    study = studies.get("05_hyperband")
+    given = {
+        "datasets": ["mulan:emotions"],
+        "data_root": str(shared),
+        "losses": ["bce"],
+        "pool": 2,
+        "epochs": 3,
+    }
+    parameters = study.resolve({"preset": "smoke", **given})
+    grid = runs.carry_out(study.grid(parameters), results=tmp_path / "results", workers=1, progress=False)
+    assert not grid.failures
+    assert {run.config.num_labels for run in grid.runs} == {6}
+
+
 def carried_out(name: str, root: Path, results: Path) -> None:
     """The study's runs at smoke size."""
     study = studies.get("02_label_space")
@@ -189,11 +226,12 @@ def carried_out(name: str, root: Path, results: Path) -> None:
     assert all(np.isfinite(run.metrics["probe_map"]) for run in grid.runs if "probe_map" in run.metrics)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the genuine files are not here")
 @pytest.mark.parametrize("name", ["mulan:emotions", "mulan:medical", "coco"])
-def test_a_study_on_genuine_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_on_genuine_files(
+    name: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(user_sets.CACHE_VARIABLE, str(tmp_path / "cache"))
-    root = SHARED / "coco_tiny" if name == "coco" else SHARED
+    root = shared / "coco_tiny" if name == "coco" else shared
     if name == "coco":
         done = mlcl(
             "features", name, "--root", str(root), "--encoder", "mobilenet_v3_small", "--weights", "random"

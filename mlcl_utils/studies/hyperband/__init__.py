@@ -62,7 +62,13 @@ def tasks(parameters: HyperbandParameters) -> list[Task]:
 
 def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
     """The run that all configurations of a task vary."""
-    labels = min(parameters.num_labels, len(data.load(task.dataset).label_names))
+    dataset = parameters.dataset(task.dataset)
+    labels = min(
+        parameters.num_labels,
+        data.supported_labels(
+            dataset, base_labels=len(dataset.label_names), replicates=parameters.replicates
+        ),
+    )
     return RunConfig(
         dataset=task.dataset,
         num_labels=labels,
@@ -71,6 +77,7 @@ def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
         train_fraction=parameters.train_fraction,
         loss=task.loss,
         seed=task.replicate + parameters.seed,
+        data_root=None if parameters.data_root is None else str(parameters.data_root),
     )
 
 
