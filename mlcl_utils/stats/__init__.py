@@ -20,6 +20,7 @@ from mlcl_utils.stats.intervals import (
     p_above,
     p_below,
     probability_of_improvement,
+    rank_correlations,
     slope,
     spearman,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "p_above",
     "p_below",
     "probability_of_improvement",
+    "rank_correlations",
     "resample_metrics",
     "slope",
     "spearman",

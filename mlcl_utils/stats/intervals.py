@@ -136,7 +136,7 @@ def _wider(estimate: float, over_replicates: float, over_tests: float, level: fl
 
 
 def interval_of(
-    parts: Sequence[Replicates], statistic: Callable[[Floats], float], *, level: float = 0.95
+    parts: Sequence[Replicates], statistic: Callable[[Floats], Floats], *, level: float = 0.95
 ) -> Interval:
     """The interval of a statistic that takes all replicates together, such as a rank correlation of means.
 
@@ -147,7 +147,7 @@ def interval_of(
 
     Args:
         parts: k quantities with the same replicates, and as many resamples if they have any.
-        statistic: maps an array (k, R) to a number, NaN where it is undefined; R may be one less.
+        statistic: maps an array (k, R, m) to (m,), NaN where it is undefined; R may be one less.
         level: confidence.
 
     Raises:
@@ -157,18 +157,17 @@ def interval_of(
         raise ValueError(f"level must be between 0 and 1, not {level}")
     paired = combine(parts, lambda part: part[0])  # checks that they can be
     values, count = np.stack([part.values for part in parts]), len(paired.values)
-    estimate, tail = statistic(values), (1 + level) / 2
+    estimate, tail = float(statistic(values[:, :, np.newaxis])[0]), (1 + level) / 2
     over_replicates = math.nan
     if count > 1:
-        without = np.array([statistic(np.delete(values, at, axis=1)) for at in range(count)])
+        without = statistic(np.stack([np.delete(values, at, axis=1) for at in range(count)], axis=2))
         variance = (count - 1) / count * float(((without - without.mean()) ** 2).sum())
         error = math.sqrt(variance * (1 + count * paired.test_ratio))
         over_replicates = float(distributions.t.ppf(tail, count - 1)) * error
     over_tests = math.nan
     draws = [part.resamples for part in parts]
     if paired.resamples is not None:
-        stacked = np.stack([draw for draw in draws if draw is not None])
-        found = np.array([statistic(stacked[:, :, at]) for at in range(stacked.shape[2])])
+        found = statistic(np.stack([draw for draw in draws if draw is not None]))
         found = found[np.isfinite(found)]
         if len(found) > 1:
             over_tests = float(distributions.norm.ppf(tail)) * float(found.std(ddof=1))
@@ -254,11 +253,23 @@ def spearman(x: Array, values: Floats) -> Floats:
     Raises:
         ValueError: x has fewer than two different values, or another length than the columns.
     """
-    ranks = distributions.rankdata(_checked_axis(x, values)) - (len(x) + 1) / 2
-    others = distributions.rankdata(values, axis=0) - (len(x) + 1) / 2
-    norms = np.sqrt((ranks @ ranks) * (others**2).sum(axis=0))
-    correlations = np.full(values.shape[1], np.nan)
-    np.divide(ranks @ others, norms, out=correlations, where=norms > 0)
+    return rank_correlations(np.tile(_checked_axis(x, values)[:, np.newaxis], values.shape[1]), values)
+
+
+def rank_correlations(first: Floats, second: Floats) -> Floats:
+    """Spearman's correlation of each column of one array (k, m) with the same of another, ties at mean ranks: (m,).
+
+    NaN where a column has no two different values.
+
+    Raises:
+        ValueError: they are not matrices of one shape.
+    """
+    if first.ndim != 2 or first.shape != second.shape:
+        raise ValueError(f"shapes {first.shape} and {second.shape} are not those of two equal matrices")
+    ranks, others = (distributions.rankdata(each, axis=0) - (len(first) + 1) / 2 for each in (first, second))
+    norms = np.sqrt((ranks**2).sum(axis=0) * (others**2).sum(axis=0))
+    correlations = np.full(first.shape[1], np.nan)
+    np.divide((ranks * others).sum(axis=0), norms, out=correlations, where=norms > 0)
     return correlations
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CATALOGUE = {
     "01_missing_labels": "mlcl_utils.studies.missing_labels",
     "02_label_space": "mlcl_utils.studies.label_space",
+    "03_vision_text": "mlcl_utils.studies.vision_text",
     "04_temperature": "mlcl_utils.studies.temperature",
     "05_hyperband": "mlcl_utils.studies.hyperband",
     "06_kernel_mixture": "mlcl_utils.studies.kernel_mixture",

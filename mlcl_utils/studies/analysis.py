@@ -36,6 +36,7 @@ class Arm(NamedTuple):
     kept_share: float = 1.0
     one_positive: bool = False
     clean_validation: bool = False
+    matched_to: str | None = None
 
     @property
     def task(self) -> Arm:
@@ -72,6 +73,8 @@ class Arm(NamedTuple):
             words.append(f"{self.held_out} held out")
         if self.loses_positives:
             words.append(self.positives)
+        if self.matched_to is not None:
+            words.append(f"matched to {self.matched_to}")
         if self.setting:
             words.append(self.setting)
         return ", ".join(words)

@@ -104,7 +104,7 @@ def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
 
 
 def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
-    """The trials of every loss, task and label count of a grid, on replicate 0 with all training data."""
+    """The trials of every loss, task and label count of a grid, on replicate 0 of the whole data set."""
     wanted: dict[Task, list[RunConfig]] = {}
     for config in grid:
         if not config.is_baseline and task(config) not in wanted:
@@ -116,6 +116,7 @@ def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
                 label_draw=None,
                 label_pool=None,
                 held_out=None,
+                matched_to=None,
             )
             wanted[task(config)] = candidates(first, count)
     return [config for tried in wanted.values() for config in tried]

@@ -205,13 +205,13 @@ def test_the_interval_of_a_mean_is_the_usual_one():
     rng = np.random.default_rng(9)
     one = Replicates(tuple(range(5)), rng.normal(size=5), rng.normal(0, 3, (5, 60)))
     usual = stats.interval(one, level=0.9)
-    found = stats.interval_of([one], lambda part: float(part.mean()), level=0.9)
+    found = stats.interval_of([one], lambda part: part.mean(axis=(0, 1)), level=0.9)
     for name in ("estimate", "lower", "upper", "n", "level"):
         assert getattr(found, name) == pytest.approx(getattr(usual, name))
     assert found.replicate == pytest.approx(usual.replicate)
     assert found.bootstrap == pytest.approx(usual.bootstrap)
     other = Replicates(one.index, rng.normal(size=5), rng.normal(0, 1, (5, 60)))
-    paired = stats.interval_of([one, other], lambda part: float((part[0] - part[1]).mean()))
+    paired = stats.interval_of([one, other], lambda part: (part[0] - part[1]).mean(axis=0))
     expected = stats.interval(stats.difference(one, other))
     assert (paired.lower, paired.upper) == pytest.approx((expected.lower, expected.upper))
 
@@ -221,7 +221,9 @@ def test_an_undefined_component_of_a_statistic_is_left_out():
     two = [Replicates((0, 1), rng.normal(size=2), rng.normal(0, 1, (2, 40))) for _ in range(3)]
 
     def halves(part):
-        return float("nan") if part.shape[1] < 2 else float(np.corrcoef(part[:, 0], part[:, 1])[0, 1])
+        if part.shape[1] < 2:
+            return np.full(part.shape[2], np.nan)
+        return stats.rank_correlations(part[:, 0], part[:, 1])
 
     found = stats.interval_of(two, halves)
     assert np.isnan(found.replicate).all()
@@ -230,3 +232,15 @@ def test_an_undefined_component_of_a_statistic_is_left_out():
         stats.interval_of([two[0], Replicates((0, 2), np.zeros(2))], halves)
     with pytest.raises(ValueError, match="level"):
         stats.interval_of(two, halves, level=1.0)
+
+
+def test_rank_correlations_of_columns_against_scipy():
+    rng = np.random.default_rng(11)
+    first, second = rng.integers(0, 4, (9, 6)).astype(float), rng.normal(size=(9, 6))
+    second[:, 5] = 1.0
+    found = stats.rank_correlations(first, second)
+    for at in range(5):
+        assert found[at] == pytest.approx(scipy.stats.spearmanr(first[:, at], second[:, at]).statistic)
+    assert np.isnan(found[5])
+    with pytest.raises(ValueError, match="not those of two equal matrices"):
+        stats.rank_correlations(first, second[:, :3])

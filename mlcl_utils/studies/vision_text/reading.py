@@ -1,0 +1,382 @@
+"""What the runs of the study of images versus text say: the order of losses in both, and how far it is the same."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from mlcl_utils import losses, stats
+from mlcl_utils.figures import style
+from mlcl_utils.metrics.arrays import Floats
+from mlcl_utils.stats import Interval, Replicates
+from mlcl_utils.studies import analysis
+from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies.tables import FEW, markdown
+from mlcl_utils.studies.vision_text import Pair
+from mlcl_utils.training import BASELINES
+
+METRICS = ("map", "macro_f1", "ranking_loss")
+HEADS = {"probe": "the same linear probe", "own": "each loss's better head on validation"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The runs of the study by arm, with intervals.
+
+    Attributes:
+        carried: the runs.
+        arms: the runs of every arm.
+        pairs: the pairs of data sets, by the tasks of their text and image side (arms without a loss).
+        intervals: one row an arm, head and metric.
+    """
+
+    carried: Carried
+    arms: Arms
+    pairs: dict[Pair, tuple[Arm, Arm]]
+    intervals: pd.DataFrame
+
+
+def summarise(carried: Carried) -> Summary:
+    """Means and intervals of every arm, and the pairs that have both sides."""
+    found = analysis.arms(carried.grid)
+    tasks = {(arm.dataset, arm.matched_to): arm.task for arm in found}
+    texts = dict.fromkeys(
+        (arm.dataset, str(arm.matched_to))
+        for arm, members in found.items()
+        if _is_text(members[0].config.dataset)
+    )
+    pairs = {
+        Pair(text, image): (tasks[text, image], tasks[image, text])
+        for text, image in texts
+        if (text, image) in tasks and (image, text) in tasks
+    }
+    return Summary(carried, found, pairs, analysis.intervals(found, METRICS))
+
+
+def _is_text(dataset: str) -> bool:
+    from mlcl_utils import data
+
+    return data.load(dataset).modality == "text"
+
+
+def names(summary: Summary, pair: Pair) -> list[str]:
+    """The losses that were trained on both sides of a pair, in the usual order."""
+    sides = [
+        {arm.loss for arm in summary.arms if arm.task == task and arm.loss not in BASELINES}
+        for task in summary.pairs[pair]
+    ]
+    return style.order(sorted(sides[0] & sides[1]))
+
+
+def side(summary: Summary, task: Arm, loss: str, head: str, metric: str) -> Replicates | None:
+    """A metric of a loss on one side of a pair; of its better head on validation where the head is ``own``."""
+    members = summary.arms[task._replace(loss=loss)]
+    read = head
+    if head == "own":
+        read = max(
+            analysis.HEADS,
+            key=lambda each: np.nan_to_num(analysis.mean(members, f"{each}_validation_map"), nan=-math.inf),
+        )
+    return analysis.quantity(members, f"{read}_{metric}")
+
+
+@dataclass(frozen=True)
+class CarryOver:
+    """How far the order of losses is the same in texts and in images.
+
+    All three correlations are of means over one half of the replicates with means over the other half, averaged over
+    all divisions into halves: what is compared between modalities is then as noisy as what is compared within one.
+
+    Attributes:
+        pair: the data sets.
+        head: ``probe`` or ``own``.
+        metric: by which losses are ordered.
+        losses: that are ordered.
+        left_out: those that are degenerate in one of the tasks, on which no verdict rests.
+        between: Spearman's correlation of texts and images.
+        text: the ceiling within texts; NaN with a single replicate.
+        image: the ceiling within images.
+        shortfall: mean of the ceilings minus the correlation between modalities.
+    """
+
+    pair: Pair
+    head: str
+    metric: str
+    losses: tuple[str, ...]
+    left_out: tuple[str, ...]
+    between: Interval
+    text: Interval
+    image: Interval
+    shortfall: Interval
+
+    @property
+    def verdict(
+        self,
+    ) -> Literal["carries over", "carries over in part", "does not carry over", "cannot be told"]:
+        """Descriptive: the order carries over if it correlates and is not below the ceiling."""
+        if math.isnan(self.shortfall.estimate):
+            return "cannot be told"
+        related, short = analysis.direction(self.between), analysis.direction(self.shortfall)
+        if related == "above":
+            return "carries over in part" if short == "above" else "carries over"
+        return "does not carry over" if short == "above" else "cannot be told"
+
+
+def carry_overs(summary: Summary) -> list[CarryOver]:
+    """The correlations of every pair, head and metric; none where a replicate of a loss failed."""
+    found = []
+    for pair, head, metric in itertools.product(summary.pairs, HEADS, METRICS):
+        whole = names(summary, pair)
+        left_out = [
+            loss
+            for loss in whole
+            if any(
+                analysis.remark(summary.arms, task._replace(loss=loss)) == "degenerate"
+                for task in summary.pairs[pair]
+            )
+        ]
+        compared = [loss for loss in whole if loss not in left_out]
+        sides = [
+            [side(summary, task, loss, head, metric) for loss in compared] for task in summary.pairs[pair]
+        ]
+        parts = [each for own in sides for each in own if each is not None]
+        if len(compared) < 3 or len(parts) < 2 * len(compared) or len({each.index for each in parts}) > 1:
+            continue
+        found.append(
+            CarryOver(
+                pair,
+                head,
+                metric,
+                tuple(compared),
+                tuple(left_out),
+                between=stats.interval_of(parts, _between),
+                text=stats.interval_of(parts, lambda values: _within(values, 0)),
+                image=stats.interval_of(parts, lambda values: _within(values, 1)),
+                shortfall=stats.interval_of(
+                    parts, lambda values: (_within(values, 0) + _within(values, 1)) / 2 - _between(values)
+                ),
+            )
+        )
+    return found
+
+
+def _halves(count: int) -> list[tuple[list[int], list[int]]]:
+    """All divisions of so many replicates into two halves, as equal as can be."""
+    chosen = [list(half) for half in itertools.combinations(range(count), count // 2)]
+    return [(half, [at for at in range(count) if at not in half]) for half in chosen]
+
+
+def _between(values: Floats) -> Floats:
+    """Mean correlation of one half of the replicates of texts with the other half of images, and the reverse.
+
+    Values are (2 L, R, m), the L losses on texts first. With one replicate there are no halves, and all are compared.
+    """
+    text, image = np.split(values, 2)
+    if values.shape[1] == 1:
+        return stats.rank_correlations(text[:, 0], image[:, 0])
+    pairs = [
+        (text[:, one].mean(axis=1), image[:, other].mean(axis=1))
+        for half in _halves(values.shape[1])
+        for one, other in (half, half[::-1])
+    ]
+    return _mean_correlation(pairs)
+
+
+def _within(values: Floats, modality: int) -> Floats:
+    """Mean correlation of the two halves of the replicates of texts (0) or images (1); NaN with one replicate."""
+    own = np.split(values, 2)[modality]
+    if values.shape[1] == 1:
+        return np.full(values.shape[2], math.nan)
+    return _mean_correlation(
+        [(own[:, one].mean(axis=1), own[:, other].mean(axis=1)) for one, other in _halves(values.shape[1])]
+    )
+
+
+def _mean_correlation(pairs: Sequence[tuple[Floats, Floats]]) -> Floats:
+    found: Floats = np.mean([stats.rank_correlations(first, second) for first, second in pairs], axis=0)
+    return found
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A loss beside the reference in both modalities, oriented so that positive means better.
+
+    Attributes:
+        pair: the data sets.
+        metric: what differs, read with the probe.
+        first: the loss, or the best contrastive loss of each side, in words.
+        text: its lead on texts, paired by replicate.
+        image: its lead on images.
+    """
+
+    pair: Pair
+    metric: str
+    first: str
+    text: Interval
+    image: Interval
+
+    @property
+    def agreement(self) -> Literal["same direction", "opposite directions", "cannot be told"]:
+        """Whether both leads are on the same side of zero, where their intervals say so."""
+        sides = {analysis.direction(self.text), analysis.direction(self.image)}
+        if "across" in sides:
+            return "cannot be told"
+        return "same direction" if len(sides) == 1 else "opposite directions"
+
+
+def reference(compared: list[str]) -> str:
+    """The loss that others are compared with: BCE, or the first."""
+    return "bce" if "bce" in compared else compared[0]
+
+
+def leads(summary: Summary) -> list[Lead]:
+    """Every loss against the reference, in each pair and metric."""
+    found = []
+    for pair, metric in itertools.product(summary.pairs, METRICS):
+        compared = names(summary, pair)
+        for loss in compared:
+            if loss != reference(compared):
+                sides = [
+                    _lead(summary, task, loss, reference(compared), metric) for task in summary.pairs[pair]
+                ]
+                if sides[0] is not None and sides[1] is not None:
+                    found.append(Lead(pair, metric, loss, sides[0], sides[1]))
+    return found
+
+
+def _lead(summary: Summary, task: Arm, first: str, second: str, metric: str) -> Interval | None:
+    one, other = (side(summary, task, loss, "probe", metric) for loss in (first, second))
+    if one is None or other is None or one.index != other.index:
+        return None
+    better = style.metric(metric).higher_is_better is not False
+    return stats.interval(stats.difference(*((one, other) if better else (other, one))))
+
+
+def best_leads(summary: Summary) -> list[Lead]:
+    """The best contrastive loss against the best of the BCE type, each chosen on validation in each modality."""
+    found = []
+    for pair, metric in itertools.product(summary.pairs, METRICS):
+        kinds = {
+            family: [name for name in names(summary, pair) if losses.info(name).family == family]
+            for family in ("contrastive", "classification")
+        }
+        if not all(kinds.values()):
+            continue
+        sides, words = [], []
+        for task in summary.pairs[pair]:
+            first, second = (_best(summary, task, kind) for kind in kinds.values())
+            sides.append(_lead(summary, task, first, second, metric))
+            words.append(f"{style.look(first).label} − {style.look(second).label}")
+        if sides[0] is not None and sides[1] is not None:
+            found.append(Lead(pair, metric, " / ".join(dict.fromkeys(words)), sides[0], sides[1]))
+    return found
+
+
+def _best(summary: Summary, task: Arm, compared: list[str]) -> str:
+    return max(
+        compared,
+        key=lambda loss: np.nan_to_num(
+            analysis.mean(summary.arms[task._replace(loss=loss)], "probe_validation_map"), nan=-math.inf
+        ),
+    )
+
+
+def reading(summary: Summary) -> Markdown:
+    """What the numbers say, in sentences that follow from them."""
+    return markdown(sentences(summary))
+
+
+def sentences(summary: Summary) -> list[str]:
+    """The sentences of :func:`reading`."""
+    carried = carry_overs(summary)
+    lines = [_carried_over(each) for each in carried if each.head == "probe"]
+    if not carried and summary.pairs:
+        lines.append(
+            "The order of losses cannot be compared: fewer than three have all replicates and are not degenerate."
+        )
+    lines += [_both(each) for each in best_leads(summary)]
+    lines += _agreement(leads(summary))
+    lines += _remarks(summary)
+    count = min(
+        (len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES), default=0
+    )
+    if count < FEW:
+        lines.append(
+            f"With {count} replicate{'s' if count > 1 else ''} of the least repeated arm, halves of the replicates say"
+            " little of how well an order can be known."
+        )
+    return lines
+
+
+def _carried_over(each: CarryOver) -> str:
+    words = {
+        "carries over": "carries over as far as it can be known",
+        "carries over in part": "carries over in part: less than it repeats within a modality",
+        "does not carry over": "does not carry over, though it repeats within a modality",
+        "cannot be told": "cannot be said to carry over or not",
+    }[each.verdict]
+    without = (
+        f" (without {', '.join(style.look(loss).label for loss in each.left_out)})" if each.left_out else ""
+    )
+    ceilings = f"within texts {_number(each.text)}, within images {_number(each.image)}"
+    return (
+        f"**{each.pair.describe()}, {style.metric(each.metric).label}, {HEADS[each.head]}:** the order of"
+        f" {len(each.losses)} losses{without} {words} (rank correlation {_number(each.between)}; {ceilings})."
+    )
+
+
+def _both(each: Lead) -> str:
+    verb = {"above": "ahead", "below": "behind", "across": "not told apart"}
+    text, image = verb[analysis.direction(each.text)], verb[analysis.direction(each.image)]
+    return (
+        f"**{each.pair.describe()}, {style.metric(each.metric).label}:** the best contrastive loss against the best of"
+        f" the BCE type ({each.first}) is {text} on texts ({analysis.in_points(each.text)} points) and {image} on"
+        f" images ({analysis.in_points(each.image)})."
+    )
+
+
+def _agreement(found: list[Lead]) -> list[str]:
+    lines = []
+    for pair, metric in dict.fromkeys((each.pair, each.metric) for each in found):
+        words = [each.agreement for each in found if (each.pair, each.metric) == (pair, metric)]
+        lines.append(
+            f"**{pair.describe()}, {style.metric(metric).label}:** of {len(words)} losses beside the reference,"
+            f" {words.count('same direction')} differ from it in the same direction in both modalities,"
+            f" {words.count('opposite directions')} in opposite ones; of {words.count('cannot be told')} it cannot be"
+            " told."
+        )
+    return lines
+
+
+def _remarks(summary: Summary) -> list[str]:
+    words: dict[str, list[str]] = {}
+    for arm in summary.arms:
+        word = analysis.remark(summary.arms, arm)
+        if word:
+            words.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
+    meaning = {
+        "degenerate": "below the untrained encoder, so that nothing rests on them",
+        "below baseline": "below logistic regression on the input",
+    }
+    lines = [
+        f"Read with the probe, {meaning[word]}: {'; '.join(words[word])}."
+        for word in meaning
+        if word in words
+    ]
+    return lines or ["Read with the probe, no trained arm is below logistic regression on the input."]
+
+
+def _number(interval: Interval) -> str:
+    if not math.isfinite(interval.estimate):
+        return "–"
+    text = f"{interval.estimate:+.2f}"
+    if math.isfinite(interval.lower):
+        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
+    return text
