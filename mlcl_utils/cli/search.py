@@ -118,8 +118,8 @@ def search(
     opened = runs.open_engine(engine, device=device, workers=workers)
     objective = Trainings(base, resource, results=place, engine=opened)
     name = data.short_name(dataset, base.data_root)
-    searched = base.as_dict() | {"dataset": name, "data_root": None}
-    identity = {"base": searched, "R": resource, "eta": eta, "space": space.as_dict(), "budget": budget}
+    # with the versions of data, loss and trainer: what has changed is searched anew
+    identity = {"base": base.id, "R": resource, "eta": eta, "space": space.as_dict(), "budget": budget}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = place / "search" / f"{name}-{loss}-{method}-{digest}"
 
