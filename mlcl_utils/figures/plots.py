@@ -173,6 +173,8 @@ def _range(shown: Floats, bounds: Floats) -> tuple[float, float]:
 def _x_axis(ax: Axes, positions: Floats, log_x: bool) -> None:
     if log_x:
         ax.set_xscale("log")
+    left, right = ax.get_xlim()  # arms that stand beside a position must not leave it outside
+    ax.set_xlim(min(left, positions[0]), max(right, positions[-1]))
     if len(positions) <= 8:
         ax.xaxis.set_major_locator(FixedLocator(positions.tolist()))
         ax.xaxis.set_minor_locator(NullLocator())

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mlcl_utils import studies
+from mlcl_utils import losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, RunConfig
 from mlcl_utils.studies import claims
-from mlcl_utils.studies.temperature import RATE_FACTORS, rates, reading, sweeps, variant
+from mlcl_utils.studies.temperature import RATE_FACTORS, WITH_TEMPERATURE, rates, reading, sweeps, variant
 from mlcl_utils.training import BASELINES, Recipe
 from tests.studies import made
 
@@ -43,6 +43,11 @@ def test_what_is_trained_where():
     }
     assert all(scale == temperature for temperature, scale in scaled.items())
     assert all(config.read_projection != config.is_baseline for config in configs)
+
+
+def test_known_losses_are_those_with_a_temperature():
+    found = {name for name in losses.names() if "temperature" in losses.info(name).hyperparameters}
+    assert set(WITH_TEMPERATURE) == found - {"kmcl"}  # kmcl has no projection to read
 
 
 def test_baselines_are_the_runs_of_the_label_space_study():
@@ -222,6 +227,14 @@ def test_an_arm_that_lost_a_replicate_is_left_out(tmp_path):
     found = sweeps.effects(summary)
     assert {claim for claim, several in found.items() if several} == set()
     reading.sentences(summary)
+
+
+def test_a_weak_trend_is_not_called_one(tmp_path):
+    summary = made_summary(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.6, 3.2))
+    assert any(
+        "uniformity has no clear trend with τ (rank correlation +0.50" in line
+        for line in reading.sentences(summary)
+    )
 
 
 def test_a_constant_has_no_trend(tmp_path):

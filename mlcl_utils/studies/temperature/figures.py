@@ -62,6 +62,7 @@ def panels(frames: Frames, venue: str, *, baseline: str | None = None) -> Figure
                     ax.set_ylabel(place)
                 if baseline is not None:
                     _level(ax, _part(frames["levels"], place, panel), baseline)
+        figure.align_ylabels(axes[:, 0])
         figures.plots.shared_legend(figure)
     return figure
 
@@ -109,6 +110,7 @@ def embeddings(frames: Frames, venue: str) -> Figure:
                 histogram.set_xlabel("cosine of a pair")
             axes[2 * at, 0].set_ylabel(place)
             axes[2 * at + 1, 0].set_ylabel("density of pairs")
+        figure.align_ylabels(axes[:, 0])
         figures.plots.shared_legend(figure)
     return figure
 

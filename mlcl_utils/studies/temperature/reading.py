@@ -11,6 +11,9 @@ from mlcl_utils.studies import analysis
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.temperature.sweeps import Summary, Sweep, leads, narrower, sibling, spread, trend
 
+CLEAR = 0.5
+"""Rank correlation beyond which a trend is called one: it takes few values where temperatures are few."""
+
 
 def reading(summary: Summary) -> Markdown:
     """What the numbers say, in sentences that follow from them."""
@@ -46,9 +49,9 @@ def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
         measured = trend(summary, sweep, metric)
         if measured is not None:
             found = stats.interval(measured)
-            word = {"above": "rises", "below": "falls", "across": "has no clear trend"}[
-                analysis.direction(found)
-            ]
+            word = "has no clear trend"
+            if found.lower > CLEAR or found.upper < -CLEAR:
+                word = "rises" if found.estimate > 0 else "falls"
             parts.append(f"{metric} {word} with τ (rank correlation {_number(found)})")
     return [f"**{sweep.task}, {sweep.label}:** {'; '.join(parts)}."] if parts else []
 
