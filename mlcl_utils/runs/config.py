@@ -108,7 +108,7 @@ class RunConfig:
         """
         versions = {"data": data.version(self.dataset, self.data_root), "trainer": TRAINER_VERSION}
         if self.matched_to is not None:
-            versions["matched_to"] = data.version(self.matched_to)
+            versions["matched_to"] = data.version(self.matched_to, self.data_root)
         if not self.is_baseline:
             versions["loss"] = losses.info(self.loss).version
         config = self.as_dict() | {"dataset": data.short_name(self.dataset, self.data_root)}

@@ -37,9 +37,10 @@ TASK = ("num_labels", "base_labels", "replicate", "train_fraction", "label_draw"
 def task_for(config: RunConfig) -> Task:
     """The task that a configuration is trained and measured on; the seed says which of its positives are lost."""
     dataset = data.load(config.dataset, config.data_root)
+    matched_to = None if config.matched_to is None else data.load(config.matched_to, config.data_root)
     options = {name: getattr(config, name) for name in TASK}
     return data.lose_positives(
-        _task(dataset, config.held_out, config.matched_to, **options),
+        _task(dataset, config.held_out, matched_to, **options),
         kept_share=config.kept_share,
         one_positive=config.one_positive,
         clean_validation=config.clean_validation,
@@ -48,7 +49,7 @@ def task_for(config: RunConfig) -> Task:
 
 
 @functools.lru_cache(maxsize=8)
-def _task(dataset: Dataset, held_out: str | None, matched_to: str | None, **options: Any) -> Task:
+def _task(dataset: Dataset, held_out: str | None, matched_to: Dataset | None, **options: Any) -> Task:
     """A task; kept, since neighbouring runs share it."""
     if matched_to is not None:
         return _matched_task(dataset, matched_to, held_out=held_out, **options)
@@ -57,7 +58,7 @@ def _task(dataset: Dataset, held_out: str | None, matched_to: str | None, **opti
 
 
 def _matched_task(
-    dataset: Dataset, matched_to: str, *, num_labels: int, replicate: int, **others: Any
+    dataset: Dataset, matched_to: Dataset, *, num_labels: int, replicate: int, **others: Any
 ) -> Task:
     """A task that is matched to one of another data set; nothing else of a task can be varied then."""
     usual = {"train_fraction": 1.0, "label_draw": None, "label_pool": None, "held_out": None}

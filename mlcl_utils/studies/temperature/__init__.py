@@ -64,7 +64,9 @@ class TemperatureParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        return min(self.num_labels, len(data.load(dataset).label_names))
+        own = self.dataset(dataset)
+        base = min(BASE_LABELS, len(own.label_names))
+        return min(self.num_labels, data.supported_labels(own, base_labels=base, replicates=self.replicates))
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -73,7 +75,7 @@ class TemperatureParameters(StudyParameters):
             Place(dataset, encoder)
             for dataset in self.datasets
             for encoder in self.encoders
-            if models.suitable(encoder, data.load(dataset).modality)
+            if models.suitable(encoder, self.dataset(dataset).modality)
         )
 
 
@@ -110,11 +112,12 @@ def grid(parameters: TemperatureParameters) -> list[RunConfig]:
             recipe=_recipe(arm, place.encoder, parameters.epochs),
             read_projection=bool(arm.hyperparameters),
             seed=replicate + parameters.seed,
+            data_root=None if parameters.data_root is None else str(parameters.data_root),
         )
         for place in parameters.places
         for replicate in range(parameters.replicates)
         for arm in (
-            *(_Arm(name, {}) for name in arms.baselines(place.dataset, replicate)),
+            *(_Arm(name, {}) for name in arms.baselines(place.dataset, replicate, root=parameters.data_root)),
             *_arms(parameters, place),
         )
     ]

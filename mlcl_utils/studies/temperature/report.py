@@ -48,7 +48,8 @@ def places(study: Execution) -> pd.DataFrame:
     rows = []
     for place in parameters.places:
         labels = parameters.labels_of(place.dataset)
-        task = data.task(place.dataset, num_labels=labels, base_labels=min(BASE_LABELS, labels))
+        dataset = parameters.dataset(place.dataset)
+        task = data.task(dataset, num_labels=labels, base_labels=min(BASE_LABELS, labels))
         described = task.describe()
         recipe = Recipe.of(place.encoder, epochs=parameters.epochs)
         rows.append(

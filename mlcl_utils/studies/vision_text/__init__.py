@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import data
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
@@ -45,7 +44,7 @@ class VisionTextParameters(StudyParameters):
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """Every set of texts with every set of images."""
-        modality = {name: data.load(name).modality for name in self.datasets}
+        modality = {name: self.dataset(name).modality for name in self.datasets}
         return tuple(
             Pair(text, image)
             for text in self.datasets
@@ -55,7 +54,7 @@ class VisionTextParameters(StudyParameters):
 
     def labels_of(self, pair: Pair) -> int:
         """Number of labels of both tasks of a pair."""
-        return min(self.num_labels, *(len(data.load(name).label_names) for name in pair))
+        return min(self.num_labels, *(len(self.dataset(name).label_names) for name in pair))
 
 
 def grid(parameters: VisionTextParameters) -> list[RunConfig]:
@@ -71,11 +70,15 @@ def grid(parameters: VisionTextParameters) -> list[RunConfig]:
             loss=arm,
             recipe=arms.recipe(arm, ENCODER, parameters.epochs),
             seed=replicate + parameters.seed,
+            data_root=None if parameters.data_root is None else str(parameters.data_root),
         )
         for pair in parameters.pairs
         for dataset, other in (pair, pair[::-1])
         for replicate in range(parameters.replicates)
-        for arm in (*arms.baselines(dataset, replicate), *parameters.losses)
+        for arm in (
+            *arms.baselines(dataset, replicate, root=parameters.data_root),
+            *parameters.losses,
+        )
     ]
 
 

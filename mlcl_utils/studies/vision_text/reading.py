@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mlcl_utils import losses, stats
+from mlcl_utils import data, losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.arrays import Floats
 from mlcl_utils.stats import Interval, Replicates
@@ -50,7 +50,7 @@ def summarise(carried: Carried) -> Summary:
     texts = dict.fromkeys(
         (arm.dataset, str(arm.matched_to))
         for arm, members in found.items()
-        if _is_text(members[0].config.dataset)
+        if data.load(arm.dataset, members[0].config.data_root).modality == "text"
     )
     pairs = {
         Pair(text, image): (tasks[text, image], tasks[image, text])
@@ -58,12 +58,6 @@ def summarise(carried: Carried) -> Summary:
         if (text, image) in tasks and (image, text) in tasks
     }
     return Summary(carried, found, pairs, analysis.intervals(found, METRICS))
-
-
-def _is_text(dataset: str) -> bool:
-    from mlcl_utils import data
-
-    return data.load(dataset).modality == "text"
 
 
 def names(summary: Summary, pair: Pair) -> list[str]:

@@ -8,11 +8,12 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from mlcl_utils import data, figures
+from mlcl_utils.data import Dataset
 from mlcl_utils.figures import style
 from mlcl_utils.stats import Interval
 from mlcl_utils.studies import analysis, drawing, tables
 from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.vision_text import VisionTextParameters
+from mlcl_utils.studies.vision_text import Pair, VisionTextParameters
 from mlcl_utils.studies.vision_text.figures import COMPARED
 from mlcl_utils.studies.vision_text.reading import (
     HEADS,
@@ -33,13 +34,19 @@ def _parameters(study: Execution) -> VisionTextParameters:
     return study.parameters
 
 
+def _both(parameters: VisionTextParameters, pair: Pair) -> tuple[tuple[Dataset, Dataset], ...]:
+    """The data sets of a pair, each first."""
+    text, image = parameters.dataset(pair.text), parameters.dataset(pair.image)
+    return (text, image), (image, text)
+
+
 def tasks(study: Execution) -> pd.DataFrame:
     """How well the tasks of each pair are matched, for the first replicate; also written as a table."""
     parameters, rows = _parameters(study), []
     for pair in parameters.pairs:
         matched = [
-            data.matched_task(own, other, num_labels=parameters.labels_of(pair))
-            for own, other in (pair, pair[::-1])
+            data.matched_task(*sides, num_labels=parameters.labels_of(pair))
+            for sides in _both(parameters, pair)
         ]
         for part in ("train", "validation", "test"):
             labels = [getattr(task, part).labels == 1 for task in matched]
@@ -75,8 +82,8 @@ def labels(study: Execution) -> pd.DataFrame:
     parameters, rows = _parameters(study), []
     for pair in parameters.pairs:
         text, image = (
-            data.matched_task(own, other, num_labels=parameters.labels_of(pair))
-            for own, other in (pair, pair[::-1])
+            data.matched_task(*sides, num_labels=parameters.labels_of(pair))
+            for sides in _both(parameters, pair)
         )
         for rank in range(min(8, len(text.label_names))):
             rows.append(
