@@ -246,7 +246,7 @@ def plot_correction(study: Execution, summary: Summary) -> Figure:
         value_name="estimate",
     )
     long = long.dropna(subset=["estimate"]).assign(metric="correction")
-    long["quantity"] = [f"{kind} of the correction (%)" for kind in long.pop("kind")]
+    long["quantity"] = [f"{kind} (%)" for kind in long.pop("kind")]
     return drawing.draw(study, "correction", {"intervals": long})
 
 
