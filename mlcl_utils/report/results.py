@@ -219,8 +219,11 @@ class Results:
             return None
         try:
             study = studies.get(self.study)
-            given = {**self.manifest["parameters"], "preset": self.manifest["preset"]}
-            return bool(study.digest(study.resolve({**given, "results": self.folder.parents[1]})) == digest)
+            stored = self.manifest["parameters"]
+            given = {**stored, "preset": self.manifest["preset"], "results": self.folder.parents[1]}
+            parameters = study.resolve(given)
+            known = set(parameters.that_matter()) == set(stored)
+            return study.digest(parameters) == digest if known else None
         except UsageError:  # parameters that it no longer takes, or data that are not here
             return None
 
