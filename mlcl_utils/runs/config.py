@@ -111,7 +111,10 @@ class RunConfig:
             versions["matched_to"] = data.version(self.matched_to, self.data_root)
         if not self.is_baseline:
             versions["loss"] = losses.info(self.loss).version
-        config = self.as_dict() | {"dataset": data.short_name(self.dataset, self.data_root)}
-        del config["data_root"]
+        config = self.as_dict()
+        root = config.pop("data_root")
+        for field_ in ("dataset", "matched_to"):
+            if config[field_] is not None:
+                config[field_] = data.short_name(config[field_], root)
         described = json.dumps({"config": config, "versions": versions}, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()[:16]

@@ -181,7 +181,8 @@ def measure(
         measured[f"{head}_validation_map"] = _map(task.validation.apparent, validation)
         for kind, counted in _by_naming(task).items():
             measured[f"{head}_map_{kind}"] = _map(counted, test)
-            measured[f"{head}_recall_{kind}"] = float((test >= thresholds.overall)[counted == 1].mean())
+            if (counted == 1).any():
+                measured[f"{head}_recall_{kind}"] = float((test >= thresholds.overall)[counted == 1].mean())
         drawn = stats.resample_metrics(task.test.labels, test, thresholds.overall, weights, bands=bands)
         resampled.update({f"{head}_{name}": values.astype(np.float32) for name, values in drawn.items()})
     return measured, resampled

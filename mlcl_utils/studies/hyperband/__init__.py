@@ -7,7 +7,6 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import data
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.search import Space, brackets, cost
@@ -62,13 +61,7 @@ def tasks(parameters: HyperbandParameters) -> list[Task]:
 
 def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
     """The run that all configurations of a task vary."""
-    dataset = parameters.dataset(task.dataset)
-    labels = min(
-        parameters.num_labels,
-        data.supported_labels(
-            dataset, base_labels=len(dataset.label_names), replicates=parameters.replicates
-        ),
-    )
+    labels = min(parameters.num_labels, parameters.labels_to_learn(task.dataset))
     return RunConfig(
         dataset=task.dataset,
         num_labels=labels,
@@ -77,7 +70,7 @@ def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
         train_fraction=parameters.train_fraction,
         loss=task.loss,
         seed=task.replicate + parameters.seed,
-        data_root=None if parameters.data_root is None else str(parameters.data_root),
+        data_root=parameters.root,
     )
 
 

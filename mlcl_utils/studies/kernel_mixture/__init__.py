@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from mlcl_utils import data
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
@@ -89,7 +88,7 @@ class KernelMixtureParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        return min(self.num_labels, len(data.load(dataset).label_names))
+        return min(self.num_labels, self.labels_to_learn(dataset, BASE_LABELS))
 
 
 def variant_of(config: RunConfig) -> Variant | None:
@@ -113,6 +112,7 @@ def grid(parameters: KernelMixtureParameters) -> list[RunConfig]:
             hyperparameters=hyperparameters,
             recipe=arms.recipe(loss, "frozen", parameters.epochs),
             seed=replicate + parameters.seed,
+            data_root=parameters.root,
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
@@ -123,7 +123,7 @@ def grid(parameters: KernelMixtureParameters) -> list[RunConfig]:
 def _arms(
     parameters: KernelMixtureParameters, dataset: str, replicate: int
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name in (*arms.baselines(dataset, replicate), *parameters.losses):
+    for name in (*arms.baselines(dataset, replicate, root=parameters.data_root), *parameters.losses):
         yield name, {}
     for name in parameters.variants:
         yield "kmcl", VARIANTS[name].hyperparameters

@@ -44,7 +44,7 @@ def tasks(study: Execution) -> pd.DataFrame:
     parameters, rows = _parameters(study), []
     for dataset in parameters.datasets:
         labels = parameters.labels_of(dataset)
-        task = data.task(dataset, num_labels=labels, base_labels=min(BASE_LABELS, labels))
+        task = data.task(parameters.dataset(dataset), num_labels=labels, base_labels=min(BASE_LABELS, labels))
         rows.append({"dataset": dataset, **task.describe(batch_size=Recipe(epochs=1).batch_size)})
     table = pd.DataFrame(rows)
     figures.save_table(table.T.to_latex(float_format="%.3g"), study.folder / "tables", "tasks", data=table)

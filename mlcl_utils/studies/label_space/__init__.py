@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import data, losses, models
+from mlcl_utils import losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
@@ -54,7 +54,7 @@ class LabelSpaceParameters(StudyParameters):
 
     @model_validator(mode="after")
     def _labels_exist(self) -> LabelSpaceParameters:
-        available = {name: self._available(name) for name in self.datasets}
+        available = {name: self.labels_to_learn(name, min(self.num_labels)) for name in self.datasets}
         largest = max(available, key=lambda name: available[name])
         if max(self.num_labels) > available[largest]:
             raise UsageError(
@@ -70,12 +70,8 @@ class LabelSpaceParameters(StudyParameters):
 
     def sizes(self, dataset: str) -> tuple[int, ...]:
         """The sizes of the label space that a data set has labels enough for, in ascending order."""
-        return tuple(k for k in sorted(self.num_labels) if k <= self._available(dataset))
-
-    def _available(self, dataset: str) -> int:
-        """Labels of a data set that can be learnt in every replicate."""
-        return data.supported_labels(
-            self.dataset(dataset), base_labels=min(self.num_labels), replicates=self.replicates
+        return tuple(
+            k for k in sorted(self.num_labels) if k <= self.labels_to_learn(dataset, min(self.num_labels))
         )
 
 
@@ -112,7 +108,7 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
             hyperparameters=_hyperparameters(arm, parameters.temperature),
             recipe=arms.recipe(arm, point.encoder, parameters.epochs),
             seed=replicate + parameters.seed,
-            data_root=None if parameters.data_root is None else str(parameters.data_root),
+            data_root=parameters.root,
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import data, losses
+from mlcl_utils import losses
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
@@ -65,7 +65,7 @@ class MissingLabelsParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        return min(self.num_labels, len(data.load(dataset).label_names))
+        return min(self.num_labels, self.labels_to_learn(dataset, BASE_LABELS))
 
     @property
     def reference(self) -> Condition:
@@ -121,6 +121,7 @@ def grid(parameters: MissingLabelsParameters) -> list[RunConfig]:
             hyperparameters=arm.hyperparameters,
             recipe=_recipe(arm.loss, parameters),
             seed=replicate + parameters.seed,
+            data_root=parameters.root,
         )
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
@@ -133,7 +134,7 @@ def _arms(
     parameters: MissingLabelsParameters, condition: Condition, dataset: str, replicate: int
 ) -> Iterator[_Arm]:
     is_reference = condition == parameters.reference
-    for name in arms.baselines(dataset, replicate, whole=is_reference):
+    for name in arms.baselines(dataset, replicate, whole=is_reference, root=parameters.data_root):
         yield _Arm(name, {})
     first, *others = parameters.clml_weights
     main = parameters.swept[0]

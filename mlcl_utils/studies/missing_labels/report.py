@@ -42,7 +42,9 @@ def tasks(study: Execution) -> pd.DataFrame:
     parameters, rows = _parameters(study), []
     for dataset in parameters.datasets:
         labels = parameters.labels_of(dataset)
-        whole = data.task(dataset, num_labels=labels, base_labels=min(BASE_LABELS, labels))
+        whole = data.task(
+            parameters.dataset(dataset), num_labels=labels, base_labels=min(BASE_LABELS, labels)
+        )
         for condition in _ordered(parameters.conditions):
             task = data.lose_positives(
                 whole,

@@ -112,7 +112,7 @@ def grid(parameters: TemperatureParameters) -> list[RunConfig]:
             recipe=_recipe(arm, place.encoder, parameters.epochs),
             read_projection=bool(arm.hyperparameters),
             seed=replicate + parameters.seed,
-            data_root=None if parameters.data_root is None else str(parameters.data_root),
+            data_root=parameters.root,
         )
         for place in parameters.places
         for replicate in range(parameters.replicates)

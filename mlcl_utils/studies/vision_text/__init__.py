@@ -70,7 +70,7 @@ def grid(parameters: VisionTextParameters) -> list[RunConfig]:
             loss=arm,
             recipe=arms.recipe(arm, ENCODER, parameters.epochs),
             seed=replicate + parameters.seed,
-            data_root=None if parameters.data_root is None else str(parameters.data_root),
+            data_root=parameters.root,
         )
         for pair in parameters.pairs
         for dataset, other in (pair, pair[::-1])

@@ -1,0 +1,92 @@
+"""Every study takes a user's sets, wherever they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlcl_utils import data, runs, studies
+from mlcl_utils.errors import DataError, UsageError
+from mlcl_utils.runs.execute import task_for
+from tests.data.readers.conftest import write_image
+from tests.data.test_user_sets import write_features, write_table
+
+STUDIES = [name for name in studies.names() if name != "00_claims"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a set of texts and one of images, both with features."""
+    root = tmp_path_factory.mktemp("sets")
+    write_table(root, 120)
+    lines = [f"{i}.png,{'pqr'[i % 3]};{'uv'[i % 2]}" for i in range(120)]
+    (root / "photos.csv").write_text("file,labels\n" + "\n".join(lines) + "\n")
+    for i in range(120):
+        write_image(root / f"{i}.png", i, (40 + i % 3, 30))
+    for seed, name in enumerate(("notes.csv", "photos.csv")):
+        write_features(data.load(name, root), root, seed=seed)
+    return root
+
+
+def given(study: str, root: Path) -> dict[str, object]:
+    """Parameters of a study at smoke size that fit the two small sets."""
+    fields = studies.get(study).Parameters.model_fields
+    small = {"num_labels": [2, 3] if study == "02_label_space" else 3, "end_to_end_num_labels": [3]}
+    return {
+        "preset": "smoke",
+        "datasets": ["notes.csv", "photos.csv"],
+        "data_root": str(root),
+        **{name: value for name, value in small.items() if name in fields},
+    }
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_grid_over_them(name: str, root: Path, tmp_path: Path) -> None:
+    study = studies.get(name)
+    grid = study.grid(study.resolve(given(name, root)))
+    assert {config.dataset for config in grid} == {"notes.csv", "photos.csv"}
+    assert {config.data_root for config in grid} == {str(root)}
+    for dataset in ("notes.csv", "photos.csv"):
+        first = next(config for config in grid if config.dataset == dataset)
+        task = task_for(first)
+        assert len(task.label_names) == (2 if name == "02_label_space" else 3)
+        assert task.train.features.shape[1] == 5
+    config = next(config for config in grid if not config.is_baseline)
+    (run,) = runs.carry_out([config], results=tmp_path, progress=False).runs
+    assert run.config == config
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_sets_without_features_are_refused(name: str, tmp_path: Path) -> None:
+    write_table(tmp_path)
+    with pytest.raises(
+        DataError, match=r"'notes' has no features yet; extract them with: mlcl features notes\.csv"
+    ):
+        studies.get(name).resolve({**given(name, tmp_path), "datasets": ["notes.csv"]})
+    with pytest.raises(UsageError, match=r"unknown file '.*photos\.csv'"):
+        studies.get(name).resolve({**given(name, tmp_path), "datasets": ["photos.csv"]})
+
+
+def test_what_is_trained_on_raw_examples_needs_no_features(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    study = studies.get("02_label_space")
+    parameters = study.resolve(
+        {
+            **given("02_label_space", tmp_path),
+            "datasets": ["notes.csv"],
+            "encoders": ["bag"],
+            "losses": ["bce"],
+        }
+    )
+    grid = runs.carry_out(study.grid(parameters), results=tmp_path / "results", progress=False, workers=1)
+    assert not grid.failures
+
+
+def test_photographs_of_any_size_are_read_by_the_small_network(root: Path, tmp_path: Path) -> None:
+    study = studies.get("02_label_space")
+    parameters = study.resolve(
+        {**given("02_label_space", root), "datasets": ["photos.csv"], "encoders": ["cnn"], "losses": ["bce"]}
+    )
+    grid = runs.carry_out(study.grid(parameters), results=tmp_path, progress=False, workers=1)
+    assert not grid.failures
