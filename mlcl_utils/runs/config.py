@@ -113,8 +113,8 @@ class RunConfig:
             versions["loss"] = losses.info(self.loss).version
         config = self.as_dict()
         root = config.pop("data_root")
-        for field_ in ("dataset", "matched_to"):
-            if config[field_] is not None:
-                config[field_] = data.short_name(config[field_], root)
+        for name in ("dataset", "matched_to"):
+            if config[name] is not None:
+                config[name] = data.short_name(config[name], root)
         described = json.dumps({"config": config, "versions": versions}, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()[:16]
