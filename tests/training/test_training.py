@@ -303,8 +303,8 @@ def with_losses(task: Task, share: float = 0.5) -> Task:
 
 @pytest.mark.parametrize("loss", ["splc", "bce+clml", "corrected_bce"])
 def test_the_label_correction_is_counted(loss):
-    task = with_losses(make_task(), share=0.8)
-    recipe = Recipe(epochs=8, min_steps=0, batch_size=32, width=24, learning_rate=1e-2)
+    task = with_losses(make_task(), share=0.9)
+    recipe = Recipe(epochs=8, min_steps=0, batch_size=32, width=24, learning_rate=3e-2)
     fitted = fit(task, loss, recipe)
     with torch.no_grad():
         given = fitted.model(torch.from_numpy(task.train.features))
