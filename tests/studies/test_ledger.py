@@ -195,3 +195,15 @@ def test_tables_name_what_cannot_be_judged(tmp_path):
     assert (execution.folder / "tables" / "overall.tex").is_file()
     text = report.reviewers_list(execution, found).data
     assert published.digest() in text
+
+
+def test_configurations_that_a_search_found_are_passed_on(tmp_path):
+    found = tmp_path / "config.toml"
+    found.write_text('loss = "reg"\nencoder = "frozen"\n\n[values]\nlearning_rate = 0.001\n')
+    given = {"config": str(found), "results": str(tmp_path / "results")}
+    own = STUDY.resolve({"preset": "quick", **given})
+    theirs = studies.get("02_label_space")
+    folders = {source.name: source.folder for source in sources(own)}
+    assert folders["02_label_space"] == theirs.folder(theirs.resolve({"preset": "quick", **given}))
+    # a study without that loss has no such results
+    assert folders["01_missing_labels"] is None

@@ -94,7 +94,7 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
         return 0.5 - abs(np.log(factor / wanted)) / 10
 
     runs = [made.run(tmp_path, config, {"probe_validation_map": score(config)}) for config in trials]
-    choices = rates.choose(Grid(runs, [], 0))
+    choices = rates.choose(Grid(runs, [], 0), configs)
     tuned = rates.chosen(configs, choices)
     assert [config.is_baseline for config in tuned] == [config.is_baseline for config in configs]
     for before, after in zip(configs, tuned, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
@@ -28,11 +28,14 @@ class LedgerParameters(StudyParameters):
     epochs: Count | None = Field(default=None, description=f"epochs {_THEIRS}")  # type: ignore[assignment]
     trials: Count | None = Field(default=None, description=f"trials {_THEIRS}")  # type: ignore[assignment]
 
+    @model_validator(mode="after")
+    def _configurations_are_used(self) -> LedgerParameters:
+        return self  # the studies that are read check them against their losses
+
     def passed_on(self) -> dict[str, Any]:
         """The parameters that another study has to have for its results to be those that are meant."""
-        given = {
-            name: getattr(self, name) for name in ("datasets", "losses", "replicates", "epochs", "trials")
-        }
+        names = ("datasets", "losses", "replicates", "epochs", "trials", "config")
+        given = {name: getattr(self, name) for name in names}
         return {
             **{name: value for name, value in given.items() if value},
             **{name: getattr(self, name) for name in ("preset", "results", "data_root", "device", "seed")},

@@ -58,6 +58,11 @@ class TemperatureParameters(StudyParameters):
         for name in self.losses:
             if name not in WITH_TEMPERATURE and "temperature" not in losses.info(name).hyperparameters:
                 raise UsageError(f"loss '{name}' has no temperature; name contrastive losses")
+        for each in self.config:
+            if "temperature" in each.values:
+                raise UsageError(
+                    f"config of '{each.loss}' has a temperature, which this study varies; take it out"
+                )
         if self.trials > len(RATE_FACTORS):
             raise UsageError(f"trials {self.trials}: there are {len(RATE_FACTORS)} learning rates to try")
         return self

@@ -13,7 +13,6 @@ from mlcl_utils.studies.analysis import Carried
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.temperature import RATE_FACTORS, variant
 from mlcl_utils.studies.tuning import Choice, Task
-from mlcl_utils.training import Recipe
 
 METRIC = "probe_validation_map"
 
@@ -34,11 +33,11 @@ def carry_out(study: Execution) -> Carried:
     Raises:
         RuntimeError: no run of the study succeeded.
     """
-    configs, count = study.study.grid(study.parameters), study.parameters.trials
+    configs, count = study.study.runs(study.parameters), study.parameters.trials
     trials, choices = Grid([], [], 0), {}
     if count > 1:
         trials = analysis.carry_out_grid(study, trials_of(configs, count))
-        choices = choose(trials)
+        choices = choose(trials, configs)
         configs = chosen(configs, choices)
     grid = analysis.carry_out_grid(study, configs)
     carried = Carried(grid, Grid([], [], 0) if choices else grid, trials, choices)
@@ -77,31 +76,36 @@ def trials_of(configs: Iterable[RunConfig], count: int) -> list[RunConfig]:
     ]
 
 
-def choose(trials: Grid) -> dict[Task, Choice]:
-    """The best learning rate of each by validation; a trial that failed is out."""
+def choose(trials: Grid, configs: Iterable[RunConfig]) -> dict[Task, Choice]:
+    """The best learning rate of each arm by validation; a trial that failed is out.
+
+    Args:
+        trials: those of :func:`trials_of`.
+        configs: the grid, whose learning rates come first among those that were tried.
+    """
     tried: dict[Task, list[Run]] = {}
     for run in trials.runs:
         tried.setdefault(_key(run.config), []).append(run)
-    return {key: _best(runs) for key, runs in tried.items()}
+    usual = {_key(config): _rate(config) for config in configs if _is_tuned(config)}
+    return {key: _best(runs, usual[key]) for key, runs in tried.items()}
 
 
-def _best(runs: Sequence[Run]) -> Choice:
-    scores = {_factor(run.config): run.metrics[METRIC] for run in runs}
-    best = max(runs, key=lambda run: run.metrics[METRIC])
-    assert best.config.recipe is not None
+def _best(runs: Sequence[Run], usual: float) -> Choice:
+    scores = {_rate(run.config): run.metrics[METRIC] for run in runs}
+    best = max(scores, key=lambda rate: scores[rate])
+    ends = [usual * min(RATE_FACTORS), usual * max(RATE_FACTORS)]
     return Choice(
-        values={"learning_rate": best.config.recipe.learning_rate},
-        score=best.metrics[METRIC],
-        default=scores.get(1.0, math.nan),
-        at_edge=("learning_rate",) if _factor(best.config) in (min(RATE_FACTORS), max(RATE_FACTORS)) else (),
+        values={"learning_rate": best},
+        score=scores[best],
+        default=scores.get(usual, math.nan),
+        at_edge=("learning_rate",) if best in ends else (),
         trials=len(runs),
     )
 
 
-def _factor(config: RunConfig) -> float:
-    """The learning rate in units of the recipe's."""
+def _rate(config: RunConfig) -> float:
     assert config.recipe is not None
-    return config.recipe.learning_rate / Recipe.of(config.encoder, epochs=1).learning_rate
+    return config.recipe.learning_rate
 
 
 def chosen(configs: Iterable[RunConfig], choices: dict[Task, Choice]) -> list[RunConfig]:
