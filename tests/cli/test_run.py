@@ -178,8 +178,11 @@ def test_other_workers_give_the_same_numbers(results: Path, table: pd.DataFrame,
     assert 0 < len(again) < len(table)
     both = again.merge(table, on="run", suffixes=("", "_before"))
     assert len(both) == len(again)
+    measured = set(table.select_dtypes("number").columns)  # what is empty in one part has another type
     numbers = [
-        name for name in again.select_dtypes("number").columns if not name.startswith(("time_", "mem_"))
+        name
+        for name in again.select_dtypes("number").columns
+        if name in measured and not name.startswith(("time_", "mem_"))
     ]
     assert len(numbers) > 10
     for name in numbers:
@@ -261,7 +264,7 @@ def summary(out: str) -> tuple[int, int, int]:
 
 
 def test_six_shells_at_once_train_nothing_twice(tmp_path: Path) -> None:
-    arguments = (*PART, "-p", "epochs=1", "-p", "label_draws=0")
+    arguments = PART
     begun = [
         subprocess.Popen(
             command(tmp_path, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -282,11 +285,12 @@ def test_six_notebooks_at_once_train_nothing_twice(tmp_path: Path) -> None:
         {
             "study": "02_label_space",
             "preset": "smoke",
+            "datasets": ["debtags"],
+            "encoders": ["frozen"],
             "losses": ["bce", loss],
             "num_labels": [10],
             "train_fractions": [1.0],
             "label_draws": 0,
-            "epochs": 1,
         }
         for loss in losses
     ]
