@@ -38,6 +38,22 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
+def end_with(process: int) -> None:
+    """Have this process end soon after another one that is not its parent."""
+    threading.Thread(target=_watch_other, args=(process,), daemon=True).start()
+
+
+def _watch_other(process: int) -> None:
+    while True:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            os._exit(1)
+        except PermissionError:
+            pass  # it is there, and another user's
+        time.sleep(0.5)
+
+
 def death(status: int | None) -> str:
     """How a process ended, in words.
 

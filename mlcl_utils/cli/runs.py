@@ -42,10 +42,13 @@ def _runs_prune(results: str | None, dry_run: bool) -> None:
     store = _store(results)
     wanted = _wanted(store.folder.parent)
     unwanted = [run.folder for run in store if run.folder.name not in wanted]
-    size = sum(map(common.folder_size, unwanted))
+    begun = [path for path in store.folder.glob(".kept-*") if path.name.removeprefix(".kept-") not in wanted]
+    size = sum(map(common.folder_size, unwanted)) + sum(path.stat().st_size for path in begun)
     if not dry_run:
         for folder in unwanted:
             shutil.rmtree(folder)
+        for path in begun:
+            path.unlink()
     print(f"{len(unwanted)} runs {'would be ' if dry_run else ''}removed, {common.size(size)}")
 
 
@@ -58,7 +61,10 @@ def _store(results: str | None) -> Store:
 
 def _wanted(results: Path) -> set[str]:
     """Identities of the runs that a table of results names or a preset of a study asks for."""
+    import contextlib
     import csv
+
+    from mlcl_utils.errors import UsageError
 
     wanted = set()
     for table in (*results.glob("*/*/runs.csv"), *results.glob("search/*/trials.csv")):
@@ -66,5 +72,6 @@ def _wanted(results: Path) -> set[str]:
             wanted |= {row["run"] for row in csv.DictReader(stream)}
     for study in common.studies(()):
         for preset in study.presets:
-            wanted |= {config.id for config in study.runs(study.resolve({"preset": preset}))}
+            with contextlib.suppress(UsageError):  # of sets that are not here: their runs are named in tables
+                wanted |= {config.id for config in study.runs(study.resolve({"preset": preset}))}
     return wanted

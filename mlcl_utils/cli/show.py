@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mlcl_utils.cli import common
-from mlcl_utils.cli.common import PRESET, RESULTS
+from mlcl_utils.cli.common import PRESET, RESULTS, ROOT
 
 
 @click.command("list")
@@ -19,13 +19,14 @@ def list_studies() -> None:
 @click.argument("name", metavar="STUDY")
 @PRESET
 @RESULTS
-def show(name: str, preset: str | None, results: str | None) -> None:
+@ROOT
+def show(name: str, preset: str | None, results: str | None, root: str | None) -> None:
     """A study's question, its parameters with their values in a preset, and its results."""
     from mlcl_utils.paths import shown
     from mlcl_utils.studies.parameters import describe
 
     (study,) = common.studies((name,))
-    given = common.parameters((), preset=preset, results=results)
+    given = common.parameters((), preset=preset, results=results, data_root=root)
     parameters = study.resolve(given)
     grid = {config.id for config in study.runs(parameters)}
     print(f"{study.name}: {study.title}\n{study.question}\n")

@@ -75,7 +75,7 @@ class TextEncoder(FeatureEncoder):
     ) -> None:
         super().__init__(name, model, device)
         limit = getattr(model.config, "max_position_embeddings", None) or max_tokens
-        self._tokenizer, self._tokens = tokenizer, min(max_tokens, limit, tokenizer.model_max_length)
+        self.tokenizer, self._tokens = tokenizer, min(max_tokens, limit, tokenizer.model_max_length)
         fast = getattr(tokenizer, "backend_tokenizer", None)
         words = sorted(tokenizer.get_vocab().items()) if fast is None else fast.to_str()
         # now, since a tokenizer in use says something else of itself
@@ -89,17 +89,22 @@ class TextEncoder(FeatureEncoder):
     def prepare(self, examples: Sequence[Example]) -> Any:
         """Token numbers and attention mask, padded to the longest text of the batch."""
         texts = [text for _, text in examples]
-        return self._tokenizer(
+        return self.tokenizer(
             texts, padding=True, truncation=True, max_length=self._tokens, return_tensors="pt"
         )
+
+    def numbers(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token numbers of each text, not padded."""
+        found: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self._tokens)[
+            "input_ids"
+        ]
+        return found
 
     def encode(self, batch: Any) -> Tensor:
         """Mean over the tokens, without the padding."""
         batch = batch.to(self.device)
         states = self.model(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
-        mean: Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-        return mean.float()
+        return mean_over_tokens(states, batch["attention_mask"]).float()
 
 
 class ImageEncoder(FeatureEncoder):
@@ -138,3 +143,10 @@ class ImageEncoder(FeatureEncoder):
             pooled = states.mean(dim=1) if states.ndim == 3 else states.mean(dim=(2, 3))
         features: Tensor = pooled.flatten(1).float()
         return features
+
+
+def mean_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """Mean (batch, width) of hidden states (batch, tokens, width) over the tokens that a mask (batch, tokens) has."""
+    weight = mask.unsqueeze(-1).to(states.dtype)
+    mean: Tensor = (states * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
+    return mean

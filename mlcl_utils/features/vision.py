@@ -54,9 +54,9 @@ class TorchvisionEncoder(FeatureEncoder):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 model = models.get_model(name, weights=None)
-            return cls(name, _without_last_layer(model, name)[0], preset, device)
+            return cls(name, without_last_layer(model, name)[0], preset, device)
         if weights is not None and (path.is_file() or path.suffix):
-            model, last = _without_last_layer(models.get_model(name, weights=None), name)
+            model, last = without_last_layer(models.get_model(name, weights=None), name)
             _load(model, last, path)
             return cls(name, model, preset, device)
         names = [each.name for each in published]
@@ -69,7 +69,7 @@ class TorchvisionEncoder(FeatureEncoder):
             raise UsageError(
                 f"weights of '{name}' cannot be fetched from {chosen.url} ({error}); name a local file with --weights"
             ) from None
-        return cls(name, _without_last_layer(model, name)[0], chosen.transforms(), device)
+        return cls(name, without_last_layer(model, name)[0], chosen.transforms(), device)
 
     @property
     def preparation(self) -> str:
@@ -96,7 +96,7 @@ class TorchvisionEncoder(FeatureEncoder):
         return features.flatten(1)
 
 
-def _without_last_layer(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+def without_last_layer(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     """The model with its last linear layer replaced by nothing, and that layer's name."""
     linear = [path for path, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not linear:

@@ -26,6 +26,7 @@ _SHAPES = {
     "variance": ("batch", "labels", "width"),
 }
 _MAY_LACK_WIDTH = ("mean", "variance")  # one value a label stands for all dimensions
+_NO_TENSORS = ("epoch", "anchors")  # what a loss may take besides tensors
 
 
 def hyperparameter(default: bool | int | float | str | None, description: str, **bounds: Any) -> Any:
@@ -66,8 +67,9 @@ class Loss(nn.Module):
         for name, field in declared.items():
             setattr(self, name, field.check(name, hyperparameters.get(name, field.default)))
         keywords = self._keywords()
-        self.tensors = tuple(name for name in keywords if name != "epoch")
+        self.tensors = tuple(name for name in keywords if name not in _NO_TENSORS)
         self._uses_epoch = "epoch" in keywords
+        self.takes_anchors = "anchors" in keywords
 
     @classmethod
     def _declared(cls) -> dict[str, Hyperparameter]:
@@ -89,7 +91,7 @@ class Loss(nn.Module):
         return LossInfo(
             name=cls.name,
             family=cls.family,
-            tensors=tuple(name for name in cls._keywords() if name != "epoch"),
+            tensors=tuple(name for name in cls._keywords() if name not in _NO_TENSORS),
             hyperparameters=cls._declared(),
             summary=inspect.cleandoc(cls.__doc__ or "").splitlines()[0],
             paper=cls.paper,
@@ -100,12 +102,16 @@ class Loss(nn.Module):
         """The hyperparameters, for printing the module."""
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._declared())
 
-    def forward(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Tensor:
+    def forward(
+        self, labels: Tensor, *, epoch: int = 0, anchors: int | None = None, **tensors: Tensor
+    ) -> Tensor:
         """The value of the loss on a batch.
 
         Args:
             labels: (batch, labels), values in {-1, 0, 1}.
             epoch: 0-based number of the epoch.
+            anchors: how many examples of the batch, the first, are anchors; the others are candidates alone, such as
+                those of a momentum queue. None: all. For the losses that contrast examples with each other.
             tensors: exactly those that the loss declares, floating point.
 
         Returns:
@@ -116,12 +122,25 @@ class Loss(nn.Module):
                 non-finite values (on a GPU, looking at values would wait for the device).
         """
         labels, tensors = self._prepared(labels, epoch, tensors)
+        self._check_anchors(anchors, len(labels))
         with torch.autocast(labels.device.type, enabled=False):
             if labels.shape[0] == 0:
                 return torch.stack([tensor.sum() * 0 for tensor in tensors.values()]).sum()
             if self._uses_epoch:
                 return self.compute(labels, epoch=epoch, **tensors)
+            if self.takes_anchors:
+                return self.compute(labels, anchors=anchors, **tensors)
             return self.compute(labels, **tensors)
+
+    def _check_anchors(self, anchors: int | None, batch: int) -> None:
+        if anchors is None:
+            return
+        if not self.takes_anchors:
+            raise ValueError(
+                f"anchors must be None for {self.name}, which does not contrast examples, was {anchors!r}"
+            )
+        if not isinstance(anchors, int) or not 0 <= anchors <= batch:
+            raise ValueError(f"anchors must be a whole number from 0 to {batch}, was {anchors!r}")
 
     def _prepared(
         self, labels: Tensor, epoch: int, tensors: dict[str, Tensor]

@@ -18,7 +18,7 @@ class JaccardSupCon(PairwiseLoss):
     )
     version = 1
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor) -> Tensor:
+    def compute(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Tensor:
         """Mean over the anchors with a positive; w_ij is the Jaccard index, normalised over j."""
         positive = positives(labels, embeddings)
         sizes = positive.sum(dim=1)
@@ -32,7 +32,7 @@ class JaccardSupCon(PairwiseLoss):
         return contrast(
             embeddings,
             weights,
-            anchors=len(embeddings),
+            anchors=len(embeddings) if anchors is None else anchors,
             temperature=self.temperature,
             block=self.block,
         )

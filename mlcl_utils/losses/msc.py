@@ -24,7 +24,9 @@ class MSC(PairwiseLoss):
     alpha: float = hyperparameter(1.0, "weight of the examples as positives", least=0)
     beta: float = hyperparameter(0.1, "weight of the examples in the denominator", least=0)
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Tensor:
+    def compute(
+        self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor, anchors: int | None = None
+    ) -> Tensor:
         """Mean over the examples with a label.
 
         The sum over shared labels in w_ij = Σ_l α y_il y_jl / (N_il |y_i∪y_j|) factors: the union does not
@@ -48,7 +50,7 @@ class MSC(PairwiseLoss):
         return contrast(
             torch.cat([embeddings, prototypes]),
             weights,
-            anchors=batch,
+            anchors=batch if anchors is None else anchors,
             temperature=self.temperature,
             block=self.block,
             log_bias=log_bias,

@@ -14,7 +14,7 @@ class MulSupCon(PairwiseLoss):
     paper = "Zhang, Wu, Multi-Label Supervised Contrastive Learning, AAAI 2024, arXiv 2402.01613"
     version = 1
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor) -> Tensor:
+    def compute(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Tensor:
         """Mean over all pairs (i, l ∈ y_i), also those that no other example shares, which count as zero.
 
         The sum over l in w_ij = Σ_l y_il y_jl / (number of others with l) is a product of matrices.
@@ -24,8 +24,8 @@ class MulSupCon(PairwiseLoss):
         return contrast(
             embeddings,
             lambda rows: (positive[rows] / others) @ positive.T,
-            anchors=len(embeddings),
+            anchors=len(embeddings) if anchors is None else anchors,
             temperature=self.temperature,
             block=self.block,
-            total=positive.sum(),
+            total=positive[:anchors].sum(),
         )

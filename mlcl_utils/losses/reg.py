@@ -23,7 +23,9 @@ class REG(PairwiseLoss):
     )
     regularise: bool = hyperparameter(True, "cancel the gradient that pushes positives away")
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Tensor:
+    def compute(
+        self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor, anchors: int | None = None
+    ) -> Tensor:
         """Mean over the examples and prototypes with a positive.
 
         The weights w_ij = (1/|y_i|) Σ_{l∈y_i∩y_j} r_ij/D_il with D_il = Σ_{k≠i, l∈y_k} r_ik need no sum over
@@ -31,7 +33,8 @@ class REG(PairwiseLoss):
         prototype has one label, so that its own weights are columns of the label matrix, scaled; prototypes
         share none.
         """
-        batch = len(embeddings)
+        batch, classes = len(embeddings), len(prototypes)
+        own_anchors = batch if anchors is None else anchors  # the prototypes are anchors too
         positive = positives(labels, embeddings)
         sizes = positive.sum(dim=1)
         # r_ij for an anchor that is a prototype: |y_i∩y_j| is 1 wherever it counts
@@ -40,8 +43,10 @@ class REG(PairwiseLoss):
         by_label /= by_label.sum(dim=0).clamp_(min=torch.finfo(positive.dtype).tiny)
 
         def weights(rows: slice) -> Tensor:
-            examples = slice(rows.start, min(rows.stop, batch))
-            prototypes_ = slice(max(rows.start, batch) - batch, max(rows.stop, batch) - batch)
+            examples = slice(min(rows.start, own_anchors), min(rows.stop, own_anchors))
+            prototypes_ = slice(
+                max(rows.start, own_anchors) - own_anchors, max(rows.stop, own_anchors) - own_anchors
+            )
             own = positive[examples]
             own_sizes = sizes[examples, None].clamp(min=1)
             if self.alpha == 0:  # r is 1 wherever it counts: D_il is the number of examples with the label
@@ -56,16 +61,19 @@ class REG(PairwiseLoss):
                 preference.diagonal(offset=rows.start).zero_()
                 share = own / (1 + preference @ positive) / own_sizes
                 to_examples = preference * (share @ positive.T)
-            result = positive.new_zeros(rows.stop - rows.start, batch + len(prototypes))
-            result[: len(own), :batch] = to_examples
-            result[: len(own), batch:] = share
-            result[len(own) :, :batch] = by_label[:, prototypes_].T
+            # columns: the anchors among the examples, the prototypes, the other examples
+            result = positive.new_zeros(rows.stop - rows.start, batch + classes)
+            result[: len(own), :own_anchors] = to_examples[:, :own_anchors]
+            result[: len(own), own_anchors : own_anchors + classes] = share
+            result[: len(own), own_anchors + classes :] = to_examples[:, own_anchors:]
+            result[len(own) :, :own_anchors] = by_label[:own_anchors, prototypes_].T
+            result[len(own) :, own_anchors + classes :] = by_label[own_anchors:, prototypes_].T
             return result
 
         return contrast(
-            torch.cat([embeddings, prototypes]),
+            torch.cat([embeddings[:own_anchors], prototypes, embeddings[own_anchors:]]),
             weights,
-            anchors=batch + len(prototypes),
+            anchors=own_anchors + classes,
             temperature=self.temperature,
             block=self.block,
             regularise=self.regularise,

@@ -21,7 +21,7 @@ class SimilarityDissimilarity(PairwiseLoss):
     )
     version = 1
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor) -> Tensor:
+    def compute(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Tensor:
         """Mean over the anchors with a positive of the mean over their positives of -(weight · log p)."""
         positive = positives(labels, embeddings)
         sizes = positive.sum(dim=1)
@@ -36,7 +36,7 @@ class SimilarityDissimilarity(PairwiseLoss):
         return contrast(
             embeddings,
             weights,
-            anchors=len(embeddings),
+            anchors=len(embeddings) if anchors is None else anchors,
             temperature=self.temperature,
             block=self.block,
         )

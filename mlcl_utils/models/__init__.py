@@ -1,21 +1,30 @@
 """Models: encoders, which turn examples into representations, and the heads that give a loss its tensors.
 
-An encoder is registered by one line in the catalogue below. What is there can be asked without importing torch.
+An encoder of ours is registered by one line in the catalogue below; what is there can be asked without importing torch.
+Those of torchvision and Hugging Face are named as :mod:`mlcl_utils.models.pretrained` says.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import TYPE_CHECKING, Any
-
-from mlcl_utils.errors import unknown
 
 if TYPE_CHECKING:
     from mlcl_utils.data.dataset import Modality
     from mlcl_utils.models.encoder import Encoder
     from mlcl_utils.models.heads import EMBEDDING_WIDTH, Model
 
-__all__ = ["EMBEDDING_WIDTH", "Encoder", "Model", "encoder_class", "encoder_names", "suitable"]
+__all__ = [
+    "EMBEDDING_WIDTH",
+    "Encoder",
+    "Model",
+    "encoder_class",
+    "encoder_names",
+    "identity",
+    "kind",
+    "suitable",
+]
 
 # name: (module.class, modality of the raw examples that it reads; None if it reads frozen features)
 _CATALOGUE: dict[str, tuple[str, Modality | None]] = {
@@ -24,23 +33,64 @@ _CATALOGUE: dict[str, tuple[str, Modality | None]] = {
     "cnn": ("cnn.SmallCNN", "image"),
 }
 
+_PRETRAINED: dict[str, tuple[str, Modality]] = {
+    "torchvision": ("backbone.ImageBackbone", "image"),
+    "transformers": ("transformer.TextTransformer", "text"),
+}
+
 
 def encoder_names() -> tuple[str, ...]:
-    """Names of the encoders."""
+    """Names of our own encoders."""
     return tuple(_CATALOGUE)
 
 
-def encoder_class(name: str) -> type[Encoder]:
-    """The class of an encoder.
+def kind(name: str) -> str:
+    """What an encoder is one of: itself for one of ours, else the library that its architecture comes from.
 
     Raises:
         UsageError: there is no encoder of that name; the nearest is suggested.
     """
-    if name not in _CATALOGUE:
-        raise unknown("encoder", name, _CATALOGUE)
-    module, _, attribute = _CATALOGUE[name][0].partition(".")
+    if name in _CATALOGUE:
+        return name
+    from mlcl_utils.models import pretrained
+
+    return pretrained.parse(name).library
+
+
+def identity(name: str) -> str:
+    """What an encoder is, its weights included, wherever their files lie; the name itself for one of ours.
+
+    Raises:
+        UsageError: there is no such encoder, or no such weights.
+    """
+    if name in _CATALOGUE:
+        return name
+    from mlcl_utils.models import pretrained
+
+    return pretrained.parse(name).identity
+
+
+@functools.cache
+def encoder_class(name: str) -> type[Encoder]:
+    """The class of an encoder.
+
+    Args:
+        name: one of ours; or one of torchvision or Hugging Face, such as ``resnet50``, ``resnet101@448:random``,
+            ``resnet50:weights.pth``, ``sentence-transformers/all-MiniLM-L6-v2`` or ``folder/of/a/model@64``: behind an
+            ``@`` the side of its images in pixels or the most tokens of a text, behind a ``:`` a file of weights, the
+            name of published ones, or ``random``.
+
+    Raises:
+        UsageError: there is no encoder of that name; the nearest is suggested.
+    """
+    here = kind(name)
+    module, _, attribute = (_CATALOGUE | _PRETRAINED)[here][0].partition(".")
     found: type[Encoder] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-    return found
+    if here in _CATALOGUE:
+        return found
+    from mlcl_utils.models import pretrained
+
+    return type(found.__name__, (found,), {"source": pretrained.parse(name)})
 
 
 def suitable(name: str, modality: Modality) -> bool:
@@ -49,9 +99,7 @@ def suitable(name: str, modality: Modality) -> bool:
     Raises:
         UsageError: there is no encoder of that name.
     """
-    if name not in _CATALOGUE:
-        raise unknown("encoder", name, _CATALOGUE)
-    return _CATALOGUE[name][1] in (None, modality)
+    return (_CATALOGUE | _PRETRAINED)[kind(name)][1] in (None, modality)
 
 
 _WHERE = {"Encoder": "encoder", "EMBEDDING_WIDTH": "heads", "Model": "heads"}

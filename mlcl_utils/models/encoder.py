@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -14,6 +16,36 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a store that is too large to be copied, such as one that is mapped into memory.
+
+    Attributes:
+        store: (N, ...) the inputs of all examples.
+        index: int64 (n,) the rows that are meant.
+        padding: a value at the end of a row that is no input: columns that hold nothing else are left out of a batch.
+    """
+
+    store: Tensor
+    index: Tensor
+    padding: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, positions: Tensor) -> Tensor:
+        """The inputs of a batch of positions, copied."""
+        rows = self.store[self.index[positions]]
+        if self.padding is None:
+            return rows
+        longest = int((rows != self.padding).sum(dim=1).max()) if len(rows) else 1
+        return rows[:, : max(1, longest)]
+
+
+Inputs = Tensor | Rows
+"""One row an example, on the CPU."""
+
+
 class Encoder(nn.Module):
     """Turns a batch of inputs into a representation of shape (batch, ``width``).
 
@@ -22,13 +54,15 @@ class Encoder(nn.Module):
 
     Attributes:
         width: of the representation.
+        evaluation_batch: examples at a time where no gradient is needed.
     """
 
     width: int
+    evaluation_batch: ClassVar[int] = 4096
 
     @staticmethod
     @abstractmethod
-    def inputs(task: Task) -> dict[str, Tensor]:
+    def inputs(task: Task) -> Mapping[str, Inputs]:
         """The inputs of the three parts of a task by name, one row an example, on the CPU."""
 
     @staticmethod
@@ -38,8 +72,10 @@ class Encoder(nn.Module):
 
     @classmethod
     @abstractmethod
-    def create(cls, train: Tensor, recipe: Recipe) -> Self:
-        """An untrained encoder; what it standardises by comes from the training inputs, weights are drawn.
+    def create(cls, train: Any, recipe: Recipe) -> Self:
+        """An encoder before training; what it standardises by comes from the training inputs.
+
+        Weights are drawn by torch's random state, or are those of a pretrained encoder.
 
         Args:
             train: the training inputs.

@@ -13,7 +13,7 @@ from typing import Any
 from mlcl_utils import processes
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs.config import RunConfig
-from mlcl_utils.runs.engines import Ended, Failure, attempt
+from mlcl_utils.runs.engines import Ended, Failure, Order, attempt
 from mlcl_utils.runs.store import Result
 
 RETRIES = 3
@@ -32,12 +32,13 @@ class Cluster:
     Args:
         workers: runs at a time; None for as many as the cluster has room for.
         device: ``cpu`` or ``cuda``.
+        devices: how many train one run together; they are then of one machine.
 
     Raises:
         UsageError: no cluster answers at the address.
     """
 
-    def __init__(self, workers: int | None, device: str) -> None:
+    def __init__(self, workers: int | None, device: str, devices: int = 1) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray would repeat for ever what does not fit into memory.
         os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
@@ -47,20 +48,23 @@ class Cluster:
         self._connected_here = not self._ray.is_initialized()
         if self._connected_here:
             _connect(self._ray, workers)
-        needs = {"num_cpus": 1, "num_gpus": 1 if device == "cuda" else 0, "max_retries": RETRIES}
+        gpus = devices if device == "cuda" else 0
+        needs = {"num_cpus": devices, "num_gpus": gpus, "max_retries": RETRIES}
         self._task = self._ray.remote(**needs)(_task)
-        self._device = device
+        self._device, self._devices = device, devices
         self._running: dict[Any, tuple[RunConfig, float]] = {}
 
     def room(self) -> bool:
         """Whether the cluster has room; one task more than that is queued, so that no place is idle in between."""
-        places = self._workers or int(self._ray.cluster_resources().get(self._resource, 0)) + 1
+        places = (
+            self._workers or int(self._ray.cluster_resources().get(self._resource, 0)) // self._devices + 1
+        )
         return len(self._running) < places
 
-    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
+    def begin(self, order: Order) -> None:
         """Submit a run."""
-        reference = self._task.remote(config, config.id, self._device, checkpoint)
-        self._running[reference] = config, time.perf_counter()
+        reference = self._task.remote(order, order.config.id, self._device, self._devices)
+        self._running[reference] = order.config, time.perf_counter()
 
     def ended(self, seconds: float) -> list[Ended]:
         """A run that has ended, or was lost too often."""
@@ -104,8 +108,8 @@ def _connect(ray: Any, workers: int | None) -> None:
         ) from error
 
 
-def _task(config: RunConfig, id: str, device: str, checkpoint: bytes | None = None) -> Result | Failure:
-    """A run on a machine of the cluster."""
-    if config.id != id:
+def _task(order: Order, id: str, device: str, devices: int) -> Result | Failure:
+    """A run on a machine of the cluster; a training is kept where the machine has the folder of results."""
+    if order.config.id != id:
         return Failure("the machine has another version of the package or of the data", 0.0, lost=True)
-    return attempt(config, device, checkpoint)
+    return attempt(order, device, devices)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlcl_utils import data, losses
+from mlcl_utils import data, losses, models
 from mlcl_utils.training import BASELINES, Recipe
 
 TRAINER_VERSION = 3
@@ -34,7 +34,7 @@ class RunConfig:
         kept_share: share of the positives of training and validation that are kept, in (0, 1]; the others are lost.
         one_positive: whether every example keeps one positive instead.
         clean_validation: whether validation loses none.
-        encoder: a name of :func:`mlcl_utils.models.encoder_names`; it also says what the baselines read.
+        encoder: a name that :func:`mlcl_utils.models.encoder_class` takes; it also says what the baselines read.
         loss: a name of :func:`mlcl_utils.losses.names` or of a baseline.
         hyperparameters: of the loss.
         recipe: how the encoder is trained; None for a baseline without an encoder.
@@ -104,7 +104,7 @@ class RunConfig:
     def id(self) -> str:
         """Sixteen hexadecimal digits: the configuration with the versions of the data, the loss and the trainer.
 
-        A user's data set counts by its short name and its content, not by where it lies.
+        A user's data set counts by its short name and its content, not by where it lies; so does a pretrained encoder.
         """
         versions = {"data": data.version(self.dataset, self.data_root), "trainer": TRAINER_VERSION}
         if self.matched_to is not None:
@@ -113,6 +113,7 @@ class RunConfig:
             versions["loss"] = losses.info(self.loss).version
         config = self.as_dict()
         root = config.pop("data_root")
+        config["encoder"] = models.identity(self.encoder)
         for name in ("dataset", "matched_to"):
             if config[name] is not None:
                 config[name] = data.short_name(config[name], root)

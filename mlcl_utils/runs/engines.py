@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Protocol
 
 from mlcl_utils import processes
@@ -33,6 +34,21 @@ class Failure:
     lost: bool = False
 
 
+@dataclass(frozen=True)
+class Order:
+    """A run that is to be carried out.
+
+    Attributes:
+        config: what to run.
+        checkpoint: what a trial continues from; None for the start.
+        keep: a file that a long training is kept in, and goes on from if it is there; None to keep nothing.
+    """
+
+    config: RunConfig
+    checkpoint: bytes | None = None
+    keep: Path | None = None
+
+
 Ended = tuple[RunConfig, Result | Failure]
 """A run that has come to an end, with what came of it."""
 
@@ -43,8 +59,8 @@ class Engine(Protocol):
     def room(self) -> bool:
         """Whether another run can begin."""
 
-    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
-        """Begin a run, from a checkpoint if it is a trial that has one; there has to be room."""
+    def begin(self, order: Order) -> None:
+        """Begin a run; there has to be room."""
 
     def ended(self, seconds: float) -> list[Ended]:
         """Runs that have ended: wait for one, but no longer than so many seconds."""
@@ -53,13 +69,23 @@ class Engine(Protocol):
         """End whatever still runs."""
 
 
-def attempt(config: RunConfig, device: str, checkpoint: bytes | None) -> Result | Failure:
-    """A run in whatever process this is; an error of it is a failure."""
-    from mlcl_utils.runs.execute import execute  # imports torch: not before there is something to train
+def attempt(order: Order, device: str, devices: int = 1) -> Result | Failure:
+    """A run in whatever process this is; an error of it is a failure.
 
+    Args:
+        order: the run.
+        device: ``cpu`` or ``cuda``.
+        devices: how many train it together, if it trains an encoder.
+    """
     start = time.perf_counter()
     try:
-        return execute(config, device=device, checkpoint=checkpoint)
+        if devices > 1 and order.config.recipe is not None and order.config.recipe.epochs:
+            from mlcl_utils.runs.together import execute_together
+
+            return execute_together(order, device=device, devices=devices)
+        from mlcl_utils.runs.execute import execute  # imports torch: not before there is something to train
+
+        return execute(order.config, device=device, checkpoint=order.checkpoint, keep=order.keep)
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
 
@@ -69,27 +95,28 @@ class InProcess:
 
     Args:
         device: ``cpu`` or ``cuda``.
+        devices: how many train one run together.
     """
 
-    def __init__(self, device: str) -> None:
-        self._device = device
-        self._next: tuple[RunConfig, bytes | None] | None = None
+    def __init__(self, device: str, devices: int = 1) -> None:
+        self._device, self._devices = device, devices
+        self._next: Order | None = None
 
     def room(self) -> bool:
         """Whether none waits."""
         return self._next is None
 
-    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
+    def begin(self, order: Order) -> None:
         """Take a run; it is carried out by the next call of :meth:`ended`."""
-        self._next = config, checkpoint
+        self._next = order
 
     def ended(self, seconds: float) -> list[Ended]:
         """The run that was taken, carried out now; without one this waits."""
         if self._next is None:
             time.sleep(seconds)
             return []
-        (config, checkpoint), self._next = self._next, None
-        return [(config, attempt(config, self._device, checkpoint))]
+        order, self._next = self._next, None
+        return [(order.config, attempt(order, self._device, self._devices))]
 
     def close(self) -> None:
         """Nothing runs between calls."""
@@ -112,11 +139,12 @@ class Workers:
     Args:
         count: how many.
         device: ``cpu`` or ``cuda``; several GPUs are divided among the workers.
+        devices: how many train one run together.
     """
 
-    def __init__(self, count: int, device: str) -> None:
+    def __init__(self, count: int, device: str, devices: int = 1) -> None:
         self._count = count
-        self._device = device
+        self._device, self._devices = device, devices
         self._gpus = processes.gpus() if device == "cuda" else []
         self._workers: list[_Worker] = []
 
@@ -124,12 +152,12 @@ class Workers:
         """Whether a worker is idle or yet to be started."""
         return len(self._busy()) < self._count
 
-    def begin(self, config: RunConfig, checkpoint: bytes | None = None) -> None:
+    def begin(self, order: Order) -> None:
         """Give a run to an idle worker, or to a new one."""
         worker = self._idle() or self._start()
-        worker.config, worker.begun = config, time.perf_counter()
+        worker.config, worker.begun = order.config, time.perf_counter()
         with contextlib.suppress(BrokenPipeError):  # it has just died: found out when its end is waited for
-            worker.connection.send((config, checkpoint))
+            worker.connection.send(order)
 
     def ended(self, seconds: float) -> list[Ended]:
         """Runs that have ended, those included whose worker has died."""
@@ -173,8 +201,9 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         place = min(set(range(self._count)) - {worker.place for worker in self._workers})
         here, there = context.Pipe()
-        devices = processes.share(self._gpus, place, self._count)
-        process = context.Process(target=_serve, args=(there, self._device, devices, os.getpid()))
+        visible = processes.share(self._gpus, place, self._count)
+        args = (there, self._device, self._devices, visible, os.getpid())
+        process = context.Process(target=_serve, args=args)
         process.start()
         there.close()
         worker = _Worker(place, process, here)
@@ -187,15 +216,15 @@ class Workers:
         worker.process.join()
 
 
-def _serve(connection: Connection, device: str, devices: str | None, parent: int) -> None:
+def _serve(connection: Connection, device: str, devices: int, visible: str | None, parent: int) -> None:
     """What a worker does: carries out the runs that it is sent."""
     processes.end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupt means is for the parent to say
-    if devices is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
     while True:
         try:
-            config, checkpoint = connection.recv()
+            order = connection.recv()
         except EOFError:
             return
-        connection.send(attempt(config, device, checkpoint))
+        connection.send(attempt(order, device, devices))

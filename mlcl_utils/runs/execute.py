@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.store import Result
 from mlcl_utils.runs.trial import measure_trial, trial_of
-from mlcl_utils.training.loop import as_float16
+from mlcl_utils.training import as_float16, parallel
 
 RESAMPLES = 200
 """Resamples of the test groups that are kept with every run."""
@@ -68,7 +69,14 @@ def _matched_task(
     return data.matched_task(dataset, matched_to, num_labels=num_labels, replicate=replicate)
 
 
-def execute(config: RunConfig, *, device: str, threads: int = 1, checkpoint: bytes | None = None) -> Result:
+def execute(
+    config: RunConfig,
+    *,
+    device: str,
+    threads: int = 1,
+    checkpoint: bytes | None = None,
+    keep: Path | None = None,
+) -> Result:
     """Carries out a run.
 
     The number of threads is part of what makes a run repeatable: it is one unless said otherwise, whether runs go one
@@ -79,13 +87,14 @@ def execute(config: RunConfig, *, device: str, threads: int = 1, checkpoint: byt
         device: ``cpu`` or ``cuda``.
         threads: threads of the arithmetic on the CPU.
         checkpoint: what a trial continues from; None for the start.
+        keep: a file that a long training is kept in from time to time, and goes on from if it is there.
 
     Raises:
         Exception: whatever training raised.
     """
     start = time.perf_counter()
     with _repeatable(threads):
-        return _execute(config, torch.device(device), threads, start, checkpoint)
+        return _execute(config, torch.device(device), threads, start, checkpoint, keep)
 
 
 @contextmanager
@@ -102,11 +111,18 @@ def _repeatable(threads: int) -> Iterator[None]:
 
 
 def _execute(
-    config: RunConfig, device: torch.device, threads: int, start: float, checkpoint: bytes | None
+    config: RunConfig,
+    device: torch.device,
+    threads: int,
+    start: float,
+    checkpoint: bytes | None,
+    keep: Path | None,
 ) -> Result:
     task = task_for(config)
     is_trial = config.stop is not None
-    outcome = trial_of(config, task, device, checkpoint) if is_trial else outcome_of(config, task, device)
+    outcome = (
+        trial_of(config, task, device, checkpoint) if is_trial else outcome_of(config, task, device, keep)
+    )
     scores = {
         f"{head}.{split}": as_float16(by_split[split])
         for head, by_split in outcome.heads.items()
@@ -216,5 +232,6 @@ def _environment(device: torch.device, threads: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "devices": parallel.size(),
         "threads": threads,
     }

@@ -12,7 +12,7 @@ from typing import Literal
 from mlcl_utils import processes
 from mlcl_utils.locks import Lock
 from mlcl_utils.runs.config import RunConfig
-from mlcl_utils.runs.engines import Engine, Failure, InProcess, Workers
+from mlcl_utils.runs.engines import Engine, Failure, InProcess, Order, Workers
 from mlcl_utils.runs.progress import Progress
 from mlcl_utils.runs.store import Run, Store
 
@@ -56,6 +56,7 @@ def carry_out(
     results: Path,
     device: str = "cpu",
     workers: int | None = None,
+    devices: int = 1,
     engine: EngineName | Engine = "local",
     progress: bool = True,
 ) -> Grid:
@@ -70,6 +71,7 @@ def carry_out(
         device: ``cpu`` or ``cuda``.
         workers: runs side by side; None for one a core or a GPU, of this machine or of the cluster. Small grids are
             carried out in this process.
+        devices: how many GPUs, or processes on the CPU, train one run together.
         engine: ``local``, or ``ray`` for a Ray cluster (:class:`mlcl_utils.runs.cluster.Cluster`); or one that
             :func:`open_engine` opened, which then goes on to the next grid.
         progress: whether to show how far it is.
@@ -87,7 +89,9 @@ def carry_out(
             store.tidy()
             with contextlib.ExitStack() as stack:
                 if isinstance(engine, str):
-                    engine = open_engine(engine, device=device, workers=workers, runs=len(missing))
+                    engine = open_engine(
+                        engine, device=device, workers=workers, devices=devices, runs=len(missing)
+                    )
                     stack.callback(engine.close)
                 _carry_out(missing, store, engine, bar)
     finished = [config for config in configs if store.has(config)]
@@ -107,7 +111,12 @@ def _cost(config: RunConfig) -> float:
 
 
 def open_engine(
-    name: EngineName = "local", *, device: str = "cpu", workers: int | None = None, runs: int | None = None
+    name: EngineName = "local",
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    devices: int = 1,
+    runs: int | None = None,
 ) -> Engine:
     """What carries out runs; whoever opens it closes it.
 
@@ -115,16 +124,17 @@ def open_engine(
         name: ``local`` or ``ray``.
         device: ``cpu`` or ``cuda``.
         workers: runs side by side; None for one a core or a GPU.
+        devices: how many train one run together.
         runs: how many there will be, if that is known: a few are carried out in this process.
     """
     if name == "ray":
         from mlcl_utils.runs.cluster import Cluster  # an optional package
 
-        return Cluster(workers, device)
-    count = workers or default_workers(device)
+        return Cluster(workers, device, devices)
+    count = workers or max(1, default_workers(device) // devices)
     if runs is not None:
         count = 1 if runs <= _IN_PROCESS and device == "cpu" else min(count, runs)
-    return InProcess(device) if count == 1 else Workers(count, device)
+    return InProcess(device, devices) if count == 1 else Workers(count, device, devices)
 
 
 def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Progress) -> None:
@@ -144,7 +154,7 @@ def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Prog
                     todo.append(config)  # another process is at it
                     continue
                 if not store.has(config):
-                    engine.begin(config, store.checkpoint(config))
+                    engine.begin(Order(config, store.checkpoint(config), store.kept(config)))
                     continue
                 counts.existed += 1
                 held.pop(config.id).release()

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from mlcl_utils.data.debtags import name_matching_scores
 from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.mixture import describe_mixture
+from mlcl_utils.training import parallel
 
 SPLITS = ("validation", "test")
 """The parts that scores are kept of."""
@@ -51,13 +53,17 @@ class Outcome:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
+def outcome_of(config: RunConfig, task: Task, device: torch.device, keep: Path | None = None) -> Outcome:
     """Trains an arm on the training part of a task and scores the other parts.
 
     Args:
         config: which arm, and how it is trained.
         task: what it is trained on.
         device: where.
+        keep: a file that a long training is kept in, and goes on from.
+
+    Raises:
+        Followed: training is over, and another process goes on from there.
     """
     outcome = Outcome()
     train_labels = torch.from_numpy(task.train.labels).to(device)
@@ -78,9 +84,11 @@ def outcome_of(config: RunConfig, task: Task, device: torch.device) -> Outcome:
         case "logistic_regression":
             _probe(outcome, task, _raw(config, task, device), device)
         case "shuffled_labels":
-            _encode(outcome, dataclasses.replace(config, loss="bce"), _shuffled(task, config.seed), device)
+            _encode(
+                outcome, dataclasses.replace(config, loss="bce"), _shuffled(task, config.seed), device, keep
+            )
         case _:
-            _encode(outcome, config, task, device)
+            _encode(outcome, config, task, device, keep)
     return outcome
 
 
@@ -105,7 +113,7 @@ def _shuffled(task: Task, seed: int) -> Task:
     return dataclasses.replace(task, train=train)
 
 
-def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.device) -> None:
+def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.device, keep: Path | None) -> None:
     """An encoder, trained unless it is the baseline that is not, read by its own head and by the probe."""
     assert config.recipe is not None, "a run with an encoder needs a recipe"
     model: Model
@@ -122,10 +130,14 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
             hyperparameters=config.hyperparameters,
             seed=config.seed,
             device=device,
+            keep=keep,
         )
+        if parallel.rank():
+            raise parallel.Followed
         model, outcome.history = fitted.model, fitted.history
         outcome.facts.update(steps=fitted.steps, parameters=fitted.parameters)
         outcome.timings["time_training"] = fitted.time_seconds
+        outcome.timings["time_waiting"] = fitted.time_waiting
     inputs = models.encoder_class(config.encoder).inputs(task)
     representations = {
         split: training.represent(model, part, device=device) for split, part in inputs.items()

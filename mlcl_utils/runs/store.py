@@ -183,6 +183,7 @@ class Store:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
             self._failure(config).unlink(missing_ok=True)
+            self.kept(config).unlink(missing_ok=True)
         return self.read(config)
 
     @contextmanager
@@ -203,12 +204,13 @@ class Store:
                 *self.folder.glob(".lock-*"),
                 *self.folder.glob(".writing-*"),
                 *failed.glob(".writing-*"),
+                *self.folder.glob(".kept-*.writing"),
             ]:
-                lock = self._lock(left.name.rpartition("-")[2])
+                lock = self._lock(left.name.rpartition("-")[2].removesuffix(".writing"))
                 if lock.acquire():
                     if left.is_dir():
                         shutil.rmtree(left)
-                    elif left.parent == failed:
+                    elif not left.name.startswith(".lock-"):
                         left.unlink(missing_ok=True)
                     lock.release()
 
@@ -222,6 +224,10 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 return path.read_bytes()
         return None
+
+    def kept(self, config: RunConfig) -> Path:
+        """The file that a long training is kept in while it goes on; gone when the run is stored."""
+        return self.folder / f".kept-{config.id}"
 
     def remove_checkpoint(self, config: RunConfig) -> None:
         """Removes what a trial could be continued from; its scores stay."""

@@ -12,7 +12,7 @@ from mlcl_utils import metrics, models, training
 from mlcl_utils.data import Task
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, Outcome
-from mlcl_utils.training.loop import as_float16
+from mlcl_utils.training import as_float16
 
 
 def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: bytes | None) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,7 @@ from mlcl_utils.runs import Run, RunConfig, Store
 from mlcl_utils.search.conduct import Config, Evaluation, EvaluationError, Job, Result
 from mlcl_utils.search.space import Choice, Scalar, Space
 from mlcl_utils.training import Recipe
-
-# Fields of the recipe that may be searched for: type, least value, and what they have to be below.
-_RECIPE: dict[str, tuple[type[int] | type[float], float, float]] = {
-    "learning_rate": (float, 0, math.inf),
-    "weight_decay": (float, 0, math.inf),
-    "dropout": (float, 0, 1),
-    "batch_size": (int, 1, math.inf),
-    "width": (int, 1, math.inf),
-    "table_rate": (float, 0, math.inf),
-}
+from mlcl_utils.training.recipe import SETTINGS, check_setting
 
 _USUAL: dict[str, dict[str, Any]] = {
     "learning_rate": {"type": "log-uniform", "low": 1e-4, "high": 3e-2},
@@ -76,15 +66,10 @@ def check_value(name: str, value: Scalar, loss: str) -> None:
             own[name].check(name, value)
         except ValueError as error:
             raise UsageError(f"of {loss}: {error}") from None
-    elif name not in _RECIPE:
-        raise unknown(f"hyperparameter of {loss}", name, (*_RECIPE, *own))
+    elif name not in SETTINGS:
+        raise unknown(f"hyperparameter of {loss}", name, (*SETTINGS, *own))
     else:
-        kind, least, below = _RECIPE[name]
-        number = isinstance(value, int | kind) and not isinstance(value, bool)
-        if not number or not least <= float(value) < below:
-            what = "a whole number" if kind is int else "a number"
-            limit = f" and below {below:g}" if math.isfinite(below) else ""
-            raise UsageError(f"{name} must be {what} of at least {least:g}{limit}, was {value!r}")
+        check_setting(name, value)
 
 
 def trial(base: RunConfig, values: Config, stop: int, resource: int) -> RunConfig:

@@ -180,6 +180,7 @@ def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
         results=study.parameters.results,
         device=device(study),
         workers=study.parameters.workers,
+        devices=study.parameters.devices,
         engine=study.parameters.engine,
     )
     for config, error, _ in grid.failures:

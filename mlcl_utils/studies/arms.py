@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mlcl_utils import data
 from mlcl_utils.training import BASELINES, Recipe
@@ -33,12 +34,35 @@ def baselines(
     return tuple(name for name in BASELINES if name not in left_out)
 
 
+MISSING_LABELS_SOURCE: dict[str, Any] = {
+    "batch_size": 128,
+    "learning_rate": 1e-4,
+    "warm_up": 0.2,
+    "weight_decay": 1e-4,
+    "augment": "strong",
+    "ema": 0.9997,
+}
+"""Settings of the released training of Hill, SPLC and CLML, as far as a recipe has them."""
+
+DEVIATIONS = (
+    "AdamW decouples weight decay and applies it to all parameters; the source has Adam with it in the gradient, and"
+    " not on biases and normalisation.",
+    "Gradients are clipped at norm 1; the source does not clip.",
+    "Arithmetic is bfloat16, without a loss scale; the source has float16 with one.",
+    "Flips, torchvision's RandAugment and one erased square; the source has Cutout and then another implementation of"
+    " RandAugment, without flips.",
+    "What is tested is the moving average after the last epoch; the source takes the better of average and model in the"
+    " best epoch, by its test score.",
+)
+"""What the preset ``paper`` does otherwise than the code that CLML and KMCL grew from."""
+
+
 def recipe(arm: str, encoder: str, epochs: int) -> Recipe | None:
     """What of the recipe an arm depends on: a baseline without training is the same run whatever the epochs.
 
     Args:
         arm: a loss or a baseline.
-        encoder: a name of :func:`mlcl_utils.models.encoder_names`.
+        encoder: a name that :func:`mlcl_utils.models.encoder_class` takes.
         epochs: those of the study.
     """
     whole = Recipe.of(encoder, epochs=epochs, steps_per_epoch=MIN_STEPS)

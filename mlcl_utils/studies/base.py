@@ -38,6 +38,7 @@ from mlcl_utils.studies.parameters import (
     Count,
     Counts,
     Datasets,
+    Encoder,
     Encoders,
     Families,
     Fraction,
@@ -59,6 +60,7 @@ __all__ = [
     "Count",
     "Counts",
     "Datasets",
+    "Encoder",
     "Encoders",
     "Execution",
     "Families",
@@ -87,6 +89,7 @@ class Study:
         grid: the runs that it asks for at given parameters.
         figures: the module with its figures, see :mod:`mlcl_utils.studies.drawing`; empty for none.
         inputs: the files that it reads besides data and runs, at given parameters.
+        deviations: what the preset ``paper`` does otherwise than the sources, one sentence each; printed with it.
         last: whether it reads the results of other studies, and so begins when all others have ended.
         version: raised when the study's results change for a reason that no source shows.
     """
@@ -99,6 +102,7 @@ class Study:
     grid: Callable[[Any], list[RunConfig]]
     figures: str = ""
     inputs: Callable[[Any], Sequence[Path]] = lambda parameters: ()
+    deviations: Sequence[str] = ()
     last: bool = False
     version: int = 1
 
@@ -130,11 +134,11 @@ class Study:
             raise refusal(error, self.Parameters) from None
 
     def runs(self, parameters: StudyParameters) -> list[RunConfig]:
-        """The runs that it asks for, with the values that were given for a loss in place of its defaults."""
+        """The runs that it asks for, with given settings of training, and values of a loss, in place of defaults."""
         given = {(each.loss, each.encoder): each.values for each in parameters.config}
         return [
-            config.with_values(given[config.loss, config.encoder])
-            if (config.loss, config.encoder) in given
+            config.with_values({**parameters.recipe, **given.get((config.loss, config.encoder), {})})
+            if config.recipe is not None and config.recipe.epochs
             else config
             for config in self.grid(parameters)
         ]
@@ -260,5 +264,8 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
         data.keep(name, parameters.data_root)  # for the processes that train
         for note in parameters.dataset(name).notes:
             print(f"  {name}: {note}")
+    if parameters.preset == "paper":
+        for deviation in study.deviations:
+            print(f"  deviation from the source: {deviation}")
     print(f"  results in {shown(folder)}", flush=True)
     return Execution(study, parameters, folder)

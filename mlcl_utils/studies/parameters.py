@@ -30,12 +30,13 @@ from mlcl_utils import data, losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
+from mlcl_utils.training.recipe import check_setting
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Dataset
 
 # Say where and how a study is computed, not what: they change neither the results folder nor the digest.
-_INCIDENTAL = frozenset({"preset", "results", "data_root", "workers", "engine"})
+_INCIDENTAL = frozenset({"preset", "results", "data_root", "workers", "devices", "engine"})
 
 
 def _no_bool(value: Any) -> Any:
@@ -91,9 +92,13 @@ def _known_losses(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _known_encoders(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if name not in models.encoder_names():
-            raise unknown("encoder", name, models.encoder_names())
+        models.kind(name)
     return names
+
+
+def _known_encoder(name: str) -> str:
+    models.kind(name)
+    return name
 
 
 def _known_families(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -167,7 +172,9 @@ Datasets = Annotated[tuple[str, ...], *_List, AfterValidator(_some)]
 Losses = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_losses)]
 """Names of registered losses."""
 Encoders = Annotated[tuple[str, ...], *_List, AfterValidator(_some), AfterValidator(_known_encoders)]
-"""Names of registered encoders."""
+"""Names of encoders that :func:`mlcl_utils.models.encoder_class` takes."""
+Encoder = Annotated[str, AfterValidator(_known_encoder)]
+"""Name of an encoder."""
 Families = Annotated[tuple[str, ...], *_List, AfterValidator(_known_families)]
 """Drawing families of emoji; there may be none."""
 
@@ -208,6 +215,41 @@ Configurations = Annotated[tuple[Configuration, ...], BeforeValidator(_as_list)]
 """Files of `mlcl search`, one for each loss and encoder that is not to have its defaults."""
 
 
+def _as_settings(value: Any) -> Any:
+    """A mapping from what a shell or papermill passes: ``batch_size=64,augment=strong`` or ``{"batch_size": 64}``."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("{"):
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            raise ValueError("should be settings such as batch_size=64,ema=0.9997") from None
+    pairs = [word.partition("=") for word in text.split(",") if word.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("should be settings such as batch_size=64,ema=0.9997")
+    return {name.strip(): _plain_value(own.strip()) for name, _, own in pairs}
+
+
+def _plain_value(text: str) -> Any:
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _possible_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    for name, value in settings.items():
+        check_setting(name, value)
+    return settings
+
+
+Settings = Annotated[dict[str, Any], BeforeValidator(_as_settings), AfterValidator(_possible_settings)]
+"""Settings of `mlcl_utils.training.Recipe` by name."""
+
+
 class StudyParameters(BaseModel):
     """The parameters that every study has, resolved: whatever was not given has the preset's value.
 
@@ -231,11 +273,18 @@ class StudyParameters(BaseModel):
     config: Configurations = Field(
         default=(), description="files that mlcl search wrote: values in place of a loss's defaults"
     )
+    recipe: Settings = Field(
+        default_factory=dict,
+        description="settings of training in place of an encoder's own, such as batch_size=64,ema=0.9997",
+    )
     device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(available_device)] = Field(
         default="auto", description="where to train; auto takes a GPU if there is one"
     )
     workers: Count | None = Field(
         default=None, description="processes that train; not given: by cores and GPUs"
+    )
+    devices: Count = Field(
+        default=1, description="GPUs, or processes on the CPU, that train one run together (torchrun)"
     )
     engine: Annotated[Literal["local", "ray"], AfterValidator(available_engine)] = Field(
         default="local", description="what carries out the runs: this machine, or a Ray cluster"
@@ -261,7 +310,7 @@ class StudyParameters(BaseModel):
 
     @model_validator(mode="after")
     def _datasets_exist(self) -> Self:
-        frozen = "frozen" in getattr(self, "encoders", ("frozen",))
+        frozen = "frozen" in getattr(self, "encoders", (getattr(self, "encoder", "frozen"),))
         for name in self.datasets:
             if name not in data.names():
                 dataset = self.dataset(name)
@@ -312,6 +361,8 @@ def describe(parameters: StudyParameters, given: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items()) or "-"
     return "-" if value is None else str(value)
 
 

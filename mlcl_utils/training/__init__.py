@@ -12,8 +12,9 @@ from mlcl_utils.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from mlcl_utils.training.baselines import nearest_neighbours, prior
-    from mlcl_utils.training.loop import Fitted, Training, TrainingError, fit, represent, untrained
+    from mlcl_utils.training.loop import Fitted, Training, TrainingError, fit
     from mlcl_utils.training.probe import Probe, fit_probe, fit_sparse_probe
+    from mlcl_utils.training.representation import as_float16, represent, untrained
 
 __all__ = [
     "BASELINES",
@@ -22,6 +23,7 @@ __all__ = [
     "Recipe",
     "Training",
     "TrainingError",
+    "as_float16",
     "fit",
     "fit_probe",
     "fit_sparse_probe",
@@ -35,7 +37,7 @@ BASELINES = {
     "prior": "the share of training positives, the same scores for every example",
     "nearest_neighbours": "labels of the 20 nearest training examples by cosine of the input, weighted by it",
     "logistic_regression": "the linear probe on what the encoder reads: frozen features, TF-IDF, or pixels",
-    "random_encoder": "the linear probe on an encoder that was never trained",
+    "random_encoder": "the linear probe on an encoder before training: random weights, or a pretrained one's",
     "shuffled_labels": "BCE and probe trained on labels that are shuffled among the training examples",
     "name_matching": "whether the text names the label: 2 in the title, 1 below it, else 0",
 }
@@ -43,7 +45,8 @@ BASELINES = {
 
 
 _WHERE = {
-    "loop": ("Fitted", "Training", "TrainingError", "fit", "represent", "untrained"),
+    "loop": ("Fitted", "Training", "TrainingError", "fit"),
+    "representation": ("as_float16", "represent", "untrained"),
     "probe": ("Probe", "fit_probe", "fit_sparse_probe"),
     "baselines": ("nearest_neighbours", "prior"),
 }

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlcl_utils import losses, models
 from mlcl_utils.data import Task
 from mlcl_utils.losses.correction import Correction
 from mlcl_utils.models import Model
+from mlcl_utils.training import parallel
+from mlcl_utils.training.averages import Average, MomentumQueue
+from mlcl_utils.training.batches import Batches
+from mlcl_utils.training.keeping import Keeper
+from mlcl_utils.training.optimisers import Optimisers
 from mlcl_utils.training.recipe import Recipe
+from mlcl_utils.training.representation import untrained
 
 
 class TrainingError(RuntimeError):
@@ -30,12 +35,13 @@ class Fitted:
     """A trained model and how it got there.
 
     Attributes:
-        model: in evaluation mode, on the device it was trained on.
+        model: in evaluation mode, on the device it was trained on; the moving average where the recipe asks for one.
         history: one row an epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate``; where positives
             were lost and the loss corrects labels, also the counts of :meth:`Training._correction`.
         steps: optimisation steps made.
         parameters: number of trained parameters.
         time_seconds: wall time of the training loop.
+        time_waiting: seconds of it in which the loop waited for inputs to be read.
     """
 
     model: Model
@@ -43,47 +49,22 @@ class Fitted:
     steps: int
     parameters: int
     time_seconds: float
-
-
-def untrained(
-    task: Task,
-    recipe: Recipe,
-    *,
-    encoder: str = "frozen",
-    tensors: tuple[str, ...] = (),
-    seed: int,
-    device: torch.device,
-) -> Model:
-    """A model as it is before training: its weights are drawn from ``seed`` alone.
-
-    Args:
-        task: its training part gives what the encoder standardises by, and the prior.
-        recipe: gives width and dropout.
-        encoder: a name of :func:`mlcl_utils.models.encoder_names`.
-        tensors: what its heads give.
-        seed: of the weights.
-        device: where it is put.
-    """
-    kind = models.encoder_class(encoder)
-    inputs = kind.inputs(task)["train"]
-    positives = torch.from_numpy(task.train.labels == 1).float()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Model(kind.create(inputs, recipe), tensors=tensors, prior=positives.mean(dim=0)).to(device)
+    time_waiting: float
 
 
 class Training:
     """Training of an encoder and the heads of a loss, which can be stopped after any epoch and continued exactly.
 
     On the CPU the same seed and number of threads give the same weights to the bit, however often training was stopped
-    in between. On a GPU the arithmetic is bfloat16 autocast, the data lie on the device, and nothing waits for the
-    device inside an epoch. The schedule's horizon is the whole budget, whatever part of it is used.
+    in between. On a GPU the arithmetic is bfloat16 autocast, what fits lies on the device, and nothing waits for the
+    device inside an epoch. The schedule's horizon is the whole budget, whatever part of it is used. Processes that
+    ``torchrun`` started train one model together, see :mod:`mlcl_utils.training.parallel`.
 
     Args:
         task: the examples and their labels.
         loss: a name of :func:`mlcl_utils.losses.available`.
         recipe: the budget and the optimiser's settings.
-        encoder: a name of :func:`mlcl_utils.models.encoder_names`.
+        encoder: a name that :func:`mlcl_utils.models.encoder_class` takes.
         hyperparameters: of the loss.
         seed: of initialisation, batch order and dropout.
         device: where to train.
@@ -111,7 +92,7 @@ class Training:
         tensors = losses.info(loss).tensors
         self.model = untrained(task, recipe, encoder=encoder, tensors=tensors, seed=seed, device=device)
         inputs = models.encoder_class(encoder).inputs(task)
-        self._inputs = {split: inputs[split].to(device) for split in ("train", "validation")}
+        self._inputs = {split: Batches(inputs[split], device) for split in ("train", "validation")}
         self._labels = {
             split: torch.from_numpy(getattr(task, split).labels).to(device) for split in self._inputs
         }
@@ -121,10 +102,22 @@ class Training:
         self._steps_per_epoch = recipe.steps_per_epoch(examples)
         self.epoch, self.epochs = 0, recipe.epochs_for(examples)
         self.history: list[dict[str, float]] = []
-        self._optimisers = _optimisers((self.model, self._criterion), recipe, device)
+        self._average = Average(self.model, recipe.ema) if recipe.ema else None
+        contrasts = getattr(self._criterion, "takes_anchors", False)
+        self._queue = (
+            MomentumQueue(self.model, recipe.queue, recipe.momentum) if recipe.queue and contrasts else None
+        )
+        if recipe.compile:
+            self.model.encoder.compile()
+        # in parts, gradients are averaged once, when all parts are through
+        self._joint = self.model if recipe.accumulate > 1 else parallel.distributed(self.model, device)
+        self._optimisers = Optimisers(
+            (self.model, self._criterion), recipe, device, steps=self.epochs * self._steps_per_epoch
+        )
         self._order = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=self._cuda):
-            torch.manual_seed(seed + 1)  # dropout must not repeat the draws of the initialisation
+            # dropout must not repeat the draws of the initialisation, nor those of another process
+            torch.manual_seed(seed + 1 + (parallel.rank() << 32))
             self._random = self._random_now()
         self._seconds = 0.0
 
@@ -135,13 +128,16 @@ class Training:
     def _random_now(self) -> list[Tensor]:
         return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]
 
+    def _set_random(self, states: Sequence[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        for device, state in zip(self._cuda, states[1:], strict=True):
+            torch.cuda.set_rng_state(state, device)
+
     @contextmanager
     def _random_state(self) -> Iterator[None]:
         """The training's own random state in place of the caller's, kept from one epoch to the next."""
         with torch.random.fork_rng(devices=self._cuda):
-            torch.set_rng_state(self._random[0])
-            for device, state in zip(self._cuda, self._random[1:], strict=True):
-                torch.cuda.set_rng_state(state, device)
+            self._set_random(self._random)
             yield
             self._random = self._random_now()
 
@@ -167,27 +163,18 @@ class Training:
 
     def _train_one_epoch(self) -> None:
         self.model.train()
-        inputs, labels = self._inputs["train"], self._labels["train"]
-        dense = [p for group in self._optimisers[0].param_groups for p in group["params"]]
+        labels = self._labels["train"]
         total = torch.zeros((), device=self._device)
-        rate = self._recipe.learning_rate * self._factor(self.epoch * self._steps_per_epoch)
-        permutation = torch.randperm(len(inputs), generator=self._order).to(self._device)
-        for number, batch in enumerate(permutation.tensor_split(self._steps_per_epoch)):
-            self._set_rate(self.epoch * self._steps_per_epoch + number)
-            with _autocast(self._device):
-                given = self.model(inputs[batch])
-            try:
-                value = self._criterion(labels[batch], **given, epoch=self.epoch)
-            except ValueError as error:  # on the CPU a loss refuses tensors that are not finite
-                raise _diverged(self._loss, self.epoch, self._recipe, str(error)) from error
-            for optimiser in self._optimisers:
-                optimiser.zero_grad(set_to_none=True)
-            (self._recipe.loss_scale * value).backward()
-            nn.utils.clip_grad_norm_(dense, 1.0)
-            for optimiser in self._optimisers:
-                optimiser.step()
-            total += value.detach() * len(batch)
-        mean = float(total) / len(inputs)  # the one wait for the device an epoch
+        first = self.epoch * self._steps_per_epoch
+        permutation = torch.randperm(len(labels), generator=self._order)
+        batches = permutation.tensor_split(self._steps_per_epoch)
+        shares = [parallel.share(batch) for batch in batches]
+        for number, (batch, inputs) in enumerate(
+            zip(batches, self._inputs["train"].over(shares), strict=True)
+        ):
+            value = self._step(first + number, inputs, labels[batch.to(self._device)])
+            total += value * len(batch)
+        mean = float(total) / len(labels)  # the one wait for the device an epoch
         if not math.isfinite(mean):
             raise _diverged(self._loss, self.epoch, self._recipe, f"its mean was {mean}")
         self.history.append(
@@ -195,37 +182,104 @@ class Training:
                 "epoch": self.epoch,
                 "train_loss": mean,
                 "validation_loss": self._validation_loss(),
-                "learning_rate": rate,
+                "learning_rate": self._recipe.learning_rate * self._optimisers.factor(first),
                 **self._correction(),
             }
         )
         self.epoch += 1
 
-    def _factor(self, step: int) -> float:
-        """Share of the peak learning rate: 5% linear warm-up, then a cosine to zero over the whole budget."""
-        steps = self.epochs * self._steps_per_epoch
-        warm = max(1, round(0.05 * steps))
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
+    def _step(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
+        """One step on a batch; the value of the loss, without gradient.
 
-    def _set_rate(self, step: int) -> None:
-        for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * self._factor(step)
+        Args:
+            number: of the step.
+            inputs: of this process's share of the batch.
+            labels: of the whole batch.
+        """
+        self._optimisers.clear()
+        if self._recipe.accumulate > 1:
+            value = self._backward_in_parts(inputs, labels)
+        else:
+            with _autocast(self._device):
+                given = self._joint(inputs)
+            value = self._value(labels, given)
+            torch.autograd.backward(self._recipe.loss_scale * value)
+        self._optimisers.step(number)
+        if self._average is not None:
+            self._average.follow(self.model)
+        if self._queue is not None:
+            with _autocast(self._device):
+                keys = self._queue.embed(inputs, self.model)
+            self._queue.push(parallel.gather(keys, len(labels)), labels)
+        return value.detach()
+
+    def _value(self, labels: Tensor, given: Mapping[str, Tensor], *, queue: bool = True) -> Tensor:
+        """The loss of a batch, from the tensors of this process's share of it."""
+        gathered = {
+            name: tensor if name == "prototypes" else parallel.gather(tensor, len(labels))
+            for name, tensor in given.items()
+        }
+        anchors: dict[str, int] = {}
+        if self._queue is not None and queue:
+            anchors["anchors"] = len(labels)
+            gathered["embeddings"], labels = self._queue.joined(gathered["embeddings"], labels)
+        try:
+            value: Tensor = self._criterion(labels, **gathered, **anchors, epoch=self.epoch)
+        except ValueError as error:  # on the CPU a loss refuses tensors that are not finite
+            raise _diverged(self._loss, self.epoch, self._recipe, str(error)) from error
+        return value
+
+    def _backward_in_parts(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a whole batch and its gradient, with the encoder on one part of the batch at a time.
+
+        A contrastive loss of a part is not part of the loss: its examples would meet each other alone. So the parts
+        are encoded first without gradient, the loss is computed on all of them, and they are encoded again, with the
+        same random draws, each with the gradient of the loss by what it gives (Gao et al., GradCache, 2101.06983). It
+        is the loss of the undivided batch, at the cost of one more pass; only batch normalisation sees parts.
+        """
+        parts = inputs.tensor_split(min(self._recipe.accumulate, len(inputs)))
+        before, held = [], []
+        with torch.no_grad():
+            for part in parts:
+                before.append(self._random_now())
+                with _autocast(self._device):
+                    held.append(self.model(part))
+        leaves = {
+            name: tensor
+            if name == "prototypes"
+            else torch.cat([given[name] for given in held]).requires_grad_()
+            for name, tensor in held[0].items()
+        }
+        value = self._value(labels, leaves)
+        torch.autograd.backward(self._recipe.loss_scale * value)
+        leaves.pop("prototypes", None)  # a parameter, which has its gradient now
+        gradients = {
+            name: (torch.zeros_like(leaf) if leaf.grad is None else leaf.grad).split([len(p) for p in parts])
+            for name, leaf in leaves.items()
+        }
+        for at, (part, state) in enumerate(zip(parts, before, strict=True)):
+            self._set_random(state)
+            with _autocast(self._device):
+                given = self.model(part)
+            torch.autograd.backward(
+                [given[name] for name in leaves], [gradients[name][at] for name in leaves]
+            )
+        parallel.average_gradients(list(self.model.parameters()))
+        return value
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
         """Mean loss over the validation part, in batches of the size of training: contrastive losses depend on it."""
-        self.model.eval()
-        inputs, labels = self._inputs["validation"], self._labels["validation"]
+        model = self._best().eval()
+        labels = self._labels["validation"]
         total = torch.zeros((), device=self._device)
-        steps = self._recipe.steps_per_epoch(len(inputs))
-        for batch in torch.arange(len(inputs), device=self._device).tensor_split(steps):
+        batches = torch.arange(len(labels)).tensor_split(self._recipe.steps_per_epoch(len(labels)))
+        shares = [parallel.share(batch) for batch in batches]
+        for batch, inputs in zip(batches, self._inputs["validation"].over(shares), strict=True):
             with _autocast(self._device):
-                given = self.model(inputs[batch])
-            total += self._criterion(labels[batch], **given, epoch=self.epoch) * len(batch)
-        return float(total) / len(inputs)
+                given = model(inputs)
+            total += self._value(labels[batch.to(self._device)], given, queue=False) * len(batch)
+        return float(total) / len(labels)
 
     @torch.no_grad()
     def _correction(self) -> dict[str, float]:
@@ -241,38 +295,51 @@ class Training:
             return {}
         self.model.eval()
         counts = torch.zeros(4, device=self._device)
-        parts = (self._inputs["train"], self._labels["train"], self._truth)
-        for inputs, labels, truth in zip(*(torch.split(part, 4096) for part in parts), strict=True):
+        own = parallel.share(torch.arange(len(self._truth)))
+        batches = torch.split(own, self.model.encoder.evaluation_batch)
+        for batch, inputs in zip(batches, self._inputs["train"].over(batches), strict=True):
+            labels, truth = (part[batch.to(self._device)] for part in (self._labels["train"], self._truth))
             with _autocast(self._device):
                 logits = self.model(inputs)["logits"]
             observed, corrected = labels == 1, rule.corrected(labels, logits, self.epoch)
             added = corrected & ~observed
             found = (truth & ~observed, added, added & truth, ~corrected.any(dim=1))
             counts += torch.stack([each.sum() for each in found])
-        return dict(zip(("lost", "corrected", "corrected_right", "unlabelled"), counts.tolist(), strict=True))
+        total = parallel.total(counts).tolist()
+        return dict(zip(("lost", "corrected", "corrected_right", "unlabelled"), total, strict=True))
+
+    def _best(self) -> Model:
+        """The model that training gives: its moving average, where there is one."""
+        return self.model if self._average is None else self._average.model
 
     def fitted(self) -> Fitted:
         """The model as it is now."""
         return Fitted(
-            model=self.model.eval(),
+            model=self._best().eval(),
             history=self.history,
             steps=self.epoch * self._steps_per_epoch,
             parameters=sum(
                 p.numel() for module in (self.model, self._criterion) for p in module.parameters()
             ),
             time_seconds=self._seconds,
+            time_waiting=sum(inputs.waited for inputs in self._inputs.values()),
         )
 
     def checkpoint(self) -> dict[str, Any]:
-        """All that :meth:`restore` needs: tensors, numbers and strings, so that ``weights_only`` loading suffices."""
+        """All that :meth:`restore` needs: tensors, numbers and strings, so that ``weights_only`` loading suffices.
+
+        Processes that train together call it together.
+        """
         return {
             "epoch": self.epoch,
             "history": [dict(row) for row in self.history],
             "model": self.model.state_dict(),
             "criterion": self._criterion.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            "optimisers": self._optimisers.state_dict(),
+            "average": None if self._average is None else self._average.model.state_dict(),
+            "queue": None if self._queue is None else self._queue.state_dict(),
             "order": self._order.get_state(),
-            "random": list(self._random),
+            "random": parallel.from_all(list(self._random)),
             "seconds": self._seconds,
         }
 
@@ -282,35 +349,14 @@ class Training:
         self.history = [dict(row) for row in checkpoint["history"]]
         self.model.load_state_dict(checkpoint["model"])
         self._criterion.load_state_dict(checkpoint["criterion"])
-        for optimiser, state in zip(self._optimisers, checkpoint["optimisers"], strict=True):
-            optimiser.load_state_dict(copy.deepcopy(state))  # it would share the state's tensors
+        self._optimisers.load_state_dict(checkpoint["optimisers"])
+        if self._average is not None:
+            self._average.model.load_state_dict(checkpoint["average"])
+        if self._queue is not None:
+            self._queue.load_state_dict(checkpoint["queue"])
         self._order.set_state(checkpoint["order"].cpu())
-        self._random = [state.cpu() for state in checkpoint["random"]]
+        self._random = [state.cpu() for state in checkpoint["random"][parallel.rank()]]
         self._seconds = checkpoint["seconds"]
-
-
-def _optimisers(
-    modules: Iterable[nn.Module], recipe: Recipe, device: torch.device
-) -> list[torch.optim.Optimizer]:
-    """AdamW, and for embeddings whose gradient is sparse a SparseAdam with a peak rate of its own."""
-    tables = [
-        module.weight
-        for root in modules
-        for module in root.modules()
-        if isinstance(module, nn.EmbeddingBag) and module.sparse
-    ]
-    found = {id(table) for table in tables}
-    dense = [p for module in modules for p in module.parameters() if id(p) not in found]
-    adamw = torch.optim.AdamW(
-        dense, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cuda"
-    )
-    adamw.param_groups[0]["peak"] = recipe.learning_rate
-    if not tables:
-        return [adamw]
-    # a large epsilon: the usual one moves a word that two texts hold as far as one that thousands hold
-    sparse = torch.optim.SparseAdam(tables, lr=recipe.table_rate, eps=1e-4)
-    sparse.param_groups[0]["peak"] = recipe.table_rate
-    return [adamw, sparse]
 
 
 def fit(
@@ -322,15 +368,22 @@ def fit(
     hyperparameters: Mapping[str, Any],
     seed: int,
     device: torch.device,
+    keep: Path | None = None,
 ) -> Fitted:
     """Trains an encoder and the heads of a loss on the training part of a task for the whole budget.
 
-    Args and errors are those of :class:`Training`.
+    Args and errors are those of :class:`Training`; besides:
+
+    Args:
+        keep: a file that a long training is kept in from time to time, and goes on from if it is there.
     """
     training = Training(
         task, loss, recipe, encoder=encoder, hyperparameters=hyperparameters, seed=seed, device=device
     )
-    training.advance()
+    with Keeper(keep, training) as keeper:
+        while training.epoch < training.epochs:
+            training.advance(training.epoch + 1)
+            keeper.after_epoch()
     return training.fitted()
 
 
@@ -343,16 +396,3 @@ def _diverged(loss: str, epoch: int, recipe: Recipe, detail: str) -> TrainingErr
 
 def _autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
-@torch.no_grad()
-def represent(model: Model, inputs: Tensor, *, device: torch.device, batch_size: int = 4096) -> Tensor:
-    """Representation of shape (n, width), before the projection, of inputs of n examples."""
-    model.eval()
-    return torch.cat([model.encoder(batch.to(device)) for batch in torch.split(inputs, batch_size)])
-
-
-def as_float16(scores: Tensor) -> np.ndarray:
-    """Scores as they are stored: float16, clipped to its range, so that what is measured is what is kept."""
-    limit = torch.finfo(torch.float16).max
-    return scores.float().clamp(-limit, limit).to(torch.float16).cpu().numpy()

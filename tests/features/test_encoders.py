@@ -59,9 +59,9 @@ def test_features_are_the_inputs_of_the_last_layer_on_images_prepared_as_publish
 def test_the_last_layer_is_found_in_every_architecture(name: str) -> None:
     with torch.device("meta"):
         whole = models.get_model(name, weights=None)
-    from mlcl_utils.features.vision import _without_last_layer
+    from mlcl_utils.features.vision import without_last_layer
 
-    _, last = _without_last_layer(whole, name)
+    _, last = without_last_layer(whole, name)
     assert last in {"classifier.6", "heads.head", "head", "classifier.2", "classifier"}
 
 

@@ -128,25 +128,25 @@ def cosine_bce(labels, embeddings, prototypes, epoch, scale=10.0, bias=-3.0, **h
 # contrastive
 
 
-def jaccard_supcon(labels, embeddings, epoch, temperature=0.1, **_):
+def jaccard_supcon(labels, embeddings, epoch, temperature=0.1, anchors=None, **_):
     sets, z = label_sets(labels), scaled(embeddings)
-    total, anchors = ZERO, 0
-    for i, own in enumerate(sets):
+    total, counted = ZERO, 0
+    for i, own in enumerate(sets[:anchors]):
         others = [j for j in range(len(z)) if j != i]
         jaccard = {j: len(own & sets[j]) / len(own | sets[j]) for j in others if own & sets[j]}
         if not jaccard:
             continue
-        anchors += 1
+        counted += 1
         log_p = log_softmax([z[i] @ other / temperature for other in z], others)
         for j, weight in jaccard.items():
             total = total - weight / sum(jaccard.values()) * log_p[j]
-    return total / max(anchors, 1)
+    return total / max(counted, 1)
 
 
-def mulsupcon(labels, embeddings, epoch, temperature=0.1, **_):
+def mulsupcon(labels, embeddings, epoch, temperature=0.1, anchors=None, **_):
     sets, z = label_sets(labels), scaled(embeddings)
     total, pairs = ZERO, 0
-    for i, own in enumerate(sets):
+    for i, own in enumerate(sets[:anchors]):
         others = [j for j in range(len(z)) if j != i]
         for label in own:
             pairs += 1
@@ -157,20 +157,20 @@ def mulsupcon(labels, embeddings, epoch, temperature=0.1, **_):
     return total / max(pairs, 1)
 
 
-def similarity_dissimilarity(labels, embeddings, epoch, temperature=0.1, **_):
+def similarity_dissimilarity(labels, embeddings, epoch, temperature=0.1, anchors=None, **_):
     sets, z = label_sets(labels), scaled(embeddings)
-    total, anchors = ZERO, 0
-    for i, own in enumerate(sets):
+    total, counted = ZERO, 0
+    for i, own in enumerate(sets[:anchors]):
         others = [j for j in range(len(z)) if j != i]
         sharing = [j for j in others if own & sets[j]]
         if not sharing:
             continue
-        anchors += 1
+        counted += 1
         log_p = log_softmax([z[i] @ other / temperature for other in z], others)
         for j in sharing:
             weight = len(own & sets[j]) / len(own) / (1 + len(sets[j] - own))
             total = total - weight * log_p[j] / len(sharing)
-    return total / max(anchors, 1)
+    return total / max(counted, 1)
 
 
 def prototype(labels, embeddings, prototypes, epoch, temperature=0.1):
@@ -185,10 +185,10 @@ def prototype(labels, embeddings, prototypes, epoch, temperature=0.1):
     return total / max(examples, 1)
 
 
-def msc(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=1.0, beta=0.1, **_):
+def msc(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=1.0, beta=0.1, anchors=None, **_):
     sets, z, c = label_sets(labels), scaled(embeddings), scaled(prototypes)
     total, examples = ZERO, 0
-    for i, own in enumerate(sets):
+    for i, own in enumerate(sets[:anchors]):
         if not own:
             continue
         examples += 1
@@ -206,7 +206,9 @@ def msc(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=1.0, beta=
     return total / max(examples, 1)
 
 
-def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regularise=True, **_):
+def reg(
+    labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regularise=True, anchors=None, **_
+):
     sets = label_sets(labels) + [{label} for label in range(len(prototypes))]
     v = scaled(embeddings) + scaled(prototypes)
     nodes = range(len(v))
@@ -216,8 +218,10 @@ def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regul
             return float(sets[j] <= sets[i])
         return (len(sets[i] & sets[j]) / len(sets[j])) ** alpha
 
-    total, anchors = ZERO, 0
+    total, counted = ZERO, 0
     for i in nodes:
+        if anchors is not None and anchors <= i < len(embeddings):
+            continue  # a candidate alone
         others = [j for j in nodes if j != i]
         weights = {}
         for j in others:
@@ -226,7 +230,7 @@ def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regul
             weights[j] = sum(shares) / max(len(sets[i]), 1)
         if sum(weights.values()) == 0:
             continue
-        anchors += 1
+        counted += 1
         scores = [v[i] @ other / temperature for other in v]
         log_p = log_softmax(scores, others)
         for j, weight in weights.items():
@@ -234,7 +238,7 @@ def reg(labels, embeddings, prototypes, epoch, temperature=0.1, alpha=0.0, regul
             if regularise and weight:
                 excess = max(math.exp(log_p[j].item()) - weight, 0)
                 total = total - excess * scores[j]
-    return total / max(anchors, 1)
+    return total / max(counted, 1)
 
 
 def instance(labels, embeddings, views, epoch, temperature=0.1, hard_fraction=1.0):

@@ -16,6 +16,7 @@ from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies.base import Study, begin
 from mlcl_utils.studies.manifest import MANIFEST, file_digest, write_manifest
+from tests.data.readers.conftest import write_coco
 
 STUDY = studies.get("02_label_space")
 
@@ -174,7 +175,25 @@ class TestEveryStudy:
         assert study.name == name
         assert {"smoke", "quick", "standard"} <= set(study.presets)
         for preset in study.presets:
-            assert study.resolve({"preset": preset}).preset == preset
+            if preset != "paper":
+                assert study.resolve({"preset": preset}).preset == preset
+
+    def test_the_paper_preset_is_of_sets_that_a_user_brings(self, name: str, tmp_path: Path) -> None:
+        study = studies.get(name)
+        if "paper" not in study.presets:
+            return
+        with pytest.raises(UsageError, match="data set 'coco' needs data_root"):
+            study.resolve({"preset": "paper"})
+        assert study.deviations
+        write_coco(tmp_path / "coco", train=80, validation=20)
+        given = {"preset": "paper", "datasets": "coco", "data_root": tmp_path, "num_labels": 2}
+        if name == "02_label_space":
+            given |= {"matched_num_labels": 2, "end_to_end_num_labels": 2}
+        parameters = study.resolve(given)
+        trained = [config for config in study.runs(parameters) if config.recipe and config.recipe.epochs]
+        assert {config.encoder for config in trained} == {"resnet101@448"}
+        assert {config.recipe.ema for config in trained} == {0.9997}
+        assert {config.recipe.batch_size for config in trained} <= {64, 128}
 
     def test_parameters_are_described(self, name: str) -> None:
         for field, info in studies.get(name).Parameters.model_fields.items():

@@ -58,7 +58,11 @@ def test_every_loss_is_there_with_and_without_clml_and_the_controls_at_the_refer
         if config.recipe is not None and config.recipe.epochs:
             assert config.recipe.learning_rate == 5e-4
         if "clml" in config.hyperparameters and weight_of(config) == 1:
-            assert config.hyperparameters["clml"]["weight"] == published_weight(config.recipe) == 1 / 256
+            assert (
+                config.hyperparameters["clml"]["weight"]
+                == published_weight(config.recipe.batch_size)
+                == 1 / 256
+            )
 
 
 def test_every_condition_has_the_baselines_that_mark_its_arms():

@@ -131,7 +131,12 @@ def searches(study: Execution) -> dict[Task, list[RealSearch]]:
     if not parameters.searches:
         return {}
     total = len(tasks(parameters)) * parameters.searches * parameters.budget
-    engine = runs.open_engine(parameters.engine, device=analysis.device(study), workers=parameters.workers)
+    engine = runs.open_engine(
+        parameters.engine,
+        device=analysis.device(study),
+        workers=parameters.workers,
+        devices=parameters.devices,
+    )
     with closing(engine), Progress(total=total, what="epochs") as bar:
 
         def watch(evaluation: Evaluation) -> None:

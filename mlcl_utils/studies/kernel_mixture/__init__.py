@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
-from mlcl_utils.studies.base import Count, Study, StudyParameters
+from mlcl_utils.studies.base import Count, Encoder, Study, StudyParameters
 from mlcl_utils.studies.parameters import Names
 from mlcl_utils.training import Recipe
 
@@ -86,6 +86,8 @@ class KernelMixtureParameters(StudyParameters):
         description=f"forms of the loss: {', '.join(VARIANTS)}"
     )
 
+    encoder: Encoder = Field(default="frozen", description="encoder of every arm")
+
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
         return min(self.num_labels, self.labels_to_learn(dataset, BASE_LABELS))
@@ -108,9 +110,10 @@ def grid(parameters: KernelMixtureParameters) -> list[RunConfig]:
             num_labels=parameters.labels_of(dataset),
             base_labels=min(BASE_LABELS, parameters.labels_of(dataset)),
             replicate=replicate,
+            encoder=parameters.encoder,
             loss=loss,
             hyperparameters=hyperparameters,
-            recipe=arms.recipe(loss, "frozen", parameters.epochs),
+            recipe=arms.recipe(loss, parameters.encoder, parameters.epochs),
             seed=replicate + parameters.seed,
             data_root=parameters.root,
         )
@@ -162,7 +165,25 @@ STUDY = Study(
             "num_labels": 100,
             "trials": 8,
         },
+        "paper": {
+            "datasets": ["coco", "voc2007", "nus-wide"],
+            "encoder": "resnet101@448",
+            "losses": ["bce", "asl"],
+            "variants": [
+                name for name in VARIANTS if name != "averaged"
+            ],  # which is for batches of another size
+            "replicates": 3,
+            "epochs": 40,
+            "num_labels": 81,
+            "recipe": {**arms.MISSING_LABELS_SOURCE, "batch_size": 64, "learning_rate": 2e-4},
+            "trials": 1,
+        },
     },
     grid=grid,
     figures="mlcl_utils.studies.kernel_mixture.figures",
+    deviations=(
+        "ResNet-101 at 448 pixels, with the weights that torchvision publishes; the source has TResNet-M at 224 and"
+        " TResNet-L at 448 pixels, pretrained on ImageNet-21k.",
+        *arms.DEVIATIONS,
+    ),
 )

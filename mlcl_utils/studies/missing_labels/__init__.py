@@ -12,7 +12,16 @@ from mlcl_utils import losses
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
-from mlcl_utils.studies.base import Count, Fraction, Fractions, Losses, Positive, Study, StudyParameters
+from mlcl_utils.studies.base import (
+    Count,
+    Encoder,
+    Fraction,
+    Fractions,
+    Losses,
+    Positive,
+    Study,
+    StudyParameters,
+)
 from mlcl_utils.studies.parameters import Positives
 from mlcl_utils.training import BASELINES, Recipe
 
@@ -48,6 +57,7 @@ class MissingLabelsParameters(StudyParameters):
         " first of swept"
     )
     learning_rate: Positive = Field(description="peak learning rate of every arm")
+    encoder: Encoder = Field(default="frozen", description="encoder of every arm")
 
     @model_validator(mode="after")
     def _fit_together(self) -> MissingLabelsParameters:
@@ -66,6 +76,12 @@ class MissingLabelsParameters(StudyParameters):
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
         return min(self.num_labels, self.labels_to_learn(dataset, BASE_LABELS))
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step of every arm."""
+        own = Recipe.of(self.encoder, epochs=self.epochs).batch_size
+        return int(self.recipe.get("batch_size", own))
 
     @property
     def reference(self) -> Condition:
@@ -95,16 +111,16 @@ class _Arm(NamedTuple):
     hyperparameters: Mapping[str, Any]
 
 
-def published_weight(recipe: Recipe) -> float:
+def published_weight(batch_size: int) -> float:
     """The published weight, 1 beside a loss summed over a batch, beside one averaged over it."""
-    return 1 / recipe.batch_size
+    return 1 / batch_size
 
 
 def weight_of(config: RunConfig) -> float:
     """The weight of what is added to the base loss, in multiples of the published one; 0 if nothing is."""
     parts = [config.hyperparameters[name]["weight"] for name in STRUCTURE if name in config.hyperparameters]
     assert config.recipe is not None
-    return round(parts[0] / published_weight(config.recipe), 6) if parts else 0.0
+    return round(parts[0] / published_weight(config.recipe.batch_size), 6) if parts else 0.0
 
 
 def grid(parameters: MissingLabelsParameters) -> list[RunConfig]:
@@ -117,6 +133,7 @@ def grid(parameters: MissingLabelsParameters) -> list[RunConfig]:
             base_labels=min(BASE_LABELS, parameters.labels_of(dataset)),
             replicate=replicate,
             **condition._asdict(),
+            encoder=parameters.encoder,
             loss=arm.loss,
             hyperparameters=arm.hyperparameters,
             recipe=_recipe(arm.loss, parameters),
@@ -144,20 +161,20 @@ def _arms(
         swept = parameters.losses if is_reference else parameters.swept
     for name in swept:
         yield _Arm(name, {})
-        yield _added(name, "clml", first)
+        yield _added(parameters, name, "clml", first)
     if is_reference:
         yield _Arm(CORRECTED, {})
-        yield _added(main, "norm_penalty", first)
+        yield _added(parameters, main, "norm_penalty", first)
         for weight in others:
-            yield from (_added(main, term, weight) for term in STRUCTURE)
+            yield from (_added(parameters, main, term, weight) for term in STRUCTURE)
 
 
-def _added(base: str, term: str, weight: float) -> _Arm:
-    return _Arm(f"{base}+{term}", {term: {"weight": weight * published_weight(Recipe(epochs=1))}})
+def _added(parameters: MissingLabelsParameters, base: str, term: str, weight: float) -> _Arm:
+    return _Arm(f"{base}+{term}", {term: {"weight": weight * published_weight(parameters.batch_size)}})
 
 
 def _recipe(arm: str, parameters: MissingLabelsParameters) -> Recipe | None:
-    recipe = arms.recipe(arm, "frozen", parameters.epochs)
+    recipe = arms.recipe(arm, parameters.encoder, parameters.epochs)
     if recipe is None or (arm in BASELINES and arm != "shuffled_labels"):
         return recipe
     return dataclasses.replace(recipe, learning_rate=parameters.learning_rate)
@@ -211,7 +228,29 @@ STUDY = Study(
             "learning_rate": 5e-4,
             "trials": 1,
         },
+        "paper": {
+            "datasets": ["coco", "voc2007", "nus-wide"],
+            "encoder": "resnet101@448",
+            "losses": ["bce", "focal", "asl", "hill", "splc"],
+            "swept": ["bce", "splc"],
+            "replicates": 3,
+            "epochs": 31,
+            "num_labels": 81,
+            "kept_shares": [1.0, 0.75, 0.4],
+            "reference_share": 0.4,
+            "one_positive": True,
+            "clml_weights": [1.0],
+            "learning_rate": 1e-4,
+            "recipe": arms.MISSING_LABELS_SOURCE,
+            "trials": 1,
+        },
     },
     grid=grid,
     figures="mlcl_utils.studies.missing_labels.figures",
+    deviations=(
+        "Positives of validation are lost as those of training are; the source has no validation part and chooses by"
+        " the test score.",
+        "31 epochs with the schedule's end there; the source ends its schedule after 80 and stops after 31.",
+        *arms.DEVIATIONS,
+    ),
 )

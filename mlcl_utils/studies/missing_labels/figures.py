@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
 from mlcl_utils.studies.drawing import Draw, Frames
 
-MARGIN = 0.5
-"""Points of mAP that matter, shaded where differences are drawn."""
+MARGINS = {"map": 0.5, "macro_f1": 1.0}
+"""Points that matter, by metric, shaded where differences are drawn."""
 
 
 def panels(
@@ -61,9 +62,12 @@ def panels(
                 ax.set_ylabel(quantity)
                 if x == "position":
                     _conditions(ax, own)
+                else:
+                    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
                 if difference:
                     ax.axhline(0, color="black", linewidth=0.6, zorder=1.5)
-                    ax.axhspan(-MARGIN, MARGIN, color=figures.plots.SHADE, linewidth=0, zorder=0.5)
+                    margin = MARGINS[str(own["metric"].iloc[0])]
+                    ax.axhspan(-margin, margin, color=figures.plots.SHADE, linewidth=0, zorder=0.5)
                 if column == 0:
                     ax.set_title(dataset, loc="left")
         figures.plots.shared_legend(figure)

@@ -24,7 +24,7 @@ from mlcl_utils.studies.missing_labels import (
     published_weight,
 )
 from mlcl_utils.studies.missing_labels.measures import Summary, additions, condition_of, corrections
-from mlcl_utils.training import BASELINES, Recipe
+from mlcl_utils.training import BASELINES
 
 PUBLISHED = {"COCO": 1.2, "VOC": 1.6, "NUS-WIDE": 1.3}
 """Ma et al. (arXiv 2209.01314), abstract: points of mAP that CLML adds, with ResNet-101."""
@@ -52,7 +52,7 @@ def tasks(study: Execution) -> pd.DataFrame:
                 one_positive=condition.one_positive,
                 seed=parameters.seed,
             )
-            described = task.describe(batch_size=Recipe(epochs=1).batch_size)
+            described = task.describe(batch_size=parameters.batch_size)
             kept = np.count_nonzero(task.train.labels == 1) / np.count_nonzero(whole.train.labels == 1)
             rows.append(
                 {
@@ -87,7 +87,7 @@ def tasks(study: Execution) -> pd.DataFrame:
 def arms(study: Execution) -> pd.DataFrame:
     """The losses, the controls and the baselines that are compared."""
     parameters = _parameters(study)
-    weight = published_weight(Recipe(epochs=1)) * parameters.clml_weights[0]
+    weight = published_weight(parameters.batch_size) * parameters.clml_weights[0]
     names = [
         *parameters.losses,
         *(f"{name}+clml" for name in parameters.losses),
@@ -230,7 +230,7 @@ def plot_differences(study: Execution, summary: Summary) -> Figure:
     for metric in ("map", "macro_f1"):
         for each in additions(summary, metric):
             found = analysis.as_row(each.interval)
-            label = f"{style.metric(metric).label}, difference (points)"
+            label = f"change of {style.metric(metric).label}\n(points)"
             rows.append(
                 {**each.first._asdict(), "head": "best", "metric": metric, "quantity": label, **found}
             )

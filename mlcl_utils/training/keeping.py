@@ -1,0 +1,78 @@
+"""A long training is kept from time to time, so that one that was killed goes on from there, and says how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from mlcl_utils.training import parallel
+
+if TYPE_CHECKING:
+    from mlcl_utils.training.loop import Training
+
+KEEP_SECONDS = 60.0
+"""Training time after which, at the end of an epoch, it is kept again."""
+
+SAY_SECONDS = 10.0
+"""Seconds an epoch takes at least for its end to be said."""
+
+
+class Keeper:
+    """Keeps a training in a file, and continues one that is kept there.
+
+    Continuing is exact: killed and continued training gives the weights of one that ran through.
+
+    Args:
+        path: the file; None to keep nothing. Its folder exists, or nothing is kept.
+        training: what is kept; it is at its start, or goes on from the file when this is entered.
+    """
+
+    def __init__(self, path: Path | None, training: Training) -> None:
+        self._path = path if path is not None and path.parent.is_dir() else None
+        self._training = training
+        self._kept = self._said = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        if self._path is not None and self._path.is_file():
+            kept = None
+            # written whole or not at all; if it cannot be read all the same, the training begins again
+            with contextlib.suppress(RuntimeError, OSError, EOFError, pickle.UnpicklingError):
+                kept = torch.load(self._path, map_location="cpu", weights_only=True)
+            if kept is not None:
+                self._training.restore(kept)
+        return self
+
+    def after_epoch(self) -> None:
+        """Say how far the training is, and keep it if the last time was long ago."""
+        training, now = self._training, time.perf_counter()
+        if now - self._said >= SAY_SECONDS and parallel.rank() == 0:
+            row = training.history[-1]
+            left = (training.epochs - training.epoch) * (now - self._said)
+            print(
+                f"epoch {training.epoch} of {training.epochs}: loss {row['train_loss']:.4g}, validation "
+                f"{row['validation_loss']:.4g}, about {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+        self._said = now
+        due = training.epoch < training.epochs and now - self._kept >= KEEP_SECONDS
+        if self._path is not None and parallel.agreed(due):
+            self._write(self._path)
+            self._kept = time.perf_counter()
+
+    def _write(self, path: Path) -> None:
+        checkpoint = self._training.checkpoint()
+        if parallel.rank() == 0:
+            temporary = path.with_name(f"{path.name}.writing")
+            torch.save(checkpoint, temporary)
+            os.replace(temporary, path)
+
+    def __exit__(self, *_: object) -> None:
+        """What is kept stays: it is removed when the run is stored."""

@@ -1,0 +1,55 @@
+"""Representations: of a model before training, of examples by a model, and scores as they are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlcl_utils import models
+from mlcl_utils.data import Task
+from mlcl_utils.models import Model
+from mlcl_utils.models.encoder import Inputs
+from mlcl_utils.training.batches import Batches
+from mlcl_utils.training.recipe import Recipe
+
+
+def untrained(
+    task: Task,
+    recipe: Recipe,
+    *,
+    encoder: str = "frozen",
+    tensors: tuple[str, ...] = (),
+    seed: int,
+    device: torch.device,
+) -> Model:
+    """A model as it is before training: its weights are drawn from ``seed`` alone, or those of a pretrained encoder.
+
+    Args:
+        task: its training part gives what the encoder standardises by, and the prior.
+        recipe: gives width and dropout.
+        encoder: a name that :func:`mlcl_utils.models.encoder_class` takes.
+        tensors: what its heads give.
+        seed: of the weights.
+        device: where it is put.
+    """
+    kind = models.encoder_class(encoder)
+    inputs = kind.inputs(task)["train"]
+    positives = torch.from_numpy(task.train.labels == 1).float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Model(kind.create(inputs, recipe), tensors=tensors, prior=positives.mean(dim=0)).to(device)
+
+
+@torch.no_grad()
+def represent(model: Model, inputs: Inputs, *, device: torch.device) -> Tensor:
+    """Representation of shape (n, width), before the projection, of inputs of n examples."""
+    model.eval()
+    batches = torch.split(torch.arange(len(inputs)), model.encoder.evaluation_batch)
+    return torch.cat([model.encoder(batch) for batch in Batches(inputs, device).over(batches)])
+
+
+def as_float16(scores: Tensor) -> np.ndarray:
+    """Scores as they are stored: float16, clipped to its range, so that what is measured is what is kept."""
+    limit = torch.finfo(torch.float16).max
+    return scores.float().clamp(-limit, limit).to(torch.float16).cpu().numpy()
