@@ -48,6 +48,24 @@ def _bench_features(encoder: str, images: int, threads: int | None, device: str)
     measured.features(encoder, images, device, threads)
 
 
+@bench.command("training")
+@click.option(
+    "--encoder", metavar="NAME", default="resnet50:random", help="As the parameter encoders takes it."
+)
+@click.option("--loss", metavar="NAME", default="msc", help="Loss that is trained with (msc).")
+@click.option("--batch", metavar="N", type=click.IntRange(min=2), default=64, help="Examples a step (64).")
+@click.option("--steps", metavar="N", type=click.IntRange(min=1), default=20, help="Of an epoch (20).")
+@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Of the arithmetic on the CPU.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to measure (cpu).")
+def _bench_training(
+    encoder: str, loss: str, batch: int, steps: int, threads: int | None, device: str
+) -> None:
+    """Steps a second of an encoder trained end to end, and its share of waiting for images."""
+    from mlcl_utils.training import bench as measured
+
+    measured.training(encoder, loss, batch, steps, device, threads)
+
+
 def _bench_size(word: str) -> tuple[int, int, int]:
     numbers = word.split(",")
     if len(numbers) != 3 or not all(number.isdecimal() and int(number) > 0 for number in numbers):

@@ -62,6 +62,11 @@ class ImageBackbone(Encoder):
         features: Tensor = self.model(values.contiguous(memory_format=torch.channels_last))
         return features.flatten(1)
 
+    @property
+    def network(self) -> nn.Module:
+        """The pretrained network."""
+        return self.model
+
     @classmethod
     def inputs(cls, task: Task) -> dict[str, Rows]:
         """Uint8 pixels (n, 3, side, side), decoded once and mapped into memory."""

@@ -82,6 +82,11 @@ class Encoder(nn.Module):
             recipe: gives width and dropout.
         """
 
+    @property
+    def network(self) -> nn.Module:
+        """What is worth compiling: the encoder without what it does to its inputs."""
+        return self
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Representation of shape (batch, width)."""
         raise NotImplementedError

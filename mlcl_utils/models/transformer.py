@@ -50,6 +50,11 @@ class TextTransformer(Encoder):
         states = self.model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
         return mean_over_tokens(states, mask)
 
+    @property
+    def network(self) -> nn.Module:
+        """The pretrained network."""
+        return self.model
+
     @classmethod
     def inputs(cls, task: Task) -> dict[str, Rows]:
         """Token numbers int32 (n, tokens)."""

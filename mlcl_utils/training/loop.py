@@ -108,7 +108,7 @@ class Training:
             MomentumQueue(self.model, recipe.queue, recipe.momentum) if recipe.queue and contrasts else None
         )
         if recipe.compile:
-            self.model.encoder.compile()
+            self.model.encoder.network.compile()
         # in parts, gradients are averaged once, when all parts are through
         self._joint = self.model if recipe.accumulate > 1 else parallel.distributed(self.model, device)
         self._optimisers = Optimisers(

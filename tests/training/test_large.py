@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,3 +228,11 @@ def test_a_kept_file_that_cannot_be_read_is_begun_again(tmp_path: Path) -> None:
     found = training.fit(make_task(), "bce", RECIPE, hyperparameters={}, seed=0, device=CPU, keep=kept)
     expected = training.fit(make_task(), "bce", RECIPE, hyperparameters={}, seed=0, device=CPU)
     assert found.history == expected.history
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler on the CPU")
+def test_a_compiled_encoder_trains_as_it_does_otherwise() -> None:
+    found = [trained("msc", dataclasses.replace(STILL, epochs=1, compile=how)) for how in (False, True)]
+    for name, value in weights(found[0]).items():
+        torch.testing.assert_close(weights(found[1])[name], value, rtol=1e-3, atol=1e-5, msg=name)
