@@ -140,7 +140,7 @@ STUDY = Study(
         },
         "standard": {
             "datasets": ["debtags", "emoji"],
-            "losses": ["bce", "reg"],
+            "losses": ["reg"],
             "replicates": 1,
             "epochs": 27,
             "num_labels": 100,

@@ -181,7 +181,7 @@ STUDY = Study(
         "standard": {
             "datasets": ["debtags", "emoji", "fashion-scenes"],
             "encoders": ["frozen", "bag", "cnn"],
-            "end_to_end_num_labels": [10, 100],
+            "end_to_end_num_labels": [100],
             "losses": [*LADDER, "asl", "jaccard_supcon"],
             "replicates": 5,
             "epochs": 30,

@@ -31,8 +31,10 @@ VIEWS = {
     "frozen": "two draws of dropout, of features and units",
     "bag": "two draws of dropped words",
     "cnn": "two shifts by up to three pixels, and two draws of dropout",
+    "torchvision": "two augmentations of the image",
+    "transformers": "two draws of the network's own dropout",
 }
-"""What the two views of an example are in each encoder."""
+"""What the two views of an example are in each kind of encoder."""
 
 
 def _several(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from mlcl_utils import data, figures, losses, stats
+from mlcl_utils import data, figures, losses, models, stats
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.representation import BINS
 from mlcl_utils.runs.execute import task_for
@@ -60,7 +60,7 @@ def places(study: Execution) -> pd.DataFrame:
                 "labels": labels,
                 "cardinality": f"{described['cardinality']:.2f}",
                 "batch": recipe.batch_size,
-                "two views": VIEWS[place.encoder],
+                "two views": VIEWS[models.kind(place.encoder)],
             }
         )
     return pd.DataFrame(rows).set_index(["data set", "encoder"])
