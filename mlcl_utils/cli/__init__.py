@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show
+from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show, verify
 from mlcl_utils.cli.common import Commands
 from mlcl_utils.errors import UsageError
 
@@ -55,6 +55,7 @@ for command in (
     figures.figures,
     report.report,
     search.search,
+    verify.verify,
     bench.bench,
 ):
     _commands.add_command(command)

@@ -31,6 +31,7 @@ from mlcl_utils.studies.manifest import (
     notebook_digest,
     package_digest,
     package_versions,
+    processor,
     vouches,
     write_manifest,
 )
@@ -225,6 +226,7 @@ class Execution:
                 "python": platform.python_version(),
                 "platform": platform.platform(),
                 "packages": package_versions(),
+                "processor": processor(),
                 "device": device,
                 "cpu_count": os.cpu_count(),
                 "seeds": list(seeds),

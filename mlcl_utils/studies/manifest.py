@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -106,6 +107,16 @@ def commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def processor() -> str:
+    """The model of the processor, on which the last digits of the arithmetic depend."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return f"{platform.machine()} {models[0] if models else platform.processor()}".strip()
 
 
 def package_versions() -> dict[str, str]:

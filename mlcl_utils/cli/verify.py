@@ -1,0 +1,53 @@
+"""``mlcl verify``: runs of published results, done again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlcl_utils.cli import common
+from mlcl_utils.cli.common import RESULTS, ROOT
+
+
+@click.command("verify")
+@click.argument("names", metavar="[STUDY]...", nargs=-1)
+@click.option("--preset", metavar="PRESET", default="standard", help="Whose results (standard).")
+@RESULTS
+@ROOT
+@click.option(
+    "--runs", "count", metavar="N", type=click.IntRange(min=1), default=3, help="Runs of each study (3)."
+)
+@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, help="Of the draw of runs (0).")
+def verify(
+    names: tuple[str, ...], preset: str, results: str | None, root: str | None, count: int, seed: int
+) -> int:
+    """Repeat some runs of a study's results, drawn at random, and compare every metric.
+
+    They have to be identical to the bit on the same kind of processor with the same versions, else within a tolerance
+    that is stated.
+    """
+    from mlcl_utils.paths import shown
+    from mlcl_utils.studies import verification
+
+    failed = 0
+    for study in common.studies(names):
+        if study.last and not names:
+            continue  # it has no runs of its own
+        given = common.parameters((), preset=preset, results=results, data_root=root)
+        folder = study.folder(study.resolve(given))
+        print(f"{study.name}: {shown(Path(folder))}", flush=True)
+        for each in verification.repeat(folder, count=count, seed=seed, root=root):
+            config = each.config
+            what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"
+            how = "identical" if each.exact else f"within {verification.TOLERANCE:g}"
+            outcome = f"{each.metrics} metrics {how}"
+            if each.differing:
+                failed += 1
+                name, (stored, found) = next(iter(each.differing.items()))
+                outcome = (
+                    f"{len(each.differing)} of {each.metrics} metrics differ, such as {name}: {stored!r} in the"
+                    f" results, {found!r} now"
+                )
+            print(f"  {config.id} {what}, replicate {config.replicate}: {outcome}", flush=True)
+    return 1 if failed else 0

@@ -1,0 +1,178 @@
+"""Results checked by doing them again: some of a study's runs, drawn at random, beside what its table says of them."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcl_utils import losses
+from mlcl_utils.errors import UsageError
+from mlcl_utils.paths import shown
+from mlcl_utils.runs import RunConfig
+from mlcl_utils.studies.manifest import MANIFEST, package_versions, processor
+from mlcl_utils.training import Recipe
+
+TOLERANCE = 0.02
+"""By how much a metric may differ on another processor or with other versions: absolutely if it is a share, else
+relatively. Training goes other ways after the first rounding that differs."""
+
+_ARITHMETIC = ("torch", "numpy", "scipy", "scikit-learn")  # packages whose version may change a last digit
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A run that was carried out again.
+
+    Attributes:
+        config: what was run.
+        metrics: how many were compared.
+        differing: those that differ by more than they may: name to (stored, found).
+        exact: whether they had to be identical to the bit.
+    """
+
+    config: RunConfig
+    metrics: int
+    differing: dict[str, tuple[float, float]]
+    exact: bool
+
+
+def same_arithmetic(manifest: Mapping[str, Any]) -> bool:
+    """Whether results were made on a processor of the same kind by the same versions, so that every bit is the same."""
+    versions = package_versions()
+    made = manifest.get("packages", {})
+    return manifest.get("processor") == processor() and all(
+        made.get(name) == versions.get(name) for name in _ARITHMETIC
+    )
+
+
+def drawn(folder: Path, count: int, seed: int) -> list[dict[str, str]]:
+    """Some rows of a results folder's ``runs.csv``; all if there are no more.
+
+    Raises:
+        UsageError: the folder has no such table.
+    """
+    path = folder / "runs.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise UsageError(f"{shown(path)} is missing: there are no results to verify") from None
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
+    return [rows[at] for at in sorted(chosen)]
+
+
+def config_of(row: Mapping[str, str], root: str | None) -> RunConfig:
+    """The configuration that a row of ``runs.csv`` is of.
+
+    Raises:
+        UsageError: data, loss or trainer have other versions than when the run was made.
+    """
+    plain = {name: _plain(value) for name, value in row.items()}
+    hyperparameters = {
+        name.removeprefix("loss_"): value
+        for name, value in plain.items()
+        if name.startswith("loss_") and name != "loss_scale" and value is not None
+    }
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    recipe = {name: plain[name] for name in names if plain.get(name) is not None}
+    fields = {field.name for field in dataclasses.fields(RunConfig)} - {"hyperparameters", "recipe"}
+    config = RunConfig(
+        **{name: plain[name] for name in fields if plain.get(name) is not None} | {"data_root": root},
+        hyperparameters=hyperparameters,
+        recipe=Recipe(**recipe) if "epochs" in recipe else None,
+    )
+    config = _typed(config)
+    if config.id != row["run"]:
+        raise UsageError(
+            f"run {row['run']} cannot be repeated: data, loss or training have another version than it was made with"
+        )
+    return config
+
+
+def _plain(cell: str) -> Any:
+    """A cell of a table as the value that was written: absent, a number, a truth, a mapping, or a word."""
+    if not cell:
+        return None
+    try:
+        return ast.literal_eval(cell)
+    except (ValueError, SyntaxError):
+        return cell
+
+
+def _typed(config: RunConfig) -> RunConfig:
+    """Whole numbers where the fields hold whole numbers: a column that lacks some values has floats alone."""
+
+    def whole(each: Any, owner: Any) -> dict[str, Any]:
+        return {
+            field.name: int(value)
+            for field in dataclasses.fields(owner)
+            if "int" in str(field.type) and isinstance(value := getattr(each, field.name), float)
+        }
+
+    recipe = config.recipe
+    if recipe is not None:
+        floats: dict[str, Any] = {
+            field.name: float(getattr(recipe, field.name))
+            for field in dataclasses.fields(Recipe)
+            if field.type == "float"
+        }
+        recipe = dataclasses.replace(recipe, **whole(recipe, Recipe), **floats)
+    declared = {} if config.is_baseline else losses.info(config.loss).hyperparameters
+    hyperparameters = {
+        name: int(value)
+        if isinstance(value, float) and name in declared and isinstance(declared[name].default, int)
+        else value
+        for name, value in config.hyperparameters.items()
+    }
+    return dataclasses.replace(
+        config, **whole(config, RunConfig), recipe=recipe, hyperparameters=hyperparameters
+    )
+
+
+def repeat(folder: Path, *, count: int, seed: int, root: str | None = None) -> Iterator[Repeated]:
+    """Carries out some runs of a results folder again, on the CPU with one thread, and compares all their metrics.
+
+    Nothing is stored.
+
+    Args:
+        folder: results of a study.
+        count: how many runs.
+        seed: of the draw.
+        root: the folder of a user's sets.
+
+    Raises:
+        UsageError: the folder has no results, or a run cannot be repeated.
+    """
+    from mlcl_utils.runs.execute import execute
+
+    rows = drawn(folder, count, seed)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(f"{shown(folder / MANIFEST)} is missing or damaged: run the study again") from None
+    exact = same_arithmetic(manifest)
+    for row in rows:
+        config = config_of(row, root)
+        found = execute(config, device="cpu").metrics
+        stored = {name: float(row[name]) for name in found if row.get(name)}
+        differing = {
+            name: (stored.get(name, math.nan), value)
+            for name, value in found.items()
+            if not _agree(stored.get(name, math.nan), value, exact=exact)
+        }
+        yield Repeated(config, len(found), differing, exact)
+
+
+def _agree(stored: float, found: float, *, exact: bool) -> bool:
+    if exact:
+        return stored == found
+    return abs(stored - found) <= TOLERANCE * max(1.0, abs(stored))

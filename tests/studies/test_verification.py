@@ -1,0 +1,104 @@
+"""Runs of results done again, beside their table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mlcl_utils import studies
+from mlcl_utils.errors import UsageError
+from mlcl_utils.studies import analysis, verification
+from mlcl_utils.studies.base import begin
+
+pytestmark = pytest.mark.slow
+
+MLCL = str(Path(sys.executable).with_name("mlcl"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of two studies at smoke size, without their notebooks: sums of losses, and tuned recipes."""
+    results = tmp_path_factory.mktemp("results")
+    for name, given in (
+        ("01_missing_labels", {"datasets": "fashion-scenes"}),
+        ("02_label_space", {"datasets": "debtags", "encoders": "bag,frozen", "recipe": "batch_size=128"}),
+    ):
+        execution = begin(
+            studies.get(name), {"preset": "smoke", "results": str(results), "epochs": 1, **given}
+        )
+        carried = analysis.carry_out(execution)
+        analysis.finish(execution, carried)
+    return results
+
+
+def folders(made: Path) -> list[Path]:
+    return [table.parent for table in sorted(made.glob("0*/*/runs.csv"))]
+
+
+def test_every_row_of_a_table_is_its_configuration(made: Path) -> None:
+    for folder in folders(made):
+        rows = verification.drawn(folder, 10_000, 0)
+        assert len(rows) > 10
+        for row in rows:
+            assert verification.config_of(row, None).id == row["run"]
+
+
+def test_runs_repeat_to_the_bit(made: Path) -> None:
+    for folder in folders(made):
+        found = list(verification.repeat(folder, count=2, seed=1))
+        assert [each.differing for each in found] == [{}, {}]
+        assert all(each.exact and each.metrics > 20 for each in found)
+
+
+def test_what_differs_is_found(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(folders(made)[1], tmp_path / "copy")
+    path = tmp_path / "copy" / "runs.csv"
+    rows = pd.read_csv(path)
+    rows = rows[rows["probe_map"].notna()].head(3)
+    rows["probe_map"] += 1e-9
+    rows.to_csv(path, index=False)
+    found = list(verification.repeat(tmp_path / "copy", count=2, seed=0))
+    assert ["probe_map" in each.differing for each in found] == [True, True]
+    # on another processor the last digits do not count, but a point does
+    manifest = json.loads((tmp_path / "copy" / "manifest.json").read_text())
+    manifest["processor"] = "another"
+    (tmp_path / "copy" / "manifest.json").write_text(json.dumps(manifest))
+    assert not any(
+        each.differing or each.exact for each in verification.repeat(tmp_path / "copy", count=2, seed=0)
+    )
+    rows["probe_map"] += 0.03
+    rows["direct_map"] += 0.03
+    rows.to_csv(path, index=False)
+    assert all(each.differing for each in verification.repeat(tmp_path / "copy", count=2, seed=0))
+
+
+def test_a_run_of_another_version_is_refused(made: Path) -> None:
+    (row,) = verification.drawn(folders(made)[1], 1, 0)
+    with pytest.raises(UsageError, match="cannot be repeated: data, loss or training have another version"):
+        verification.config_of({**row, "run": "0" * 16}, None)
+
+
+def test_from_the_command_line(made: Path, tmp_path: Path) -> None:
+    command = [MLCL, "verify", "01", "--results", str(made), "--preset", "smoke", "--runs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    # the results of the fixture lie in a folder of other parameters: epochs were given
+    assert (done.returncode, "there are no results to verify" in done.stderr) == (2, True), done.stderr
+    (given,) = (made / "01_missing_labels").iterdir()
+    shutil.copytree(given, tmp_path / "01_missing_labels" / "smoke")
+    command[4] = str(tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, "metrics identical" in done.stdout) == (0, True), done.stderr
+    path = tmp_path / "01_missing_labels" / "smoke" / "runs.csv"
+    rows = pd.read_csv(path)
+    for name in rows.columns:
+        if name.startswith(("probe_", "direct_")) and rows[name].dtype == float:
+            rows[name] += 1e-9
+    rows.to_csv(path, index=False)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, "metrics differ, such as" in done.stdout) == (1, True), done.stdout
