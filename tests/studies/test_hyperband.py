@@ -13,12 +13,13 @@ from mlcl_utils import search, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run
 from mlcl_utils.search.replay import Pool, SpeedUp
-from mlcl_utils.studies import drawing
+from mlcl_utils.studies import claims, drawing
 from mlcl_utils.studies.analysis import Carried
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.hyperband import (
     Task,
     configurations,
+    effects,
     pool_runs,
     reading,
     report,
@@ -41,14 +42,15 @@ def execution(tmp_path: Path, **given) -> Execution:
 def test_every_task_has_its_pool():
     parameters = STUDY.resolve({"preset": "standard"})
     grid = STUDY.grid(parameters)
-    assert len(tasks(parameters)) == len(parameters.datasets) * len(parameters.losses)
+    each = parameters.datasets, parameters.losses, range(parameters.replicates)
+    assert len(tasks(parameters)) == math.prod(map(len, each))
     assert len({config.id for config in grid}) == len(grid) == len(tasks(parameters)) * parameters.pool
     assert (
         {config.stop for config in grid} == {config.recipe.epochs for config in grid} == {parameters.epochs}
     )
     assert {config.recipe.min_steps for config in grid} == {0}
     temperatures = [config.hyperparameters.get("temperature") for config in grid if config.loss == "reg"]
-    assert len(set(temperatures)) == parameters.pool * len(parameters.datasets)
+    assert len(set(temperatures)) == parameters.pool * len(parameters.datasets) * parameters.replicates
 
 
 def test_draws_differ_from_task_to_task_and_seed_to_seed():
@@ -226,3 +228,58 @@ def test_a_real_search_is_compared_with_the_replays(tmp_path, orderly):
     assert part["replays"].iloc[0] == pytest.approx(found.mean())
     lines = reading.sentences(study, dataclasses.replace(summary, searches=searched))
     assert lines[-1].startswith("1 of 2 real searches end")
+
+
+def _ratio(ratio: float, spread: float = 1.2) -> SpeedUp:
+    """Of a rival that took 200 epochs, with a budget of 400 for the method."""
+    bounds = (ratio / spread, ratio * spread) if ratio else (0.0, 0.0)
+    return SpeedUp(0.5, 200 / ratio if ratio else math.inf, 200, 400, *bounds, 1.0)
+
+
+def test_ratios_over_splits_by_hand():
+    found = effects.over_splits([_ratio(value) for value in (2.0, 4.0, 8.0, 2.0, 4.0)])
+    logs = np.log([2, 4, 8, 2, 4])
+    assert found.estimate == pytest.approx(np.exp(logs.mean()))
+    error = math.sqrt(logs.var(ddof=1) * (1 / 5 + 20 / 70))
+    assert found.replicate == pytest.approx(
+        [math.exp(logs.mean() + sign * 2.7764451 * error) for sign in (-1, 1)]
+    )
+    replays = 1.96 * math.sqrt(5 * (math.log(1.2) / 1.96) ** 2) / 5
+    assert found.bootstrap == pytest.approx([math.exp(logs.mean() + sign * replays) for sign in (-1, 1)])
+    assert (found.lower, found.upper) == found.replicate  # the wider one
+    alone = effects.over_splits([_ratio(3.0)])
+    assert (alone.lower, alone.upper) == pytest.approx((2.5, 3.6))
+    assert math.isnan(alone.replicate[0])
+
+
+@pytest.mark.parametrize(
+    ("ratios", "tenfold", "faster"),
+    [
+        ([20, 22, 19, 21, 20], "holds", "holds"),
+        ([2, 2.2, 1.9, 2.1, 2], "reversed", "holds"),
+        ([0.4, 0.45, 0.35, 0.4, 0.42], "reversed", "reversed"),
+        ([1, 4, 0.5, 2, 1], "reversed", "undetermined"),
+        ([0, 0, 0, 0, 0], "reversed", "reversed"),  # never reached: below 0.5 everywhere
+        ([20, 22, 19, 21], "not judged", "not judged"),
+    ],
+)
+def test_verdicts_on_ratios(ratios, tenfold, faster):
+    effect = effects._effect("debtags", "reg", "random_search", [_ratio(value) for value in ratios])
+    rows = claims.judged(
+        "05_hyperband", {"hyperband_random_tenfold": [effect], "hyperband_random_faster": [effect]}
+    )
+    measured = rows[rows["estimate"].notna()].set_index("claim")
+    assert measured.loc["hyperband_random_tenfold", "verdict"] == tenfold
+    assert measured.loc["hyperband_random_faster", "verdict"] == faster
+    assert bool(measured["remark"].str.contains("not reached on 5 of 5").all()) == (not any(ratios))
+
+
+def test_every_claim_has_an_effect_on_every_task(orderly):
+    study, summary = orderly
+    found = effects.effects(study, summary)
+    assert set(found) == set(effects.RIVALS)
+    for each in found.values():
+        assert [effect.impediment for effect in each] == ["1 split, 5 are needed"] * len(summary.replays)
+    table = claims.table(study, found)
+    assert (table["verdict"] == "not judged").all()
+    assert (study.folder / "tables" / "claims.csv").is_file()
