@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup studies test test-browser lint format mutants clean
+.PHONY: help setup studies test test-browser lint format docs mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test-browser  run the tests in a browser: Chromium or Chrome has to be installed"
 	@echo "make lint          check style and types only"
 	@echo "make format        put the sources into the project's style"
+	@echo "make docs          build the documentation in docs/_build; warnings are errors"
 	@echo "make mutants       show that the tests notice small mistakes in the losses"
 	@echo "make clean         remove caches and .venv; results stay"
 
@@ -55,7 +56,7 @@ lint: setup
 
 test: lint
 	@echo "==> tests"
-	@$(BIN)/pytest -m "not browser"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
 
 test-browser: setup
 	@echo "==> tests in a browser"
@@ -65,9 +66,13 @@ format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+docs: setup
+	@echo "==> docs/_build/index.html"
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+
 mutants: setup
 	@$(BIN)/python tests/losses/mutants.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) docs/_build docs/_generated .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

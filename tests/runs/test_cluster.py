@@ -18,7 +18,7 @@ from mlcl_utils import runs
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid
 from mlcl_utils.runs.cluster import RETRIES, _task
-from mlcl_utils.runs.engines import Failure
+from mlcl_utils.runs.engines import Failure, Order
 from tests.runs.test_runs import config
 
 pytest.importorskip("ray")
@@ -136,7 +136,7 @@ def test_nobody_at_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_machine_with_another_version_is_found_out() -> None:
-    outcome = _task(GRID[0], GRID[1].id, "cpu")
+    outcome = _task(Order(GRID[0]), GRID[1].id, "cpu", 1)
     assert isinstance(outcome, Failure)
     assert outcome.lost
     assert "another version" in outcome.error

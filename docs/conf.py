@@ -1,0 +1,46 @@
+"""How Sphinx builds these pages: ``make docs``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
+
+import pages  # noqa: E402
+
+project = "mlcl-studies"
+author = copyright = "the mlcl-studies contributors"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "Studies in multi-label contrastive learning"
+html_copy_source = False
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_use_ivar = True
+nitpicky = False
+
+
+def _outside_links(app: Any, name: str, source: list[str]) -> None:
+    """A link to a file that is not part of these pages is shown as the file's path in the repository."""
+    source[0] = re.sub(r"\[([^\]]*)\]\((?:\.\./)+([^)]*)\)", lambda m: f"`{m[2].rstrip('/')}`", source[0])
+
+
+def _plain(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """Formulas in docstrings are plain text: what reStructuredText would make of their signs is not meant."""
+    lines[:] = [line.replace("|", "\\|").replace("*", "\\*") for line in lines]
+
+
+def setup(app: Any) -> None:
+    """Write the pages that are made from the package and its results, and hook into the reading of sources."""
+    pages.write(DOCS / "_generated")
+    app.connect("source-read", _outside_links)
+    app.connect("autodoc-process-docstring", _plain, priority=400)

@@ -1,0 +1,131 @@
+"""The pages that are made when the site is built: a page a study, the data cards, the reference."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import shutil
+from pathlib import Path
+
+import mlcl_utils
+from mlcl_utils import data, studies
+from mlcl_utils.data.registry import folder
+from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies.base import Study
+
+PACKAGES = (
+    "data", "losses", "models", "training", "metrics", "stats", "runs", "search", "features", "studies", "figures",
+    "batch", "report",
+)  # fmt: skip
+"""The packages of the reference, in the order in which data flow through them."""
+
+
+def write(place: Path) -> None:
+    """Write all of them into a folder, which is emptied first."""
+    shutil.rmtree(place, ignore_errors=True)
+    for name, text in {**_studies(place), **_cards(place), **_reference()}.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _studies(place: Path) -> dict[str, str]:
+    names = studies.names()
+    index = "# The studies\n\n" + "\n".join(
+        f"- [{studies.get(name).title}](studies/{name}.md): {studies.get(name).question}" for name in names
+    )
+    toc = "\n".join(f"studies/{name}" for name in names)
+    pages = {"studies.md": f"{index}\n\n```{{toctree}}\n:hidden:\n\n{toc}\n```\n"}
+    return pages | {f"studies/{name}.md": _study(studies.get(name), place) for name in names}
+
+
+def _study(study: Study, place: Path) -> str:
+    """Question and idea as the notebook has them, what the published results show, parameters and presets."""
+    cells = json.loads(study.notebook.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    idea = next((text for text in texts if text.startswith("## Idea")), "")
+    limits = next((text for text in texts if text.startswith("## Limits")), "")
+    parts = [f"# {study.title}", f"**{study.question}**", idea, *_results(study, place), limits]
+    parts += [
+        "## Parameters",
+        f"`mlcl run {study.name} -p name=value`; the notebook is `notebooks/{study.name}.ipynb`.",
+        _table(
+            ("parameter", "meaning"),
+            [(f"`{name}`", info.description or "") for name, info in study.Parameters.model_fields.items()],
+        ),
+    ]
+    if any(study.presets.values()):
+        names = list(dict.fromkeys(name for preset in study.presets.values() for name in preset))
+        parts += [
+            "## Presets",
+            _table(
+                ("parameter", *study.presets),
+                [
+                    (f"`{name}`", *(_value(preset.get(name)) for preset in study.presets.values()))
+                    for name in names
+                ],
+            ),
+        ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _results(study: Study, place: Path) -> list[str]:
+    """The figures of the published results, if there are any."""
+    figures = sorted((CHECKOUT / "results" / study.name / "standard" / "figures").glob("*.png"))
+    if not figures:
+        return []
+    target = place / "studies" / "figures" / study.name
+    target.mkdir(parents=True, exist_ok=True)
+    for figure in figures:
+        shutil.copyfile(figure, target / figure.name)
+    shown = [
+        f"![{figure.stem.replace('_', ' ')}](figures/{study.name}/{figure.name})\n\n*{figure.stem.replace('_', ' ')}*"
+        for figure in figures
+    ]
+    return ["## Results at the preset standard", *shown]
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _cards(place: Path) -> dict[str, str]:
+    """The data cards, with the pictures that they show."""
+    pages = {}
+    for name in data.names():
+        card = (folder(name) / "card.md").read_text(encoding="utf-8")
+        for picture in folder(name).glob("*.webp"):
+            (place / "cards").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, place / "cards" / f"{name}-{picture.name}")
+            card = card.replace(f"({picture.name})", f"({name}-{picture.name})")
+        pages[f"cards/{name}.md"] = card
+    toc = "\n".join(f"cards/{name}" for name in data.names())
+    pages["data-cards.md"] = f"# Data cards\n\n```{{toctree}}\n\n{toc}\n```\n"
+    return pages
+
+
+def _reference() -> dict[str, str]:
+    """One page a package, with everything public in it and in its modules."""
+    toc = "\n".join(f"reference/{name}" for name in PACKAGES)
+    pages = {"reference.md": f"# Reference\n\n```{{toctree}}\n\n{toc}\n```\n"}
+    for name in PACKAGES:
+        package = f"{mlcl_utils.__name__}.{name}"
+        path = str(Path(mlcl_utils.__file__).parent / name)
+        modules = [
+            f"{package}.{module.name}"
+            for module in pkgutil.iter_modules([path])
+            if not module.name.startswith("_")
+        ]
+        blocks = [f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```" for module in modules]
+        top = f"# {package}\n\n```{{eval-rst}}\n.. automodule:: {package}\n   :no-members:\n```"
+        pages[f"reference/{name}.md"] = "\n\n".join([top, *blocks]) + "\n"
+    return pages
