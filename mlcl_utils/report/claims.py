@@ -87,7 +87,12 @@ class Row:
     @property
     def margin(self) -> str:
         """The margin with its unit, and the kind of test where it is not the usual one."""
-        words = [f"{self.fields['margin']} {self.fields['unit']}".strip(), self.fields["test"]]
+        unit = (
+            "point"
+            if (self.fields["margin"], self.fields["unit"]) == ("1", "points")
+            else self.fields["unit"]
+        )
+        words = [f"{self.fields['margin']} {unit}".strip(), self.fields["test"]]
         return ", ".join(word for word in words if word and word != "superiority")
 
 

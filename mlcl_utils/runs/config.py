@@ -104,18 +104,33 @@ class RunConfig:
     def id(self) -> str:
         """Sixteen hexadecimal digits: the configuration with the versions of the data, the loss and the trainer.
 
-        A user's data set counts by its short name and its content, not by where it lies; so does a pretrained encoder.
+        Fields at their defaults do not count, so that a field that is new changes no identity; a default that changes
+        raises the trainer's version. A user's data set counts by its short name and its content, not by where it lies;
+        so does a pretrained encoder.
         """
         versions = {"data": data.version(self.dataset, self.data_root), "trainer": TRAINER_VERSION}
         if self.matched_to is not None:
             versions["matched_to"] = data.version(self.matched_to, self.data_root)
         if not self.is_baseline:
             versions["loss"] = losses.info(self.loss).version
-        config = self.as_dict()
-        root = config.pop("data_root")
-        config["encoder"] = models.identity(self.encoder)
+        config = _set(self)
+        config.pop("data_root", None)
+        if "encoder" in config:
+            config["encoder"] = models.identity(self.encoder)
         for name in ("dataset", "matched_to"):
-            if config[name] is not None:
-                config[name] = data.short_name(config[name], root)
+            if name in config:
+                config[name] = data.short_name(config[name], self.data_root)
+        if self.recipe is not None:
+            config["recipe"] = _set(self.recipe)
         described = json.dumps({"config": config, "versions": versions}, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _set(owner: RunConfig | Recipe) -> dict[str, Any]:
+    """The fields that differ from their defaults, in plain values."""
+    plain = dataclasses.asdict(owner)
+    return {
+        field.name: plain[field.name]
+        for field in dataclasses.fields(owner)
+        if field.default is dataclasses.MISSING or getattr(owner, field.name) != field.default
+    }

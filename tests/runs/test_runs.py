@@ -56,6 +56,9 @@ def test_identity_follows_from_every_field_and_nothing_else():
         config(recipe=dataclasses.replace(SMALL, loss_scale=0.5)),
     ]
     assert len({each.id for each in changed}) == len(changed)
+    # what is at its default does not count, so that a field can be added
+    assert config(encoder="frozen", kept_share=1.0, label_draw=None).id == config().id
+    assert config(recipe=dataclasses.replace(SMALL, learning_rate=2e-3, ema=0)).id == config().id
     assert all(RunConfig.from_dict(each.as_dict()) == each for each in changed)
 
 
