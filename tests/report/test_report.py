@@ -294,8 +294,8 @@ class TestClaims:
         said = text(site / "claims.html")
         for row in made.CLAIMS:
             assert f"{row[1]} Audibert, Gauffre, Amini, arXiv 2412.00101, abstract" in said
-        assert "BCE − REG macro_f1 +0.4 1 points not judged 2 replicates, 5 are needed" in said
-        assert "REG − BCE macro_f1 +1.90 [+1.20, +2.60] 1 points holds below baseline: ASL" in said
+        assert "BCE − REG macro_f1 +0.4 1 point not judged 2 replicates, 5 are needed" in said
+        assert "REG − BCE macro_f1 +1.90 [+1.20, +2.60] 1 point holds below baseline: ASL" in said
         assert "random search / Hyperband resource 3.1 [2.2, 4.4] 10, ratio reversed" in said
         own = "1 holds 1 did not transfer 1 no material effect 1 undetermined 1 not judged"
         assert f"Claims {own} What is claimed" in text(site / STUDY / "quick" / "index.html")
