@@ -54,8 +54,8 @@ def forest(frames: Frames, venue: str) -> Figure:
     label = f"effect in favour of the claim ({unit})"
     if (rows["test"] == "ratio").all():
         rows[list(BOUNDS)] = np.log10(rows[list(BOUNDS)].clip(lower=0.01))
-        rows["margin"] = np.log10(rows["margin"])
-        label = "decimal logarithm of the ratio of resources"
+        rows["margin"] = 0.0  # a ratio has a bound to reach, and no margin on both sides
+        label = "decimal logarithm of the ratio of resources: 0 as fast, 1 tenfold"
     with style.use(venue):
         figure = plt.figure(figsize=(style.sizes_of(venue).page, 3))
         figures.plots.forest(rows, x_label=label, group="statement", figure=figure)
