@@ -11,6 +11,9 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
 import pages  # noqa: E402
+from docutils import nodes  # noqa: E402
+
+from mlcl_utils.batch.page.formulas import formula  # noqa: E402
 
 project = "mlcl-studies"
 author = copyright = "the mlcl-studies contributors"
@@ -19,6 +22,9 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Studies in multi-label contrastive learning"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
+html_math_renderer = "drawn"  # nothing is fetched when a page is read
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -39,8 +45,19 @@ def _plain(app: Any, what: str, name: str, obj: object, options: Any, lines: lis
     lines[:] = [line.replace("|", "\\|").replace("*", "\\*") for line in lines]
 
 
+def _inline_formula(translator: Any, node: nodes.math) -> None:
+    translator.body.append(formula(node.astext()))
+    raise nodes.SkipNode
+
+
+def _block_formula(translator: Any, node: nodes.math_block) -> None:
+    translator.body.append(f'<div class="formula">{formula(node.astext(), display=True)}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
     """Write the pages that are made from the package and its results, and hook into the reading of sources."""
     pages.write(DOCS / "_generated")
+    app.add_html_math_renderer("drawn", (_inline_formula, None), (_block_formula, None))
     app.connect("source-read", _outside_links)
     app.connect("autodoc-process-docstring", _plain, priority=400)
