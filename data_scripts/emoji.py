@@ -33,9 +33,10 @@ from data_scripts.common import (
     unit_rows,
     write_dataset,
 )
-from data_scripts.images import Pixels, contact_sheet, encode_images, to_webp
+from data_scripts.images import Pixels, encode_images, to_webp
 from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.emoji import FAMILIES
+from mlcl_utils.data.sheet import contact_sheet
 from mlcl_utils.data.splits import grouped_splits, join_groups
 
 VERSION = 1

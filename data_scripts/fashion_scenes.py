@@ -24,8 +24,9 @@ from data_scripts.common import (
     split_quality,
     write_dataset,
 )
-from data_scripts.images import Pixels, contact_sheet, encode_images, to_png
+from data_scripts.images import Pixels, encode_images, to_png
 from mlcl_utils.data import dataset as stored
+from mlcl_utils.data.sheet import contact_sheet
 from mlcl_utils.data.splits import grouped_splits
 
 VERSION = 1

@@ -1,4 +1,4 @@
-"""What the rebuild scripts of the image sets share: lossless images, contact sheets and the image encoder."""
+"""What the rebuild scripts of the image sets share: lossless images and the image encoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 INPUT_SIZE = 224
@@ -75,33 +75,3 @@ def encode_images(images: Sequence[Pixels], batch: int = 32) -> npt.NDArray[np.f
             maps = model.extract_features(torch.from_numpy(values.transpose(0, 3, 1, 2).copy()))
         encoded.append(maps.mean((2, 3)).numpy())
     return np.concatenate(encoded)
-
-
-def contact_sheet(
-    path: Path, rows: Sequence[tuple[str, Sequence[Pixels]]], size: int, columns: int, caption: int = 110
-) -> None:
-    """Save one picture (lossy WebP) with a captioned row of examples for every label.
-
-    Args:
-        path: where to.
-        rows: caption and images of each label.
-        size: edge of an image on the sheet, in pixels.
-        columns: blocks of rows beside one another.
-        caption: width of the captions, in pixels.
-    """
-    shown = max(len(images) for _, images in rows)
-    width, height = caption + shown * size, size + 2
-    lines = -(-len(rows) // columns)
-    sheet = Image.new("RGB", (columns * width, lines * height), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=12)
-    for number, (text, images) in enumerate(rows):
-        column, line = divmod(number, lines)
-        x, y = column * width, line * height
-        draw.text((x + 4, y + size // 2 - 7), text, fill="black", font=font)
-        for position, image in enumerate(images):
-            tile = (
-                Image.fromarray(image).convert("RGB").resize((size - 2, size - 2), Image.Resampling.LANCZOS)
-            )
-            sheet.paste(tile, (x + caption + position * size, y + 1))
-    sheet.save(path, "WEBP", quality=72, method=6)

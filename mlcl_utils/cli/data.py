@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,15 +87,48 @@ def _looked_through(name: str, root: Path | None) -> Sequence[str]:
 @data.command("show")
 @click.argument("name")
 @ROOT
-def _data_show(name: str, root: str | None) -> None:
-    """Counts of a data set, its most and least frequent labels, and where its card is."""
+@click.option(
+    "--sheet",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw examples of its labels into a picture, for a set of images.",
+)
+def _data_show(name: str, root: str | None, sheet: Path | None) -> None:
+    """Counts of a data set, its most and least frequent labels, some examples, and where its card is."""
     from mlcl_utils import data
+    from mlcl_utils.errors import UsageError
     from mlcl_utils.paths import shown
 
     dataset = data.load(name, common.data_root(root))
+    if sheet is not None and dataset.modality != "image":
+        raise UsageError(f"--sheet: '{name}' holds no images, but {dataset.modality}s")
     print(_description(dataset))
+    print("\nexamples")
+    for line in _examples(dataset):
+        print(f"  {line}")
     if dataset.card:
         print(f"\nits card: {shown(dataset.folder / 'card.md')}")
+    kept = dataset.folder / "sheet.webp"
+    if dataset.card and kept.is_file():
+        print(f"a sheet of examples: {shown(kept)}")
+    if sheet is not None:
+        from mlcl_utils.data import sheet as sheets
+
+        try:
+            sheets.draw(dataset, sheet)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--sheet {sheet} cannot be written: {error}") from None
+        print(f"a sheet of examples: {sheet}")
+
+
+def _examples(dataset: Dataset, count: int = 5) -> Iterator[str]:
+    """Some examples with their labels, evenly spaced over the set: the beginning of a text, else the id."""
+    import numpy as np
+
+    beginnings = dataset.texts() if dataset.modality == "text" else dataset.ids
+    for at in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
+        labels = [dataset.label_names[label] for label in np.flatnonzero(dataset.labels[at] == 1)]
+        yield f"{' '.join(beginnings[at].split())[:60]}: {', '.join(labels) or 'no label'}"
 
 
 def _description(dataset: Dataset) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mlcl_utils import data, losses, studies
 from mlcl_utils.runs import RunConfig, Store
@@ -103,6 +104,24 @@ def test_data_show() -> None:
     assert f"{len(dataset)} examples in {len(np.unique(dataset.groups))} groups" in shown
     most = dataset.label_names[int((dataset.labels == 1).sum(axis=0).argmax())]
     assert most in shown
+    first = dataset.texts()[0].split()[0]
+    assert shown.partition("\nexamples\n")[2].startswith(f"  {first}")
+
+
+def test_data_show_draws_a_sheet(tmp_path: Path) -> None:
+    shown = mlcl("data", "show", "fashion-scenes", "--sheet", str(tmp_path / "sheet.png"))
+    assert f"a sheet of examples: {tmp_path / 'sheet.png'}" in shown
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.size == (110 + 8 * 72, 10 * 74)  # ten labels, eight examples each
+        assert np.asarray(image.convert("L"))[:, 110:].std() > 20  # not blank
+    done = subprocess.run(
+        [MLCL, "data", "show", "debtags", "--sheet", str(tmp_path / "no.png")], capture_output=True, text=True
+    )
+    assert (done.returncode, "holds no images, but texts" in done.stderr) == (2, True)
+    done = subprocess.run(
+        [MLCL, "data", "show", "emoji", "--sheet", str(tmp_path / "no.what")], capture_output=True, text=True
+    )
+    assert (done.returncode, "cannot be written" in done.stderr) == (2, True)
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
