@@ -176,26 +176,32 @@ def test_padding_is_left_out_of_a_batch() -> None:
 
 
 DRIVER = """
-import json, sys, time
+import sys
 from pathlib import Path
 import torch
 from mlcl_utils.training import Recipe, fit, keeping
-from tests.training.test_training import make_task
+from tests.models.test_pretrained import NET, small
 keeping.KEEP_SECONDS = 0.0
 torch.set_num_threads(1)
-recipe = Recipe(epochs=40, min_steps=0, batch_size=16, width=24, ema=0.9, queue=32)
+recipe = Recipe(epochs=40, min_steps=0, batch_size=20, learning_rate=1e-3, augment="strong", ema=0.9, queue=32)
+task = small("fashion-scenes")
+where = {"seed": 1, "device": torch.device("cpu"), "keep": Path(sys.argv[1])}
 after = keeping.Keeper.after_epoch
 def said(self):
     after(self)
     print(self._training.epoch, flush=True)
 keeping.Keeper.after_epoch = said
-fitted = fit(make_task(), "msc", recipe, hyperparameters={}, seed=1, device=torch.device("cpu"), keep=Path(sys.argv[1]))
+fitted = fit(task, "msc", recipe, encoder=NET, hyperparameters={}, **where)
 torch.save({"model": fitted.model.state_dict(), "history": fitted.history}, sys.argv[2])
 """
 
 
 @pytest.mark.slow
-def test_training_killed_outright_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_end_to_end_training_killed_outright_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLCL_CACHE", str(tmp_path / "cache"))
+
     def begin(name: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", DRIVER, str(tmp_path / f"{name}.kept"), str(tmp_path / f"{name}.pt")]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
