@@ -59,8 +59,8 @@ def decoded(dataset: Dataset, side: int) -> npt.NDArray[np.uint8]:
             f"pixels cannot be written to {path.parent} ({error.strerror or error}); name another folder in the "
             "environment variable MLCL_CACHE"
         ) from None
-    # copy-on-write: torch wants an array that it could write to, and nothing does
-    pixels: npt.NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
+    # read-only: a mapping that could be written to would count as memory, of which there may be less
+    pixels: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return pixels
 
 

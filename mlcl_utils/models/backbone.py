@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -70,7 +71,9 @@ class ImageBackbone(Encoder):
     @classmethod
     def inputs(cls, task: Task) -> dict[str, Rows]:
         """Uint8 pixels (n, 3, side, side), decoded once and mapped into memory."""
-        store = torch.from_numpy(pixels.decoded(task.dataset, cls.source.size))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to, which nothing does
+            store = torch.from_numpy(pixels.decoded(task.dataset, cls.source.size))
         return {name: Rows(store, torch.from_numpy(getattr(task, name).index).long()) for name in PARTS}
 
     @classmethod
@@ -93,7 +96,7 @@ class ImageBackbone(Encoder):
         """
         source = cls.source
         if source.weights == RANDOM:  # drawn by the run's own seed, which `open_encoder` would not do
-            model, _ = without_last_layer(vision.get_model(source.base, weights=None), source.base)
+            model, _ = without_last_layer(_drawn(source.base), source.base)
         else:
             opened = open_encoder(source.base, "image", weights=source.weights)
             model = opened.model.requires_grad_(True)
@@ -105,6 +108,15 @@ class ImageBackbone(Encoder):
         preset = vision.get_model_weights(source.base).DEFAULT.transforms()
         mean, scale = torch.tensor(preset.mean), torch.tensor(preset.std)
         return cls(model, mean, scale, width=width, augment=recipe.augment)
+
+
+def _drawn(name: str) -> nn.Module:
+    """A model with drawn weights, without the classifiers beside the last that some have for training."""
+    try:
+        model: nn.Module = vision.get_model(name, weights=None, aux_logits=False)
+    except TypeError:
+        model = vision.get_model(name, weights=None)
+    return model
 
 
 def _augmentation(name: str, side: int) -> nn.Module | None:

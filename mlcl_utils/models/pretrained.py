@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.paths import CHECKOUT
 
 SIDE = 224
 """Height and width, in pixels, of the images that an encoder reads, unless its name says otherwise."""
@@ -61,16 +63,28 @@ def parse(name: str) -> Pretrained:
         UsageError: there is no such encoder; the nearest of torchvision is suggested.
     """
     if found := _TRANSFORMERS.fullmatch(name):
-        folder = Path(found["base"]).expanduser()
-        if found["base"].startswith((".", "/", "~")) and not (folder / "config.json").is_file():
-            raise UsageError(f"encoder '{name}' is not the folder of a Hugging Face model")
-        return Pretrained("transformers", found["base"], int(found["size"] or TOKENS))
+        base = found["base"]
+        if (CHECKOUT / base / "config.json").is_file() or base.startswith((".", "/", "~")):
+            base = str(CHECKOUT / Path(base).expanduser())
+            if not (Path(base) / "config.json").is_file():
+                raise UsageError(f"encoder '{name}' is not the folder of a Hugging Face model")
+        return Pretrained("transformers", base, _size(name, found["size"], TOKENS))
     parts = _TORCHVISION.fullmatch(name)
     if parts is None or parts["base"] not in _torchvision():
         from mlcl_utils.models import encoder_names
 
         raise unknown("encoder", name, [*encoder_names(), *_torchvision()])
-    return Pretrained("torchvision", parts["base"], int(parts["size"] or SIDE), parts["weights"])
+    weights = parts["weights"]
+    if weights is not None and (Path(weights).suffix or "/" in weights):
+        weights = str(CHECKOUT / Path(weights).expanduser())  # as all paths that a study takes
+    return Pretrained("torchvision", parts["base"], _size(name, parts["size"], SIDE), weights)
+
+
+def _size(name: str, given: str | None, usual: int) -> int:
+    size = int(given or usual)
+    if size < 1:
+        raise UsageError(f"encoder '{name}': its size must be at least 1")
+    return size
 
 
 @functools.cache
@@ -100,6 +114,7 @@ def _file_digest(path: Path) -> str:
     return file_digest(path)[:16]
 
 
+@functools.cache
 def _hub_digest(base: str) -> str:
     """Digest of the weights and the vocabulary in a folder; for a name on the hub, of the copy on this machine."""
     import hashlib
@@ -123,6 +138,8 @@ def _downloaded(base: str) -> Path:
         ) from None
     try:
         kinds = ["*.safetensors", "*.json", "*.txt", "*.model"]
+        with contextlib.suppress(Exception):  # of many kinds; what is on this machine is asked first
+            return Path(snapshot_download(base, allow_patterns=kinds, local_files_only=True))
         return Path(snapshot_download(base, allow_patterns=kinds))
     except Exception as error:  # of many kinds: no such model, no network
         reason = " ".join(str(error).split())[:120]

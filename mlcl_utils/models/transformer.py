@@ -77,8 +77,11 @@ class TextTransformer(Encoder):
             DataError: it cannot be read.
         """
         opened = _opened(cls.source)
+        model: Any = opened.model.requires_grad_(True)
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None  # not used, and several devices wait for the gradient of every parameter
         padding = opened.tokenizer.pad_token_id
-        return cls(opened.model.requires_grad_(True), padding=0 if padding is None else int(padding))
+        return cls(model, padding=0 if padding is None else int(padding))
 
 
 def _opened(source: Pretrained) -> TextEncoder:

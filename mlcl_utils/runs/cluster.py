@@ -45,14 +45,18 @@ class Cluster:
         self._ray: Any = importlib.import_module("ray")
         self._workers = workers
         self._resource = "GPU" if device == "cuda" else "CPU"
-        self._connected_here = not self._ray.is_initialized()
-        if self._connected_here:
-            _connect(self._ray, workers)
-        gpus = devices if device == "cuda" else 0
-        needs = {"num_cpus": devices, "num_gpus": gpus, "max_retries": RETRIES}
-        self._task = self._ray.remote(**needs)(_task)
         self._device, self._devices = device, devices
         self._running: dict[Any, tuple[RunConfig, float]] = {}
+        self._connected_here = not self._ray.is_initialized()
+        if self._connected_here:
+            _connect(self._ray, workers and workers * devices)
+        gpus = devices if device == "cuda" else 0
+        needs = {"num_cpus": devices, "num_gpus": gpus, "max_retries": RETRIES}
+        most = max((node["Resources"].get(self._resource, 0) for node in self._ray.nodes()), default=0)
+        if devices > max(1, most):
+            self.close()
+            raise UsageError(f"devices {devices}: no machine of the cluster has more than {most:g}")
+        self._task = self._ray.remote(**needs)(_task)
 
     def room(self) -> bool:
         """Whether the cluster has room; one task more than that is queued, so that no place is idle in between."""

@@ -79,7 +79,7 @@ def attempt(order: Order, device: str, devices: int = 1) -> Result | Failure:
     """
     start = time.perf_counter()
     try:
-        if devices > 1 and order.config.recipe is not None and order.config.recipe.epochs:
+        if devices > 1 and _trained_together(order.config):
             from mlcl_utils.runs.together import execute_together
 
             return execute_together(order, device=device, devices=devices)
@@ -88,6 +88,16 @@ def attempt(order: Order, device: str, devices: int = 1) -> Result | Failure:
         return execute(order.config, device=device, checkpoint=order.checkpoint, keep=order.keep)
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
+
+
+def _trained_together(config: RunConfig) -> bool:
+    """Whether a run is one that several devices may train.
+
+    Not a baseline without training; not a trial, which stops and goes on; not word embeddings, whose sparse gradients
+    GPUs do not add up.
+    """
+    trains = config.recipe is not None and config.recipe.epochs > 0
+    return trains and config.stop is None and config.encoder != "bag"
 
 
 class InProcess:

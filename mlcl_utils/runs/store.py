@@ -229,6 +229,16 @@ class Store:
         """The file that a long training is kept in while it goes on; gone when the run is stored."""
         return self.folder / f".kept-{config.id}"
 
+    def kept_files(self) -> list[Path]:
+        """Files of long trainings that no process is at."""
+        found = []
+        for path in self.folder.glob(".kept-*"):
+            lock = self._lock(path.name.removeprefix(".kept-"))
+            if path.suffix != ".writing" and lock.acquire():
+                found.append(path)
+                lock.release()
+        return found
+
     def remove_checkpoint(self, config: RunConfig) -> None:
         """Removes what a trial could be continued from; its scores stay."""
         (self._path(config) / CHECKPOINT).unlink(missing_ok=True)

@@ -46,7 +46,8 @@ def execute_together(order: Order, *, device: str, devices: int) -> Result:
 def _take_part(folder: Path) -> None:
     """What each of the processes does: trains with the others; the first of them measures and gives the result."""
     order, device, parent = pickle.loads((folder / _ORDER).read_bytes())
-    processes.end_with(parent)
+    for process in (parent, os.getppid()):  # torchrun may be ended before it can end this one
+        processes.end_with(process)
     import torch
 
     from mlcl_utils.runs.execute import execute

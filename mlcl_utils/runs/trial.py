@@ -50,7 +50,8 @@ def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: by
         run.advance(run.epoch + 1)
         for split in SPLITS:
             with torch.no_grad():
-                scores = run.model.scores(training.represent(run.model, inputs[split], device=device))
+                model = run.fitted().model
+                scores = model.scores(training.represent(model, inputs[split], device=device))
             if scores is None:
                 raise ValueError(
                     f"the loss '{config.loss}' has no head of its own that could score every epoch"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mlcl_utils import losses, runs
+from mlcl_utils import losses, models, runs
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.runs import Run, RunConfig, Store
 from mlcl_utils.search.conduct import Config, Evaluation, EvaluationError, Job, Result
@@ -20,6 +20,11 @@ _USUAL: dict[str, dict[str, Any]] = {
     "weight_decay": {"type": "log-uniform", "low": 1e-4, "high": 1.0},
     "dropout": {"type": "uniform", "low": 0.0, "high": 0.7},
     "batch_size": {"type": "choice", "values": [128, 256, 512]},
+}
+_USUAL_PRETRAINED: dict[str, dict[str, Any]] = {
+    "learning_rate": {"type": "log-uniform", "low": 1e-5, "high": 1e-3},
+    "weight_decay": {"type": "log-uniform", "low": 1e-5, "high": 1e-1},
+    "batch_size": {"type": "choice", "values": [32, 64, 128]},
 }
 _USUAL_OF_ENCODER: dict[str, dict[str, dict[str, Any]]] = {
     "bag": {"table_rate": {"type": "log-uniform", "low": 1e-3, "high": 1e-1}}
@@ -40,7 +45,10 @@ def usual_space(loss: str, encoder: str = "frozen") -> Space:
         for name in own
         if name.rpartition(".")[2] in _USUAL_OF_LOSS
     }
-    return Space.from_dict(_USUAL | _USUAL_OF_ENCODER.get(encoder, {}) | of_loss)
+    pretrained = models.kind(encoder) in ("torchvision", "transformers")
+    return Space.from_dict(
+        (_USUAL_PRETRAINED if pretrained else _USUAL) | _USUAL_OF_ENCODER.get(encoder, {}) | of_loss
+    )
 
 
 def check_space(space: Space, loss: str) -> None:

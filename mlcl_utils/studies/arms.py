@@ -36,13 +36,12 @@ def baselines(
 
 MISSING_LABELS_SOURCE: dict[str, Any] = {
     "batch_size": 128,
-    "learning_rate": 1e-4,
     "warm_up": 0.2,
     "weight_decay": 1e-4,
     "augment": "strong",
     "ema": 0.9997,
 }
-"""Settings of the released training of Hill, SPLC and CLML, as far as a recipe has them."""
+"""Settings of the released training of Hill, SPLC and CLML, as far as a recipe has them, but for the learning rate."""
 
 DEVIATIONS = (
     "AdamW decouples weight decay and applies it to all parameters; the source has Adam with it in the gradient, and"

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from mlcl_utils import data
-from mlcl_utils.errors import unknown
+from mlcl_utils import data, models
+from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
 from mlcl_utils.studies import published
 from mlcl_utils.studies.manifest import (
@@ -47,6 +47,7 @@ from mlcl_utils.studies.parameters import (
     Losses,
     Positive,
     StudyParameters,
+    as_settings,
     describe,
     injected,
     not_given,
@@ -129,18 +130,23 @@ class Study:
         preset = given.get("preset", DEFAULT_PRESET)
         if not isinstance(preset, str) or preset not in self.presets:
             raise unknown("preset", str(preset), self.presets)
+        values = {**self.presets[preset], "preset": preset, **given}
         try:
-            return self.Parameters.model_validate({**self.presets[preset], "preset": preset, **given})
+            if "recipe" in given and "recipe" in self.presets[preset]:
+                values["recipe"] = {**self.presets[preset]["recipe"], **as_settings(given["recipe"])}
+            return self.Parameters.model_validate(values)
         except ValidationError as error:
             raise refusal(error, self.Parameters) from None
+        except ValueError as error:
+            raise UsageError(f"parameter 'recipe': {given['recipe']!r} {error}") from None
 
     def runs(self, parameters: StudyParameters) -> list[RunConfig]:
         """The runs that it asks for, with given settings of training, and values of a loss, in place of defaults."""
         given = {(each.loss, each.encoder): each.values for each in parameters.config}
         return [
             config.with_values({**parameters.recipe, **given.get((config.loss, config.encoder), {})})
-            if config.recipe is not None and config.recipe.epochs
-            else config
+            if config.recipe is not None and config.recipe.epochs and config.stop is None
+            else config  # a baseline without training; or a trial, whose values its study has drawn
             for config in self.grid(parameters)
         ]
 
@@ -150,10 +156,21 @@ class Study:
         Where parameters differ from the preset, a hyphen follows and 8 hex digits, a hash of the values that
         differ: no results overwrite those of other parameters.
         """
-        usual = self.resolve({"preset": parameters.preset, "results": parameters.results}).that_matter()
+        usual = self._usual(parameters.preset)
         differing = {name: value for name, value in parameters.that_matter().items() if value != usual[name]}
         suffix = f"-{hash_json(differing)[:8]}" if differing else ""
         return parameters.results / self.name / f"{parameters.preset}{suffix}"
+
+    def _usual(self, preset: str) -> dict[str, Any]:
+        """The preset's own values as JSON types, whether or not its data sets are here."""
+        fields = self.Parameters.model_fields
+        values: dict[str, Any] = {}
+        for name, value in self.presets[preset].items():
+            kind: Any = fields[name].annotation
+            for each in fields[name].metadata:
+                kind = Annotated[kind, each]
+            values[name] = TypeAdapter(kind).validate_python(value)
+        return self.Parameters.model_construct(None, **values, preset=preset).that_matter()
 
     def digest(self, parameters: StudyParameters) -> str:
         """A hash of all that the results depend on: notebook, package sources, data, claims, inputs and parameters.
@@ -167,6 +184,7 @@ class Study:
                 "notebook": notebook_digest(self.notebook),
                 "sources": package_digest(),
                 "data": {name: data.version(name, parameters.data_root) for name in parameters.datasets},
+                "encoders": [models.identity(name) for name in parameters.trained_encoders],
                 "claims": published.digest() if published.of(self.name) else "",
                 "inputs": [file_digest(path) if path.is_file() else None for path in self.inputs(parameters)],
             }

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlcl_utils import data, losses, models
+from mlcl_utils import data, losses, models, processes
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
@@ -215,8 +215,8 @@ Configurations = Annotated[tuple[Configuration, ...], BeforeValidator(_as_list)]
 """Files of `mlcl search`, one for each loss and encoder that is not to have its defaults."""
 
 
-def _as_settings(value: Any) -> Any:
-    """A mapping from what a shell or papermill passes: ``batch_size=64,augment=strong`` or ``{"batch_size": 64}``."""
+def as_settings(value: Any) -> Any:
+    """Settings of training from what a shell or papermill passes: ``batch_size=64,ema=0.9`` or a dictionary."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -246,7 +246,7 @@ def _possible_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-Settings = Annotated[dict[str, Any], BeforeValidator(_as_settings), AfterValidator(_possible_settings)]
+Settings = Annotated[dict[str, Any], BeforeValidator(as_settings), AfterValidator(_possible_settings)]
 """Settings of `mlcl_utils.training.Recipe` by name."""
 
 
@@ -310,13 +310,33 @@ class StudyParameters(BaseModel):
 
     @model_validator(mode="after")
     def _datasets_exist(self) -> Self:
-        frozen = "frozen" in getattr(self, "encoders", (getattr(self, "encoder", "frozen"),))
+        frozen = "frozen" in self.trained_encoders
         for name in self.datasets:
             if name not in data.names():
                 dataset = self.dataset(name)
                 if frozen:
                     _ = dataset.features
+            if self.trained_encoders != ("frozen",):
+                modality = self.dataset(name).modality
+                if not any(models.suitable(each, modality) for each in self.trained_encoders):
+                    raise UsageError(
+                        f"encoder '{self.trained_encoders[0]}' cannot read {name}, which holds {modality}s"
+                    )
         return self
+
+    @model_validator(mode="after")
+    def _devices_exist(self) -> Self:
+        if self.devices > 1 and self.engine == "local" and self.device != "cpu":
+            gpus = len(processes.gpus())
+            if self.devices > gpus and (gpus or self.device == "cuda"):
+                raise UsageError(f"devices {self.devices}: this machine has {gpus}; ask for no more")
+        return self
+
+    @property
+    def trained_encoders(self) -> tuple[str, ...]:
+        """The encoders of the study: those of its parameter ``encoders`` or ``encoder``, else the frozen one."""
+        named: tuple[str, ...] = getattr(self, "encoders", (getattr(self, "encoder", "frozen"),))
+        return named
 
     def dataset(self, name: str) -> Dataset:
         """One of the data sets, wherever it lies."""

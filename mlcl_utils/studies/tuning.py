@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcl_utils import losses
+from mlcl_utils import losses, models
 from mlcl_utils.runs import Grid, Run, RunConfig
 
 RECIPE_SPACE: dict[str, tuple[float, ...]] = {
@@ -23,6 +23,12 @@ RECIPE_SPACE: dict[str, tuple[float, ...]] = {
     "dropout": (0.1, 0.3, 0.5),
 }
 """Values tried for every loss, in ascending order."""
+
+PRETRAINED_SPACE: dict[str, tuple[float, ...]] = {
+    "learning_rate": (2.5e-5, 5e-5, 1e-4, 2e-4, 4e-4),
+    "weight_decay": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+}
+"""The same for a pretrained encoder that is trained further, which has dropout of its own or none."""
 
 ENCODER_SPACE: dict[str, dict[str, tuple[float, ...]]] = {"bag": {"table_rate": (3e-3, 1e-2, 3e-2)}}
 """Values tried besides for an encoder, in ascending order."""
@@ -60,8 +66,9 @@ def space(loss: str, encoder: str = "frozen") -> dict[str, tuple[float, ...]]:
         encoder: a name of :func:`mlcl_utils.models.encoder_names`.
     """
     own = losses.info(loss.partition(" ")[0]).hyperparameters
+    pretrained = models.kind(encoder) in ("torchvision", "transformers")
     return (
-        RECIPE_SPACE
+        (PRETRAINED_SPACE if pretrained else RECIPE_SPACE)
         | ENCODER_SPACE.get(encoder, {})
         | {name: LOSS_SPACE[_own_name(name)] for name in own if _own_name(name) in LOSS_SPACE}
     )

@@ -49,7 +49,7 @@ def same_arithmetic(manifest: Mapping[str, Any]) -> bool:
     """Whether results were made on a processor of the same kind by the same versions, so that every bit is the same."""
     versions = package_versions()
     made = manifest.get("packages", {})
-    return manifest.get("processor") == processor() and all(
+    return (manifest.get("device"), manifest.get("processor")) == ("cpu", processor()) and all(
         made.get(name) == versions.get(name) for name in _ARITHMETIC
     )
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import torch
 from torch import Tensor, device
 
 from mlcl_utils.models.encoder import Inputs, Rows
@@ -47,8 +48,10 @@ class Batches:
             batches: int64 positions of their examples, on the CPU.
         """
         if self._resident is not None:
-            for batch in batches:
-                yield self._resident[batch.to(self._device)]
+            # one transfer for all of them: each would wait for the device
+            there = torch.cat(list(batches)).to(self._device)
+            for batch in torch.split(there, [len(batch) for batch in batches]):
+                yield self._resident[batch]
             return
         waiting: deque[Future[Tensor]] = deque()
         with ThreadPoolExecutor(_THREADS) as pool:

@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -45,9 +46,20 @@ class Keeper:
             # written whole or not at all; if it cannot be read all the same, the training begins again
             with contextlib.suppress(RuntimeError, OSError, EOFError, pickle.UnpicklingError):
                 kept = torch.load(self._path, map_location="cpu", weights_only=True)
-            if kept is not None:
-                self._training.restore(kept)
+            if isinstance(kept, dict) and kept.get("made") == self._made():
+                self._training.restore(kept["training"])
         return self
+
+    def _made(self) -> list[str]:
+        """What a training has to share with one that was kept to go on from it."""
+        names = [f"{name} {tuple(value.shape)}" for name, value in self._training.model.state_dict().items()]
+        device = next(self._training.model.parameters()).device.type
+        return [
+            device,
+            str(parallel.size()),
+            str(torch.__version__),
+            str(zlib.crc32("\n".join(names).encode())),
+        ]
 
     def after_epoch(self) -> None:
         """Say how far the training is, and keep it if the last time was long ago."""
@@ -68,7 +80,7 @@ class Keeper:
             self._kept = time.perf_counter()
 
     def _write(self, path: Path) -> None:
-        checkpoint = self._training.checkpoint()
+        checkpoint = {"made": self._made(), "training": self._training.checkpoint()}
         if parallel.rank() == 0:
             temporary = path.with_name(f"{path.name}.writing")
             torch.save(checkpoint, temporary)

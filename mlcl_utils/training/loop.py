@@ -102,6 +102,7 @@ class Training:
         self._steps_per_epoch = recipe.steps_per_epoch(examples)
         self.epoch, self.epochs = 0, recipe.epochs_for(examples)
         self.history: list[dict[str, float]] = []
+        self.model = parallel.synchronised(self.model, device)
         self._average = Average(self.model, recipe.ema) if recipe.ema else None
         contrasts = getattr(self._criterion, "takes_anchors", False)
         self._queue = (
@@ -169,10 +170,9 @@ class Training:
         permutation = torch.randperm(len(labels), generator=self._order)
         batches = permutation.tensor_split(self._steps_per_epoch)
         shares = [parallel.share(batch) for batch in batches]
-        for number, (batch, inputs) in enumerate(
-            zip(batches, self._inputs["train"].over(shares), strict=True)
-        ):
-            value = self._step(first + number, inputs, labels[batch.to(self._device)])
+        there = permutation.to(self._device).tensor_split(self._steps_per_epoch)
+        for number, (batch, inputs) in enumerate(zip(there, self._inputs["train"].over(shares), strict=True)):
+            value = self._step(first + number, inputs, labels[batch])
             total += value * len(batch)
         mean = float(total) / len(labels)  # the one wait for the device an epoch
         if not math.isfinite(mean):
@@ -203,6 +203,10 @@ class Training:
             with _autocast(self._device):
                 given = self._joint(inputs)
             value = self._value(labels, given)
+            if (
+                parallel.size() > 1
+            ):  # waits for every parameter's gradient, of heads too that a loss leaves out
+                value = value + 0 * torch.stack([tensor.sum().float() for tensor in given.values()]).sum()
             torch.autograd.backward(self._recipe.loss_scale * value)
         self._optimisers.step(number)
         if self._average is not None:
@@ -275,10 +279,11 @@ class Training:
         total = torch.zeros((), device=self._device)
         batches = torch.arange(len(labels)).tensor_split(self._recipe.steps_per_epoch(len(labels)))
         shares = [parallel.share(batch) for batch in batches]
-        for batch, inputs in zip(batches, self._inputs["validation"].over(shares), strict=True):
+        parts = torch.split(labels, [len(batch) for batch in batches])
+        for part, inputs in zip(parts, self._inputs["validation"].over(shares), strict=True):
             with _autocast(self._device):
                 given = model(inputs)
-            total += self._value(labels[batch.to(self._device)], given, queue=False) * len(batch)
+            total += self._value(part, given, queue=False) * len(part)
         return float(total) / len(labels)
 
     @torch.no_grad()
@@ -341,6 +346,7 @@ class Training:
             "order": self._order.get_state(),
             "random": parallel.from_all(list(self._random)),
             "seconds": self._seconds,
+            "waited": {split: inputs.waited for split, inputs in self._inputs.items()},
         }
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
@@ -357,6 +363,8 @@ class Training:
         self._order.set_state(checkpoint["order"].cpu())
         self._random = [state.cpu() for state in checkpoint["random"][parallel.rank()]]
         self._seconds = checkpoint["seconds"]
+        for split, inputs in self._inputs.items():
+            inputs.waited = checkpoint["waited"][split]
 
 
 def fit(

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.parallel import DistributedDataParallel
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Followed(Exception):
@@ -101,16 +103,21 @@ class _Gather(torch.autograd.Function):
         return whole[ctx.start : ctx.start + ctx.own], None
 
 
-def distributed(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model as all processes train it together; itself where there is one process.
+def synchronised(model: M, device: torch.device) -> M:
+    """The model with batch normalisation over the batch of all processes, as it would be in one.
 
-    On GPUs batch normalisation is over the batch of all processes, as it would be in one. On CPUs torch has no such
-    layer: there each process normalises by its own share.
+    On GPUs alone: on CPUs torch has no such layer, and each process normalises by its own share.
     """
+    if size() > 1 and device.type == "cuda":
+        converted: M = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
+    return model
+
+
+def distributed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model as all processes train it together; itself where there is one process."""
     if size() == 1:
         return model
-    if device.type == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 

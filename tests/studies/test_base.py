@@ -190,6 +190,14 @@ class TestEveryStudy:
         if name == "02_label_space":
             given |= {"matched_num_labels": 2, "end_to_end_num_labels": 2}
         parameters = study.resolve(given)
+        assert study.folder(parameters).name.startswith("paper-")  # other sets than the preset's
+        assert not study.up_to_date(parameters)
+        own = study.resolve(given | {"recipe": "accumulate=4"}).recipe
+        assert own == {**study.presets["paper"]["recipe"], "accumulate": 4}
+        if name == "01_missing_labels":
+            slow = study.runs(study.resolve(given | {"learning_rate": 5e-6}))
+            rates = {config.recipe.learning_rate for config in slow if config.recipe and config.recipe.epochs}
+            assert rates == {5e-6}
         trained = [config for config in study.runs(parameters) if config.recipe and config.recipe.epochs]
         assert {config.encoder for config in trained} == {"resnet101@448"}
         assert {config.recipe.ema for config in trained} == {0.9997}
@@ -346,3 +354,44 @@ def test_start_prints_the_resolved_parameters(tmp_path: Path, capsys: pytest.Cap
     assert "0.25  (given)" in printed
     for name in STUDY.Parameters.model_fields:
         assert name in printed
+
+
+def test_results_follow_the_weights_of_an_encoder(tmp_path: Path) -> None:
+    study = studies.get("06_kernel_mixture")
+    weights = tmp_path / "w.pth"
+    given = {"preset": "smoke", "encoder": f"resnet18:{weights}", "results": tmp_path}
+    digests = []
+    for content in (b"one", b"other"):
+        weights.write_bytes(content)
+        digests.append(study.digest(study.resolve(given)))
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "06_kernel_mixture",
+            {"datasets": "debtags", "encoder": "resnet18:random"},
+            "cannot read debtags, which holds",
+        ),
+        ("02_label_space", {"datasets": "debtags", "encoders": "cnn"}, "encoder 'cnn' cannot read debtags"),
+        ("02_label_space", {"encoders": "resnet18@0:random"}, "its size must be at least 1"),
+        ("05_hyperband", {"recipe": "learning_rate=0.001"}, "'learning_rate' is searched for reg"),
+        ("02_label_space", {"devices": 2, "device": "cuda"}, "cuda"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(name: str, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        studies.get(name).resolve(given)
+
+
+def test_a_recipe_is_that_of_every_run_of_a_search() -> None:
+    study = studies.get("05_hyperband")
+    plain, other = (
+        study.runs(study.resolve({"preset": "smoke", **given})) for given in ({}, {"recipe": "warm_up=0.2"})
+    )
+    assert {config.recipe.warm_up for config in other} == {0.2}
+    drawn = [[config.recipe.learning_rate for config in runs] for runs in (plain, other)]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) > 10

@@ -228,6 +228,31 @@ def test_end_to_end_training_killed_outright_goes_on_to_the_same_weights(
     assert all(torch.equal(value, found["model"][name]) for name, value in expected["model"].items())
 
 
+@pytest.mark.parametrize("change", ["made", "width"])
+def test_a_training_that_was_kept_elsewhere_is_begun_again(tmp_path: Path, change: str) -> None:
+    """On another kind of device, by another number of processes, or of another model."""
+    from mlcl_utils.training.keeping import Keeper
+
+    recipe = dataclasses.replace(RECIPE, width=20) if change == "width" else RECIPE
+    begun = training.Training(make_task(), "bce", recipe, hyperparameters={}, seed=0, device=CPU)
+    begun.advance(2)
+    keeper = Keeper(tmp_path / "kept", begun)
+    keeper._write(tmp_path / "kept")
+    if change == "made":
+        stored = torch.load(tmp_path / "kept", weights_only=True)
+        stored["made"][0] = "cuda"
+        torch.save(stored, tmp_path / "kept")
+    found, expected = (
+        training.fit(make_task(), "bce", RECIPE, hyperparameters={}, seed=0, device=CPU, keep=keep)
+        for keep in (tmp_path / "kept", None)
+    )
+    assert found.history == expected.history
+    assert all(
+        torch.equal(value, found.model.state_dict()[name])
+        for name, value in expected.model.state_dict().items()
+    )
+
+
 def test_a_kept_file_that_cannot_be_read_is_begun_again(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.write_bytes(b"no checkpoint")

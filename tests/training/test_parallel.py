@@ -16,7 +16,7 @@ from mlcl_utils.training import parallel
 
 LOSSES = [
     *(name for name, info in losses.available().items() if info.family == "contrastive"),
-    *("kmcl", "cosine_bce", "bce+clml", "splc"),
+    *("kmcl", "kmcl: asl", "cosine_bce", "bce+clml", "splc"),
 ]
 
 DRIVER = """
@@ -32,6 +32,8 @@ torch.set_num_threads(1)
 task = make_task()
 found = {}
 for name in LOSSES:
+    name, _, alone_asl = name.partition(": ")
+    given = {"reconstruction": 0.0, "contrastive": 0.0} if alone_asl else {}
     for batch in (8, 9, 17):  # 9 and 17 cannot be divided evenly
         recipe = Recipe(epochs=1, width=24, dropout=0.0)
         model = training.untrained(
@@ -39,7 +41,7 @@ for name in LOSSES:
         ).double()
         inputs = torch.from_numpy(task.train.features[:batch]).double()
         labels = torch.from_numpy(task.train.labels[:batch])
-        criterion = losses.create(name).double()
+        criterion = losses.create(name, **given).double()
         alone = copy.deepcopy(model)
         expected = criterion(labels, **alone(inputs), epoch=1)
         expected.backward()
@@ -52,7 +54,7 @@ for name in LOSSES:
         got = {k: p.grad for k, p in model.named_parameters()}
         size = max(float(g.abs().max()) for g in wanted.values() if g is not None)
         worst = max(float((got[k] - g).abs().max()) for k, g in wanted.items() if g is not None)
-        found[f"{name} {batch}"] = [abs(value.item() - expected.item()), worst, size]
+        found[f"{name}{alone_asl} {batch}"] = [abs(value.item() - expected.item()), worst, size]
 everywhere = parallel.from_all(found)
 if parallel.rank() == 0:
     json.dump(everywhere, open(sys.argv[1], "w"))

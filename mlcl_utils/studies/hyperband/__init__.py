@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from typing import Annotated, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from mlcl_utils.runs import RunConfig
 from mlcl_utils.search import Space, brackets, cost
 from mlcl_utils.search.trainings import trial, usual_space
 from mlcl_utils.studies.base import Count, Fraction, Study, StudyParameters
+from mlcl_utils.training import Recipe
 
 
 class HyperbandParameters(StudyParameters):
@@ -33,6 +35,10 @@ class HyperbandParameters(StudyParameters):
             raise UsageError("config: this study searches for configurations and takes none")
         if self.trials > 1:
             raise UsageError(f"trials {self.trials}: this study tunes nothing besides; leave it at 1")
+        for loss in self.losses if self.recipe else ():
+            for name in self.recipe:
+                if name in usual_space(loss).dimensions:
+                    raise UsageError(f"recipe: '{name}' is searched for {loss}, and cannot be set besides")
         return self
 
     @property
@@ -69,6 +75,7 @@ def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
         replicate=task.replicate,
         train_fraction=parameters.train_fraction,
         loss=task.loss,
+        recipe=dataclasses.replace(Recipe.of("frozen", epochs=parameters.epochs), **parameters.recipe),
         seed=task.replicate + parameters.seed,
         data_root=parameters.root,
     )

@@ -204,7 +204,7 @@ STUDY = Study(
             "matched_num_labels": [10],
             "label_draws": 0,
             "held_out": [],
-            "recipe": arms.MISSING_LABELS_SOURCE,
+            "recipe": {**arms.MISSING_LABELS_SOURCE, "learning_rate": 1e-4},
             "trials": 1,
         },
     },
