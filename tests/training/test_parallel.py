@@ -33,7 +33,7 @@ task = make_task()
 found = {}
 for name in LOSSES:
     name, _, alone_asl = name.partition(": ")
-    given = {"reconstruction": 0.0, "contrastive": 0.0} if alone_asl else {}
+    settings = {"reconstruction": 0.0, "contrastive": 0.0} if alone_asl else {}
     for batch in (8, 9, 17):  # 9 and 17 cannot be divided evenly
         recipe = Recipe(epochs=1, width=24, dropout=0.0)
         model = training.untrained(
@@ -41,7 +41,7 @@ for name in LOSSES:
         ).double()
         inputs = torch.from_numpy(task.train.features[:batch]).double()
         labels = torch.from_numpy(task.train.labels[:batch])
-        criterion = losses.create(name, **given).double()
+        criterion = losses.create(name, **settings).double()
         alone = copy.deepcopy(model)
         expected = criterion(labels, **alone(inputs), epoch=1)
         expected.backward()
