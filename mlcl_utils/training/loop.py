@@ -202,11 +202,7 @@ class Training:
         else:
             with _autocast(self._device):
                 given = self._joint(inputs)
-            value = self._value(labels, given)
-            if (
-                parallel.size() > 1
-            ):  # waits for every parameter's gradient, of heads too that a loss leaves out
-                value = value + 0 * torch.stack([tensor.sum().float() for tensor in given.values()]).sum()
+            value = parallel.reaching_all(self._value(labels, given), given)
             torch.autograd.backward(self._recipe.loss_scale * value)
         self._optimisers.step(number)
         if self._average is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 import torch
@@ -119,6 +120,16 @@ def distributed(model: nn.Module, device: torch.device) -> nn.Module:
     if size() == 1:
         return model
     return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+
+def reaching_all(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+    """The value of a loss, with a gradient of zero to what a model gave and the loss left out.
+
+    DistributedDataParallel waits for the gradient of every parameter; heads that get none would keep it waiting.
+    """
+    if size() == 1:
+        return value
+    return value + 0 * torch.stack([tensor.sum().to(value.dtype) for tensor in given.values()]).sum()
 
 
 def average_gradients(parameters: list[nn.Parameter]) -> None:

@@ -48,7 +48,7 @@ for name in LOSSES:
         joint = parallel.distributed(model, device)
         given = joint(inputs[parallel.share(torch.arange(batch))])
         gathered = {k: v if k == "prototypes" else parallel.gather(v, batch) for k, v in given.items()}
-        value = criterion(labels, **gathered, epoch=1)
+        value = parallel.reaching_all(criterion(labels, **gathered, epoch=1), given)
         value.backward()
         wanted = {k: p.grad for k, p in alone.named_parameters()}
         got = {k: p.grad for k, p in model.named_parameters()}
