@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 @click.command("search")
 @click.argument("dataset", metavar="DATASET")
 @click.option("--loss", metavar="LOSS", required=True, help="Whose hyperparameters are searched for.")
-@click.option("--encoder", metavar="ENCODER", default="frozen", help="frozen (the default), bag or cnn.")
+@click.option(
+    "--encoder",
+    metavar="ENCODER",
+    default="frozen",
+    help="frozen (the default), bag, cnn, or one of torchvision or Hugging Face.",
+)
 @click.option(
     "--resource", metavar="R", type=click.IntRange(min=1), default=27, help="Epochs of a whole training (27)."
 )
