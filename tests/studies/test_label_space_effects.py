@@ -102,3 +102,8 @@ def test_degenerate_arms_are_an_impediment(tmp_path):
 
 def test_few_labels_alone_say_nothing_of_many(tmp_path):
     assert set(effects(summary(tmp_path, {(10, 1.0): {"reg": 0.01}}))) == {"few_labels"}
+
+
+def test_a_main_sweep_whose_runs_have_failed_leaves_its_claims_out(tmp_path):
+    found = effects(summary(tmp_path, {(100, 0.1): {"reg": -0.02}, (100, 0.2): {"reg": 0.03}}))
+    assert set(found) == {"little_data"}

@@ -43,7 +43,7 @@ def _of_sizes(summary: Summary, whole: dict[tuple[int, str], Contrast]) -> Found
     few = whole.get((FEW_LABELS, "macro_f1"))
     if few is not None:
         yield "few_labels", _effect(summary, [few], _negative(few.difference), reverse=True)
-    if sizes[-1] <= FEW_LABELS:
+    if not sizes or sizes[-1] <= FEW_LABELS:  # no size at all where runs of the main sweep have failed
         return
     most = {metric: whole[sizes[-1], metric] for _, metric in whole if (sizes[-1], metric) in whole}
     if "macro_f1" in most:
