@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from mlcl_utils.cli import common
@@ -24,8 +22,8 @@ def verify(
 ) -> int:
     """Repeat some runs of a study's results, drawn at random, and compare every metric.
 
-    They have to be identical to the bit on the same kind of processor with the same versions, else within a tolerance
-    that is stated.
+    All studies that have results, or those named. Metrics have to be identical to the bit on the same kind of processor
+    with the same versions, else within a tolerance that is stated.
     """
     from mlcl_utils.paths import shown
     from mlcl_utils.studies import verification
@@ -36,7 +34,10 @@ def verify(
             continue  # it has no runs of its own
         given = common.parameters((), preset=preset, results=results, data_root=root)
         folder = study.folder(study.resolve(given))
-        print(f"{study.name}: {shown(Path(folder))}", flush=True)
+        if not names and not (folder / "runs.csv").is_file():
+            print(f"{study.name}: no results at the preset {preset}")
+            continue
+        print(f"{study.name}: {shown(folder)}", flush=True)
         for each in verification.repeat(folder, count=count, seed=seed, root=root):
             config = each.config
             what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"

@@ -14,15 +14,13 @@ from mlcl_utils.data import pixels
 from mlcl_utils.errors import UsageError
 from mlcl_utils.features.encoders import open_encoder
 from mlcl_utils.features.vision import without_last_layer
+from mlcl_utils.models.cnn import RAW_SIDE
 from mlcl_utils.models.encoder import PARTS, Encoder, Rows
 from mlcl_utils.models.pretrained import RANDOM, Pretrained
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Task
     from mlcl_utils.training.recipe import Recipe
-
-RAW_SIDE = 16
-"""Height and width of the pixels that the baselines without an encoder read."""
 
 
 class ImageBackbone(Encoder):

@@ -87,6 +87,6 @@ class Encoder(nn.Module):
         """What is worth compiling: the encoder without what it does to its inputs."""
         return self
 
+    @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Representation of shape (batch, width)."""
-        raise NotImplementedError
