@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup studies test test-browser lint format docs mutants clean
+.PHONY: help setup studies test test-browser lint format docs readme mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make lint          check style and types only"
 	@echo "make format        put the sources into the project's style"
 	@echo "make docs          build the documentation in docs/_build; warnings are errors"
+	@echo "make readme        write what the studies in results/ have found into README.md"
 	@echo "make mutants       show that the tests notice small mistakes in the losses"
 	@echo "make clean         remove caches and .venv; results stay"
 
@@ -69,6 +70,9 @@ format: setup
 docs: setup
 	@echo "==> docs/_build/index.html"
 	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+
+readme: setup
+	@$(BIN)/python docs/readme.py
 
 mutants: setup
 	@$(BIN)/python tests/losses/mutants.py

@@ -7,10 +7,12 @@ import pkgutil
 import shutil
 from pathlib import Path
 
+from readme import results_of
+
 import mlcl_utils
 from mlcl_utils import data, studies
 from mlcl_utils.data.registry import folder
-from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies import findings
 from mlcl_utils.studies.base import Study
 
 PACKAGES = (
@@ -70,19 +72,20 @@ def _study(study: Study, place: Path) -> str:
 
 
 def _results(study: Study, place: Path) -> list[str]:
-    """The figures of the published results, if there are any."""
-    figures = sorted((CHECKOUT / "results" / study.name / "standard" / "figures").glob("*.png"))
-    if not figures:
+    """What the published results have found, and their figures, if there are any."""
+    folder = results_of(study)
+    if folder is None:
         return []
     target = place / "studies" / "figures" / study.name
     target.mkdir(parents=True, exist_ok=True)
-    for figure in figures:
-        shutil.copyfile(figure, target / figure.name)
-    shown = [
-        f"![{figure.stem.replace('_', ' ')}](figures/{study.name}/{figure.name})\n\n*{figure.stem.replace('_', ' ')}*"
-        for figure in figures
-    ]
-    return ["## Results at the preset standard", *shown]
+    found = findings.of(study, folder)
+    parts = ["## Results at the preset standard", *([found.sentence] if found else [])]
+    figures = [path.stem for path in sorted((folder / "figures").glob("*.png"))]
+    for name in sorted(figures, key=lambda name: found is None or name != found.figure):
+        shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")
+        words = name.replace("_", " ")
+        parts.append(f"![{words}](figures/{study.name}/{name}.png)\n\n*{words.capitalize()}*")
+    return parts
 
 
 def _value(value: object) -> str:

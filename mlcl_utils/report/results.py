@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mlcl_utils import data, studies
-from mlcl_utils.errors import UsageError
+from mlcl_utils.errors import DataError, UsageError
+from mlcl_utils.studies import findings
 from mlcl_utils.studies.base import Study
+from mlcl_utils.studies.findings import Finding
 from mlcl_utils.studies.manifest import MANIFEST, file_digest, package_versions
 
 PRESETS = ("paper", "standard", "quick", "smoke")
@@ -231,6 +233,24 @@ class Results:
     def figures(self) -> list[Item]:
         """The figures, in the order in which the study drew them."""
         return [item for item in self._items("figures") if item.get("svg") or item.get("png")]
+
+    @cached_property
+    def finding(self) -> Finding | None:
+        """What the study has found; None where its tables do not say."""
+        if self.state != "complete" or self.study not in studies.names():
+            return None
+        try:
+            return findings.of(studies.get(self.study), self.folder)
+        except DataError:  # tables of a version that did not have them
+            return None
+
+    @property
+    def key_figure(self) -> Item | None:
+        """The figure that shows the finding, else the first; None if there is none."""
+        named = [
+            item for item in self.figures if self.finding is not None and item.name == self.finding.figure
+        ]
+        return next(iter([*named, *self.figures]), None)
 
     @cached_property
     def tables(self) -> list[Item]:

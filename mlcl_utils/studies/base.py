@@ -90,6 +90,7 @@ class Study:
         presets: preset name -> value of every parameter that has no default.
         grid: the runs that it asks for at given parameters.
         figures: the module with its figures, see :mod:`mlcl_utils.studies.drawing`; empty for none.
+        finding: the module with its key figure and its finding, see :mod:`mlcl_utils.studies.findings`; empty for none.
         inputs: the files that it reads besides data and runs, at given parameters.
         deviations: what the preset ``paper`` does otherwise than the sources, one sentence each; printed with it.
         last: whether it reads the results of other studies, and so begins when all others have ended.
@@ -103,6 +104,7 @@ class Study:
     presets: Mapping[str, Mapping[str, Any]]
     grid: Callable[[Any], list[RunConfig]]
     figures: str = ""
+    finding: str = ""
     inputs: Callable[[Any], Sequence[Path]] = lambda parameters: ()
     deviations: Sequence[str] = ()
     last: bool = False

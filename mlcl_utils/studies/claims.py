@@ -243,7 +243,7 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
             "claim": rows["claim"],
             "task": rows["task"],
             "compared": rows["arms"],
-            "effect": [_effect(row) for _, row in rows.iterrows()],
+            "effect": [effect_words(row) for _, row in rows.iterrows()],
             "margin": [f"{row['margin']:g} {row['unit']}".strip() for _, row in rows.iterrows()],
             "verdict": rows["verdict"],
             "remark": ["; ".join(filter(None, (row["reason"], row["remark"]))) for _, row in rows.iterrows()],
@@ -251,7 +251,8 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
     ).set_index(["claim", "task"])
 
 
-def _effect(row: pd.Series[Any]) -> str:
+def effect_words(row: pd.Series[Any]) -> str:
+    """The effect of a row with its interval: ``+0.3 [-0.1, +0.7]``; a dash where nothing was measured."""
     if not math.isfinite(row["estimate"]):
         return "–"
     ratio = row["test"] == "ratio"

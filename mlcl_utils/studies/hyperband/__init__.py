@@ -162,4 +162,5 @@ STUDY = Study(
     },
     grid=grid,
     figures="mlcl_utils.studies.hyperband.figures",
+    finding="mlcl_utils.studies.hyperband.finding",
 )

@@ -181,6 +181,7 @@ STUDY = Study(
     },
     grid=grid,
     figures="mlcl_utils.studies.kernel_mixture.figures",
+    finding="mlcl_utils.studies.kernel_mixture.finding",
     deviations=(
         "ResNet-101 at 448 pixels, with the weights that torchvision publishes; the source has TResNet-M at 224 and"
         " TResNet-L at 448 pixels, pretrained on ImageNet-21k.",

@@ -210,6 +210,7 @@ STUDY = Study(
     },
     grid=grid,
     figures="mlcl_utils.studies.label_space.figures",
+    finding="mlcl_utils.studies.label_space.finding",
     deviations=(
         "The recipe is that of the missing-label papers, the same for every loss; the source tunes each of its own.",
         "One encoder, ResNet-101 at 448 pixels, and the linear probe of all studies on it.",

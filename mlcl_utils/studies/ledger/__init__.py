@@ -99,6 +99,7 @@ STUDY = Study(
     presets={"smoke": {}, "quick": {}, "standard": {}},
     grid=grid,
     figures="mlcl_utils.studies.ledger.figures",
+    finding="mlcl_utils.studies.ledger.finding",
     inputs=inputs,
     last=True,
 )

@@ -247,6 +247,7 @@ STUDY = Study(
     },
     grid=grid,
     figures="mlcl_utils.studies.missing_labels.figures",
+    finding="mlcl_utils.studies.missing_labels.finding",
     deviations=(
         "Positives of validation are lost as those of training are; the source has no validation part and chooses by"
         " the test score.",

@@ -159,7 +159,7 @@ def _recipe(arm: _Arm, encoder: str, epochs: int) -> Recipe | None:
 STUDY = Study(
     name="04_temperature",
     title="Temperature",
-    question="What does the temperature of a contrastive loss do to embeddings, and what to what can be read off them?",
+    question="What does the temperature of a contrastive loss do to embeddings, and to what can be read off them?",
     Parameters=TemperatureParameters,
     presets={
         "smoke": {
@@ -198,4 +198,5 @@ STUDY = Study(
     },
     grid=grid,
     figures="mlcl_utils.studies.temperature.figures",
+    finding="mlcl_utils.studies.temperature.finding",
 )

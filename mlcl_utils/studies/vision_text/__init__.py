@@ -117,4 +117,5 @@ STUDY = Study(
     },
     grid=grid,
     figures="mlcl_utils.studies.vision_text.figures",
+    finding="mlcl_utils.studies.vision_text.finding",
 )

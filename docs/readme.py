@@ -1,0 +1,74 @@
+"""Writes what the studies have found into the README, between two marks: ``make readme``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlcl_utils import studies
+from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies import findings
+from mlcl_utils.studies.base import Study
+from mlcl_utils.studies.manifest import MANIFEST
+
+README = CHECKOUT / "README.md"
+BEGIN, END = "<!-- results: begin, written by make readme -->", "<!-- results: end -->"
+LEDGER = "00_claims"
+
+
+def results_of(study: Study) -> Path | None:
+    """The folder of a study's published results, complete; None if there are none."""
+    folder = CHECKOUT / "results" / study.name / "standard"
+    return folder if (folder / MANIFEST).is_file() else None
+
+
+def block() -> str:
+    """Question, finding and key figure of every study, then the verdicts on the published claims."""
+    names = [name for name in studies.names() if name != LEDGER]
+    parts = [_study(studies.get(name)) for name in names]
+    return "\n\n".join([*parts, _claims(studies.get(LEDGER))])
+
+
+def _study(study: Study) -> str:
+    head = f"### [{study.title}](notebooks/{study.name}.ipynb)\n\n*{study.question}*"
+    folder = results_of(study)
+    found = None if folder is None else findings.of(study, folder)
+    if folder is None or found is None:
+        return f"{head} No results at the preset `standard` yet."
+    place = folder.relative_to(CHECKOUT).as_posix()
+    return (
+        f"{head} {found.sentence} [Executed notebook]({place}/notebook.ipynb)\n\n"
+        f"![{study.title}: {found.figure.replace('_', ' ')}]({place}/figures/{found.figure}.png)"
+    )
+
+
+def _claims(study: Study) -> str:
+    head = f"### [{study.title}](notebooks/{study.name}.ipynb)\n\n*{study.question}*"
+    folder = results_of(study)
+    found = None if folder is None else findings.of(study, folder)
+    if folder is None or found is None:
+        return f"{head} No results at the preset `standard` yet."
+    place = folder.relative_to(CHECKOUT).as_posix()
+    rows = findings.judged(folder)
+    lines = [
+        f"| {own['statement'].iloc[0].rstrip('.')} | {findings.counted(own)} |"
+        for _, own in rows.groupby("claim", sort=False)
+    ]
+    table = "\n".join(["| published claim | tasks |", "|---|---|", *lines])
+    return f"{head} {found.sentence} [Executed notebook]({place}/notebook.ipynb)\n\n{table}"
+
+
+def written(text: str) -> str:
+    """A README with the block in it.
+
+    Raises:
+        ValueError: it lacks the two marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks the marks '{BEGIN}' and '{END}'")
+    return f"{before}{BEGIN}\n\n{block()}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")

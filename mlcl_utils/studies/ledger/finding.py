@@ -1,0 +1,16 @@
+"""Which published claims were found to hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlcl_utils.studies import findings
+
+FIGURE = "label_space"
+
+
+def sentence(folder: Path) -> str:
+    """How often each verdict was given."""
+    rows = findings.judged(folder)
+    count = rows["claim"].nunique()
+    return f"Of {count} claims on {len(rows)} tasks together: {findings.counted(rows)}."

@@ -1,0 +1,35 @@
+"""What temperature was found to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mlcl_utils.studies import claims, findings
+
+FIGURE = "scores"
+
+
+def sentence(folder: Path) -> str:
+    """Where an intermediate temperature is best, by how much, and where nothing can be judged."""
+    rows = findings.judged(folder, "intermediate_best")
+    tasks = list(rows.groupby("task", sort=False))
+    tested = [(task, own) for task, own in tasks if (own["verdict"] != "not judged").all()]
+    holds = [(task, own) for task, own in tested if (own["verdict"] == "holds").all()]
+    if not tested:
+        return f"On none of {len(tasks)} tasks can the best temperature be judged."
+    start = f"An intermediate temperature is clearly best on {len(holds)} of {len(tested)} tasks that can be judged"
+    return f"{start}: {'; '.join(_best(str(task), own) for task, own in holds or tested)}."
+
+
+def _best(task: str, rows: pd.DataFrame) -> str:
+    best = rows["arms"].iloc[0].split(" − ")[0].removeprefix("best ")
+    ends = [
+        f"{claims.effect_words(row)} ahead of the {row['arms'].split(' − ')[1]}" for _, row in rows.iterrows()
+    ]
+    return (
+        f"on {task}, {best} is {' and '.join(ends)} points of mAP"
+        if len(ends) == 1
+        else (f"on {task}, {best} is, in points of mAP, {' and '.join(ends)}")
+    )
