@@ -122,7 +122,7 @@ class Carried:
 
     Attributes:
         grid: what its results stand on: tuned where the preset tunes, else the defaults.
-        default: the same with default configurations.
+        default: the same with default configurations; where the preset tunes, of the tasks that were tuned alone.
         trials: the trials of the tuning; none where the preset does not tune.
         choices: what the tuning chose.
     """
@@ -152,15 +152,17 @@ class Carried:
 def carry_out(study: Execution) -> Carried:
     """Carries out the runs of a study that do not exist yet, and writes ``runs.csv``.
 
-    With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`).
+    With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`); the default configuration is
+    then carried out beside the chosen one where all data are learnt from, and not at every other point of a sweep.
 
     Raises:
         RuntimeError: no run of the study succeeded.
     """
     configs = study.study.runs(study.parameters)
-    default = carry_out_grid(study, configs)
+    tunes = study.parameters.trials > 1
+    default = carry_out_grid(study, [each for each in configs if not tunes or tuning.is_whole(each)])
     trials, choices, grid = Grid([], [], 0), {}, default
-    if study.parameters.trials > 1:
+    if tunes:
         trials = carry_out_grid(study, tuning.trials(configs, study.parameters.trials))
         choices = tuning.choose(trials)
         grid = carry_out_grid(study, tuning.tuned(configs, choices))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,15 @@ def results_table(
 
 
 def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
-    """What the tuning chose, its gain on validation, and values at an end of their space; None without tuning."""
+    """What the tuning chose, its gain, and values at an end of their space; None without tuning.
+
+    The gain is that on the validation of replicate 0, by which was chosen, and that on test over all replicates: mAP of
+    the probe, in [0, 1].
+    """
+    tests = {
+        name: _mean_by_task(grid.runs)
+        for name, grid in (("test_map", carried.grid), ("default_test_map", carried.default))
+    }
     rows = [
         {
             **dict(zip(("dataset", "encoder", "loss", "num_labels"), task, strict=True)),
@@ -122,6 +130,7 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
             "trials": choice.trials,
             "validation_map": choice.score,
             "default_validation_map": choice.default,
+            **{name: means[task] for name, means in tests.items() if task in means},
             "at_edge": ", ".join(choice.at_edge),
         }
         for task, choice in carried.choices.items()
@@ -203,6 +212,15 @@ def _baselines(runs: Sequence[Run]) -> list[str]:
     return style.order(list({run.config.loss for run in runs if run.config.is_baseline}))
 
 
+def _mean_by_task(found: Iterable[Run]) -> dict[tuning.Task, float]:
+    """The probe's mAP on test, over replicates, where all data were learnt from."""
+    values: dict[tuning.Task, list[float]] = {}
+    for run in found:
+        if not run.config.is_baseline and tuning.is_whole(run.config):
+            values.setdefault(tuning.task(run.config), []).append(run.metrics.get("probe_map", math.nan))
+    return {task: float(np.mean(each)) for task, each in values.items()}
+
+
 def _search(study: Execution, carried: Carried) -> str:
     choices = carried.choices
     if not choices and study.parameters.config:
@@ -226,7 +244,8 @@ def _search(study: Execution, carried: Carried) -> str:
     return (
         f"{study.parameters.trials} trials for each of {len(choices)} combinations of loss, encoder, data set and label"
         f" count, chosen by the probe's validation mAP on replicate 0; {edges} have a value at an end of its space."
-        f" Space: {listed}, of which each loss has those that it knows. The default column is in `runs.csv`."
+        f" Space: {listed}, of which each loss has those that it knows."
+        " The table of tuning has the default configuration beside the chosen one."
     )
 
 

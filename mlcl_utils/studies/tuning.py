@@ -129,6 +129,11 @@ def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
     return [config for tried in wanted.values() for config in tried]
 
 
+def is_whole(config: RunConfig) -> bool:
+    """Whether a run learns the most frequent labels of all examples, as the trials do."""
+    return config.train_fraction == 1 and config.label_draw is None and config.held_out is None
+
+
 @dataclass(frozen=True)
 class Choice:
     """What tuning chose for one loss, task and label count.
