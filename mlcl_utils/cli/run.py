@@ -195,3 +195,7 @@ def _dryrun(planned: Sequence[Planned]) -> None:
         state = "up to date" if study.up_to_date(parameters) else "to be executed"
         print(f"{study.name} ({parameters.preset}): {state}, in {shown(one.folder)}")
         print(f"  runs to do {len(pending)}, existing {len(grid) - len(pending)}; {estimate}")
+        if (parameters.trials or 1) > 1:
+            print(
+                f"  not counted: {parameters.trials} trials for all that is tuned, and the runs with what they choose"
+            )
