@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
-from mlcl_utils import studies
+from mlcl_utils import losses, studies
 from mlcl_utils.errors import DataError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import findings
@@ -101,6 +103,40 @@ def test_kernel_mixture_from_its_runs() -> None:
     assert found[3] == pytest.approx(lead(whole, reconstruction), abs=0.051)
     assert found[6] == pytest.approx(abs(lead(bce, whole)), abs=0.051)
     assert ("behind" in said) == (lead(bce, whole) > 0)
+
+
+def test_vision_text_from_its_runs() -> None:
+    """Spearman's correlation of means over halves of the replicates, averaged over all divisions into halves."""
+    table = runs("03_vision_text")
+    own = table.pivot_table(index=["dataset", "loss"], columns="replicate", values="probe_map")
+    means = own.mean(axis=1)
+    trained = [
+        loss
+        for loss in own.loc["debtags"].index
+        if info(loss) in ("classification", "contrastive")
+        and all(means[name, loss] >= means[name, "random_encoder"] for name in ("debtags", "emoji"))
+    ]
+    sides = [own.loc[name].loc[trained].to_numpy() for name in ("debtags", "emoji")]
+    halves = [
+        (list(half), [at for at in range(5) if at not in half])
+        for half in itertools.combinations(range(5), 2)
+    ]
+
+    def correlation(one: np.ndarray, other: np.ndarray) -> float:
+        pairs = [*halves, *(half[::-1] for half in halves)]
+        return float(
+            np.mean([spearmanr(one[:, a].mean(axis=1), other[:, b].mean(axis=1)).statistic for a, b in pairs])
+        )
+
+    said = sentence("03_vision_text", published("03_vision_text"))
+    found = numbers(said)
+    assert f"of {len(trained)} losses" in said
+    for at, (one, other) in zip((0, 3, 6), ((0, 1), (0, 0), (1, 1)), strict=True):
+        assert found[at] == pytest.approx(correlation(sides[one], sides[other]), abs=0.0051)
+
+
+def info(loss: str) -> str:
+    return losses.info(loss).family if loss in losses.available() else ""
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "03_vision_text"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlcl_utils.studies import findings
 
-FIGURE = "carry_over"
+FIGURE = "correlations"
 
 
 def sentence(folder: Path) -> str:
