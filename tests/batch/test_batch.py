@@ -27,7 +27,7 @@ from mlcl_utils import batch
 from mlcl_utils.batch import Job, progress
 from mlcl_utils.batch.notebooks import read
 from mlcl_utils.batch.page import page
-from mlcl_utils.batch.page.formulas import formula
+from mlcl_utils.batch.page.formulas import formula, with_formulas
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.runs.progress import Counts
@@ -293,6 +293,8 @@ def test_the_page_is_self_contained(tmp_path: Path) -> None:
         r"\mathcal L_\text{BCE} = -\frac 1N \sum_i \Big[ \log \sigma(x_{il}) \Big]",
         r"\lVert X_l \rVert_* \leq \tfrac12",
         r"a < b",
+        r"a \ge \delta \le \left( b \right)",
+        r"\underbrace{\frac{x_{ij}}{\sqrt{y}}}_\text{one} + \underbrace{\mathcal L_\text{ASL}}_{\text{two words}}",
     ],
 )
 def test_formulas_are_drawn(tex: str) -> None:
@@ -300,6 +302,13 @@ def test_formulas_are_drawn(tex: str) -> None:
     assert image.startswith(f'<img alt="{html.escape(tex)}"')
     data = base64.b64decode(image.partition("base64,")[2].partition('"')[0])
     assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_every_formula_of_the_studies_is_drawn() -> None:
+    for path in sorted((CHECKOUT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert "<code>" not in with_formulas(text), path.name
 
 
 def test_what_cannot_be_drawn_stays_readable() -> None:

@@ -15,12 +15,22 @@ from matplotlib.mathtext import math_to_image
 _FORMULA = re.compile(r"<(pre|code)\b.*?</\1>|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$", re.DOTALL)
 _POINTS = 10.0
 
+# What may stand in braces, with braces in it and so on.
+_BRACED = r"[^{}]*"
+for _ in range(5):
+    _BRACED = rf"(?:[^{{}}]|\{{{_BRACED}\}})*"
+
 # TeX that matplotlib does not read, in the words that it does: it wants arguments in braces.
 _REPLACED = [
     (re.compile(r"\\tfrac"), r"\\frac"),
     (re.compile(r"\\(d?)frac\s*(\w)\s*(\w)"), r"\\\1frac{\2}{\3}"),
     (re.compile(r"\\(math[a-z]+)\s+(\w)"), r"\\\1{\2}"),
     (re.compile(r"\\[lr]Vert(?![a-z])"), r"\\|"),
+    (re.compile(r"\\([gl]e)(?![a-z])"), r"\\\1q"),
+    (
+        re.compile(rf"\\underbrace\{{({_BRACED})\}}_(\\text\{{[^{{}}]*\}}|\{{{_BRACED}\}})"),
+        r"\\underset{\2}{\1}",
+    ),
 ]
 _SIZED = re.compile(r"\\[bB]igg?[lrm]?(?![a-z])\s*(?P<bracket>\\?.)")
 _OPENING, _CLOSING = {"[", "(", r"\{"}, {"]", ")", r"\}"}
