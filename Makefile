@@ -69,6 +69,7 @@ format: setup
 
 docs: setup
 	@echo "==> docs/_build/index.html"
+	@rm -rf docs/_build
 	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 readme: setup

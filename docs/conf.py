@@ -10,8 +10,10 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
+import links  # noqa: E402
 import pages  # noqa: E402
 from docutils import nodes  # noqa: E402
+from sphinx.util import logging  # noqa: E402
 
 from mlcl_utils.batch.page.formulas import formula  # noqa: E402
 
@@ -33,6 +35,7 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_use_ivar = True
 nitpicky = False
+viewcode_follow_imported_members = False  # or source pages link back to places that there are not
 
 
 def _outside_links(app: Any, name: str, source: list[str]) -> None:
@@ -41,8 +44,17 @@ def _outside_links(app: Any, name: str, source: list[str]) -> None:
 
 
 def _plain(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """Formulas in docstrings are plain text: what reStructuredText would make of their signs is not meant."""
-    lines[:] = [line.replace("|", "\\|").replace("*", "\\*") for line in lines]
+    """Formulas in docstrings are plain text: what reStructuredText would make of their signs is not meant.
+
+    Lines that are indented after an empty one are code or a formula on lines of their own.
+    """
+    plain: list[str] = []
+    for before, line in zip(["", *lines], lines, strict=False):
+        literal = line.startswith("    ")
+        if literal and not before and not any(each.startswith("    ") for each in plain[-1:]):
+            plain += ["::", ""]
+        plain.append(line if literal else line.replace("|", "\\|").replace("*", "\\*"))
+    lines[:] = plain
 
 
 def _inline_formula(translator: Any, node: nodes.math) -> None:
@@ -55,9 +67,21 @@ def _block_formula(translator: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def _check_links(app: Any, error: Exception | None) -> None:
+    """Links that lead nowhere are warnings, which fail the build; so are pages that Sphinx writes over."""
+    if error is not None or app.builder.format != "html":
+        return
+    warn = logging.getLogger(__name__).warning
+    for page in sorted({"search", "genindex", "py-modindex"} & app.env.found_docs):
+        warn("%s.html is a page of Sphinx's own: call the source otherwise", page)
+    for link in links.broken(Path(app.outdir)):
+        warn("link that leads nowhere: %s", link)
+
+
 def setup(app: Any) -> None:
     """Write the pages that are made from the package and its results, and hook into the reading of sources."""
     pages.write(DOCS / "_generated")
     app.add_html_math_renderer("drawn", (_inline_formula, None), (_block_formula, None))
     app.connect("source-read", _outside_links)
     app.connect("autodoc-process-docstring", _plain, priority=400)
+    app.connect("build-finished", _check_links)

@@ -1,7 +1,9 @@
-"""The pages that say how to add something, followed to the letter in a copy of the package."""
+"""The pages that say how to add something, followed to the letter in a copy of the package; links of all pages."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import shutil
@@ -93,3 +95,64 @@ def test_a_data_set_is_added_as_its_page_says(copy: Path) -> None:
     registry.write_text(registry.read_text().replace("_NAMES = (", f"_NAMES = (\n{line.rstrip()}\n", 1))
     assert "600" in run(copy, "-c", "from mlcl_utils import data; print(len(data.load('toy').ids))")
     assert 0 < float(run(copy, "-c", CARRY_OUT.format(dataset="toy", loss="bce"))) <= 1
+
+
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "THIRD_PARTY.md",
+    *(path.relative_to(CHECKOUT).as_posix() for path in sorted((CHECKOUT / "docs").glob("*.md"))),
+    *(path.relative_to(CHECKOUT).as_posix() for path in sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),
+]
+
+
+def prose(path: Path) -> str:
+    """The Markdown of a page or of a notebook, without code."""
+    text = path.read_text()
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def places(text: str) -> set[str]:
+    """The anchors that headings get on GitHub and in the site."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_files_lead_somewhere(page: str) -> None:
+    path = CHECKOUT / page
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", prose(path))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, place = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert "_generated" not in target.parts, f"{link} is there in the built site alone"
+        assert target.is_relative_to(CHECKOUT), link
+        if place:
+            assert place in places(prose(target)), link
+
+
+def test_links_of_the_site_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("links", CHECKOUT / "docs" / "links.py")
+    assert spec is not None
+    assert spec.loader is not None
+    links = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(links)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "picture.png").touch()
+    (tmp_path / "index.html").write_text(
+        '<h1 id="top">a</h1><a href="#top">b</a><a href="deep/page.html#here">c</a><img src="picture.png">'
+        '<a href="https://example.org/none">d</a><a href="#">e</a><script src="picture.png?v=1"></script>'
+    )
+    (tmp_path / "deep" / "page.html").write_text(
+        '<p id="here"><a href="../index.html#top">a</a><a href="../none.html">b</a>'
+        '<a href="#there">c</a><a href="../index.html#bottom">d</a><img src="none.png">'
+    )
+    assert links.broken(tmp_path) == [
+        f"deep/page.html: {link}" for link in ("../none.html", "#there", "../index.html#bottom", "none.png")
+    ]
