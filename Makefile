@@ -7,6 +7,9 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c '$(SUITS)' 2>/dev/null && { echo $$name; break; }; done)
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
+# What make coverage runs: all tests, or those named.
+TESTS ?= tests
+
 # Compiled now, or the first import of everything would pay for it.
 export UV_COMPILE_BYTECODE := 1
 # The machine's certificates, as pip uses them: behind a proxy only they are right.
@@ -14,14 +17,15 @@ export UV_SYSTEM_CERTS ?= 1
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup studies test test-browser lint format docs readme mutants clean
+.PHONY: help setup studies test test-browser coverage lint format docs readme mutants clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make setup         make .venv with everything in it (downloads 3.3 GB, once; 6.4 GB on disk)"
+	@echo "make setup         make .venv with everything in it (downloads 3.3 GB, once; 7.3 GB on disk)"
 	@echo "make studies       carry out all studies at the preset quick; results in results/"
 	@echo "make test          check style and types, then run all tests but those in a browser"
 	@echo "make test-browser  run the tests in a browser: Chromium or Chrome has to be installed"
+	@echo "make coverage      run the tests with coverage and print which lines none of them reaches"
 	@echo "make lint          check style and types only"
 	@echo "make format        put the sources into the project's style"
 	@echo "make docs          build the documentation in docs/_build; warnings are errors"
@@ -63,6 +67,11 @@ test-browser: setup
 	@echo "==> tests in a browser"
 	@$(BIN)/pytest -m browser tests/browser
 
+# What is covered in kernels, workers and commands counts too: coverage starts in every process of ours.
+coverage: setup
+	@echo "==> coverage of $(TESTS)"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not browser" --cov --cov-report=term-missing:skip-covered $(TESTS)
+
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -79,5 +88,5 @@ mutants: setup
 	@$(BIN)/python tests/losses/mutants.py
 
 clean:
-	rm -rf $(VENV) docs/_build docs/_generated .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) docs/_build docs/_generated .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
