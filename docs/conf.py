@@ -57,6 +57,11 @@ def _plain(app: Any, what: str, name: str, obj: object, options: Any, lines: lis
     lines[:] = plain
 
 
+def _fields(app: Any, what: str, name: str, obj: object, skip: bool, options: Any) -> bool | None:
+    """Fields of a tuple that nobody has described stand in its signature already."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def _inline_formula(translator: Any, node: nodes.math) -> None:
     translator.body.append(formula(node.astext()))
     raise nodes.SkipNode
@@ -84,4 +89,5 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("drawn", (_inline_formula, None), (_block_formula, None))
     app.connect("source-read", _outside_links)
     app.connect("autodoc-process-docstring", _plain, priority=400)
+    app.connect("autodoc-skip-member", _fields)
     app.connect("build-finished", _check_links)

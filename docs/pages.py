@@ -112,14 +112,14 @@ def _cards(place: Path) -> dict[str, str]:
             card = card.replace(f"({picture.name})", f"({name}-{picture.name})")
         pages[f"cards/{name}.md"] = card
     toc = "\n".join(f"cards/{name}" for name in data.names())
-    pages["data-cards.md"] = f"# Data cards\n\n```{{toctree}}\n\n{toc}\n```\n"
+    pages["data-cards.md"] = f"# Data cards\n\n```{{toctree}}\n:maxdepth: 1\n\n{toc}\n```\n"
     return pages
 
 
 def _reference() -> dict[str, str]:
     """One page a package, with everything public in it and in its modules."""
     toc = "\n".join(f"reference/{name}" for name in PACKAGES)
-    pages = {"reference.md": f"# Reference\n\n```{{toctree}}\n\n{toc}\n```\n"}
+    pages = {"reference.md": f"# Reference\n\n```{{toctree}}\n:maxdepth: 2\n\n{toc}\n```\n"}
     for name in PACKAGES:
         package = f"{mlcl_utils.__name__}.{name}"
         path = str(Path(mlcl_utils.__file__).parent / name)

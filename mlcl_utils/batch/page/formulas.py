@@ -60,7 +60,7 @@ def formula(tex: str, *, display: bool = False) -> str:
     for unknown, replacement in _REPLACED:
         known = unknown.sub(replacement, known)
     if display:
-        known = known.replace(r"\frac", r"\dfrac")
+        known = known.replace(r"\frac", r"\dfrac").replace(r"\sum", r"\,\sum")
     for brackets in (_grown, _bare):
         try:
             return _image(tex, _SIZED.sub(brackets, known))
