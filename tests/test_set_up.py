@@ -69,9 +69,12 @@ def test_the_citation_names_the_version() -> None:
     assert citation["license"] == PROJECT["project"]["license"]
 
 
-def test_make_knows_its_targets() -> None:
-    for target in "setup studies test test-browser coverage lint docs mutants clean".split():
-        subprocess.run(["make", "-n", target], cwd=CHECKOUT, check=True, capture_output=True)
+@pytest.mark.parametrize(
+    "target",
+    ["setup", "studies", "test", "test-browser", "coverage", "lint", "docs", "format", "mutants", "clean"],
+)
+def test_make_knows_its_targets(target: str) -> None:
+    subprocess.run(["make", "-n", target], cwd=CHECKOUT, check=True, capture_output=True)
 
 
 def test_make_says_which_python_it_needs() -> None:
