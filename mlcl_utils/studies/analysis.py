@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -156,7 +157,7 @@ def carry_out(study: Execution) -> Carried:
     then carried out beside the chosen one where all data are learnt from, and not at every other point of a sweep.
 
     Raises:
-        RuntimeError: no run of the study succeeded.
+        RuntimeError: no training of the study succeeded.
     """
     configs = study.study.runs(study.parameters)
     tunes = study.parameters.trials > 1
@@ -175,7 +176,7 @@ def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
     """Carries out those runs of a grid that do not exist yet, as the parameters of a study say; prints what failed.
 
     Raises:
-        RuntimeError: no run of the grid succeeded.
+        RuntimeError: no training of the grid succeeded.
     """
     grid = runs.carry_out(
         configs,
@@ -190,8 +191,8 @@ def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
             f"failed: {config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels},"
             f" replicate {config.replicate}: {error}"
         )
-    if not grid.runs:
-        raise RuntimeError("no run of this study succeeded; the errors stand above")
+    if all(run.config.is_baseline for run in grid.runs):
+        raise RuntimeError("no training of this study succeeded; the errors stand above")
     return grid
 
 
@@ -231,10 +232,21 @@ def arms(grid: Grid, setting: Callable[[RunConfig], str] = lambda config: "") ->
     """
     found: Arms = {}
     for run in sorted(grid.runs, key=lambda run: run.config.replicate):
-        fields = {name: getattr(run.config, name) for name in ARM if name != "setting"}
-        varied = "" if run.config.is_baseline else setting(run.config)
-        found.setdefault(Arm(**fields, setting=varied), []).append(run)
+        found.setdefault(_arm(run.config, setting), []).append(run)
     return found
+
+
+def lost(grid: Grid, setting: Callable[[RunConfig], str] = lambda config: "") -> dict[Arm, list[RunConfig]]:
+    """The runs that failed, by arm; arguments as those of :func:`arms`."""
+    found: dict[Arm, list[RunConfig]] = {}
+    for config, _, _ in grid.failures:
+        found.setdefault(_arm(config, setting), []).append(config)
+    return found
+
+
+def _arm(config: RunConfig, setting: Callable[[RunConfig], str]) -> Arm:
+    fields = {name: getattr(config, name) for name in ARM if name != "setting"}
+    return Arm(**fields, setting="" if config.is_baseline else setting(config))
 
 
 def quantity(members: Sequence[Run], metric: str) -> Replicates | None:
@@ -298,10 +310,12 @@ def standings(found: Arms, head: str, metric: str, *, higher_is_better: bool) ->
             by_task.setdefault(arm.task, {})[arm.loss] = measured
     result: dict[Arm, Standing] = {}
     for task, measured_by_loss in by_task.items():
-        whole = max(len(each.index) for each in measured_by_loss.values())
-        complete = {loss: each for loss, each in measured_by_loss.items() if len(each.index) == whole}
-        ranked = stats.standings(complete, higher_is_better=higher_is_better)
-        # an arm with fewer replicates, such as a control that is run once, cannot be paired
+        # an arm with other replicates, such as a control that is run once, cannot be paired
+        counts = Counter(each.index for each in measured_by_loss.values())
+        usual = max(counts, key=lambda index: (counts[index], len(index)))
+        paired = {loss: each for loss, each in measured_by_loss.items() if each.index == usual}
+        alone = len(paired) == 1 < len(measured_by_loss)
+        ranked = {} if alone else stats.standings(paired, higher_is_better=higher_is_better)
         result.update({task._replace(loss=loss): ranked.get(loss, "worse") for loss in measured_by_loss})
     return result
 
@@ -333,18 +347,19 @@ def mean(members: Sequence[Run], metric: str) -> float:
 
 def remark(found: Arms, arm: Arm, metric: str = "probe_map") -> str:
     """What stands against an arm: ``degenerate`` (below the untrained encoder), ``below baseline`` (below logistic
-    regression on the input), or nothing.
+    regression on the input), or nothing. The two are compared in the replicates that both have.
 
     Args:
         found: all arms.
         arm: the one in question.
         metric: the mAP that is compared, ``probe_map`` or ``direct_map``; the baselines' is always the probe's.
     """
-    value = mean(found[arm], metric)
-    if arm.loss in BASELINES or math.isnan(value):
+    if arm.loss in BASELINES:
         return ""
     for baseline, word in (("random_encoder", "degenerate"), ("logistic_regression", "below baseline")):
-        if value < mean(found.get(arm._replace(loss=baseline, setting=""), []), "probe_map"):
+        beside = {run.config.replicate: run for run in found.get(arm._replace(loss=baseline, setting=""), [])}
+        own = [run for run in found[arm] if run.config.replicate in beside]
+        if mean(own, metric) < mean([beside[run.config.replicate] for run in own], "probe_map"):
             return word
     return ""
 

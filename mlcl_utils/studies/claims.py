@@ -37,7 +37,7 @@ class Effect:
         task: the task in words, such as those of :meth:`mlcl_utils.studies.analysis.Arm.describe`.
         arms: what is compared, such as ``"REG − BCE"``.
         measured: the effect in every replicate, oriented so that positive means the claim, shares as fractions; or,
-            of a ratio, its interval.
+            of a ratio, its interval. None where it cannot be measured, because runs have failed.
         impediment: why no verdict can rest on it, such as a degenerate arm or a dead term; empty if nothing is wrong.
         remark: what a reader has to know besides, such as an arm below the baseline.
     """
@@ -45,7 +45,7 @@ class Effect:
     dataset: str
     task: str
     arms: str
-    measured: Replicates | Interval
+    measured: Replicates | Interval | None
     impediment: str = ""
     remark: str = ""
 
@@ -74,6 +74,7 @@ def judged(study: str, effects: Effects) -> pd.DataFrame:
         if name not in claims:
             raise unknown(f"claim of {study}", name, claims)
     asked = [(claim, effect) for claim in claims.values() for effect in effects.get(claim.id, ())]
+    asked = [pair for pair in asked if pair[1].measured is not None]
     together = [pair for pair in asked if pair[0].best_of]
     judgements = {id(effect): found for (_, effect), found in zip(together, _judge(together), strict=True)}
     tested = sum(found.verdict != "not judged" for found in judgements.values())
@@ -81,6 +82,10 @@ def judged(study: str, effects: Effects) -> pd.DataFrame:
     for claim in claims.values():
         offered = effects.get(claim.id, ())
         for effect in offered:
+            if effect.measured is None:
+                lost = _empty_row(claim, effect.dataset, effect.impediment)
+                rows.append(lost | {"task": effect.task, "arms": effect.arms})
+                continue
             found = judgements.get(id(effect)) or _judge([(claim, effect)])[0]
             count = tested if claim.best_of and found.verdict != "not judged" else 1
             rows.append(_row(claim, effect, found, count))
@@ -114,6 +119,7 @@ def _judge(asked: Sequence[tuple[Claim, Effect]]) -> list[Judgement]:
         return [_judge_ratio(*asked[0])]
     replicates = []
     for claim, effect in asked:
+        assert effect.measured is not None
         if isinstance(effect.measured, Interval) or claim.test == "ratio":
             raise TypeError(f"claim '{claim.id}': an interval is judged as a ratio, replicates are not")
         sign = -_scale(claim) if claim.test == "non-superiority" else _scale(claim)
@@ -181,6 +187,7 @@ def _described(claim: Claim) -> dict[str, Any]:
 
 def _row(claim: Claim, effect: Effect, found: Judgement, count: int) -> dict[str, Any]:
     scale, measured = _scale(claim), effect.measured
+    assert measured is not None
     bounds = measured if isinstance(measured, Interval) else stats.interval(measured)
     row = analysis.as_row(bounds)
     points = [] if isinstance(measured, Interval) else list(measured.values)
@@ -277,13 +284,18 @@ def table(study: Execution, effects: Effects) -> pd.DataFrame:
 def against(found: Arms, arms: Iterable[Arm], *, head: str = "probe") -> dict[str, str]:
     """What stands against a contrast of arms, as ``impediment`` and ``remark`` of an :class:`Effect`.
 
+    Arms without an untrained encoder beside them cannot be told from degenerate ones, which is an impediment too.
+
     Args:
         found: all arms of the study, baselines included.
         arms: those of the contrast.
         head: ``probe`` or ``direct``, what they are read with.
     """
     words: dict[str, list[str]] = {"degenerate": [], "below baseline": []}
-    for arm in arms:
+    compared = list(arms)
+    if any(arm._replace(loss="random_encoder", setting="") not in found for arm in compared):
+        return {"impediment": "no untrained encoder to compare with", "remark": ""}
+    for arm in compared:
         word = analysis.remark(found, arm, f"{head}_map")
         label = style.look(arm.loss).label
         if word and label not in words[word]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from mlcl_utils import stats
@@ -40,8 +40,12 @@ class Contrast:
     @property
     def label(self) -> str:
         """What is compared, in words."""
-        setting = f" {self.first.setting}" if self.first.setting else ""
-        return f"{style.look(self.first.loss).label}{setting} − {style.look(self.second.loss).label}"
+        return _label(self.first, self.second)
+
+
+def _label(first: Arm, second: Arm) -> str:
+    setting = f" {first.setting}" if first.setting else ""
+    return f"{style.look(first.loss).label}{setting} − {style.look(second.loss).label}"
 
 
 def contrast(found: Arms, first: Arm, second: Arm, metric: str, head: str = "best") -> Contrast | None:
@@ -78,7 +82,7 @@ def effect(found: Arms, each: Contrast, *, impediment: str = "") -> Effect:
     words: dict[str, list[str]] = {"impediment": [impediment] if impediment else [], "remark": []}
     for arm, head in zip((each.first, each.second), each.heads, strict=True):
         for kind, said in claims.against(found, [arm], head=head).items():
-            words[kind] += [said] if said else []
+            words[kind] += [said] if said and said not in words[kind] else []
     return Effect(
         dataset=each.first.dataset,
         task=each.first.describe(),
@@ -86,6 +90,21 @@ def effect(found: Arms, each: Contrast, *, impediment: str = "") -> Effect:
         measured=each.difference,
         **{kind: "; ".join(said) for kind, said in words.items()},
     )
+
+
+def lost_effect(lost: Collection[Arm], first: Arm, second: Arm) -> Effect | None:
+    """What stands for the effect of a contrast that there is none of; None if no run of its arms failed.
+
+    Args:
+        lost: the arms of which runs have failed.
+        first: the arm that should be ahead.
+        second: the other one.
+    """
+    names = [style.look(arm.loss).label for arm in (first, second) if arm in lost]
+    if not names:
+        return None
+    reason = f"runs have failed: {', '.join(names)}"
+    return Effect(first.dataset, first.describe(), _label(first, second), None, impediment=reason)
 
 
 def by_dataset(found: Iterable[Contrast]) -> Iterator[tuple[str, list[Contrast]]]:

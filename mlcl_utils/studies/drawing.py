@@ -32,14 +32,17 @@ def drawings(study: Study) -> Mapping[str, Draw]:
     return found
 
 
-def draw(study: Execution, name: str, frames: Frames) -> Figure:
-    """Draws a figure of a study and saves it with the frames it is drawn from.
+def draw(study: Execution, name: str, frames: Frames) -> Figure | None:
+    """Draws a figure of a study and saves it with the frames it is drawn from; None if the first of them is empty.
 
     Args:
         study: whose results folder it goes to.
         name: of the figure.
         frames: each is saved as ``<name>.<key>.csv``.
     """
+    if next(iter(frames.values())).empty:
+        print(f"nothing to draw: no run has what figure '{name}' shows")
+        return None
     figure = drawings(study.study)[name](frames, VENUE)
     figures.save(figure, study.folder / "figures", name, data=dict(frames))
     return figure

@@ -71,7 +71,7 @@ def results_table(
     task: Callable[[Arm], str] = Arm.describe,
     columns: tuple[str, str] = ("task", "head"),
 ) -> pd.DataFrame:
-    """One metric of every arm on every task, by head; also written as CSV and LaTeX.
+    """One metric of every arm on every task, by head; also written as CSV and LaTeX. Empty where no arm has it.
 
     With fewer than five replicates only the best is marked: nothing could be told to be worse. A dagger marks an arm
     whose mAP is below that of logistic regression on the input, a double dagger one whose mAP is below that of the
@@ -87,6 +87,8 @@ def results_table(
         columns: what heads the columns: of the rows' columns, or ``task``, or ``positives`` for those trained with.
     """
     rows = rows[rows["metric"] == metric].copy()
+    if rows.empty:
+        return rows
     better = style.metric(metric).higher_is_better is not False
     standing = {
         (arm, head): placed
@@ -195,7 +197,7 @@ def reviewers_list(
         "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
         "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
         " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
-        f"**Baselines.** {', '.join(style.look(name).label for name in _baselines(runs))};"
+        f"**Baselines.** {', '.join(style.look(name).label for name in _baselines(runs)) or 'none'};"
         f" {_remark_counts(found)}.",
         f"**Failures.** {sum(len(part.failures) for part in carried.parts)} failed runs.",
         f"**Compute.** {sum(len(part.runs) for part in carried.parts)} runs,"

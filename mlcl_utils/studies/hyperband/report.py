@@ -80,7 +80,7 @@ def _values(config: Any) -> str:
     )
 
 
-def plot_learning_curves(study: Execution, summary: Summary) -> Figure:
+def plot_learning_curves(study: Execution, summary: Summary) -> Figure | None:
     """Validation scores of every configuration after every epoch."""
     frames = []
     for task, pool in summary.pools.items():
@@ -102,7 +102,7 @@ def plot_learning_curves(study: Execution, summary: Summary) -> Figure:
     return draw(study, "learning_curves", {"curves": pd.concat(frames, ignore_index=True)})
 
 
-def plot_incumbents(study: Execution, summary: Summary) -> Figure:
+def plot_incumbents(study: Execution, summary: Summary) -> Figure | None:
     """The incumbent's validation and test score against the epochs trained, with the real searches."""
     columns = [*Task._fields, "number", "epochs", "validation", "test"]
     real = [
@@ -136,7 +136,7 @@ def _ratios(study: Execution, summary: Summary) -> pd.DataFrame:
     )
 
 
-def plot_speed_ups(study: Execution, summary: Summary) -> Figure:
+def plot_speed_ups(study: Execution, summary: Summary) -> Figure | None:
     """Ratios of epochs to reach each rival's final score."""
     return draw(study, "speed_ups", {"ratios": _ratios(study, summary)})
 
@@ -147,6 +147,8 @@ def speed_up_table(study: Execution, summary: Summary) -> pd.DataFrame:
         {"task": reading.name(task), "rival": style.look(rival).label, "score": score, "ratio": str(each)}
         for (task, rival, score), each in reading.speed_ups(study, summary).items()
     ]
+    if not rows:
+        return pd.DataFrame()
     shown = pd.DataFrame(rows).pivot(index=["task", "rival"], columns="score", values="ratio")
     shown = shown[["validation", "test"]]
     shown.columns.name = None

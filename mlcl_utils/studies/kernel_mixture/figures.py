@@ -47,6 +47,9 @@ def calibration(frames: Frames, venue: str) -> Figure:
             for column, kind in enumerate(kinds):
                 ax = axes[row, column]
                 own = rows[(rows["dataset"] == dataset) & (rows["kernels"] == kind)].dropna()
+                if own.empty:  # no bin has a deviation
+                    ax.set_visible(False)
+                    continue
                 for arm in style.order(own["loss"].unique().tolist()):
                     part, look = own[own["loss"] == arm].sort_values("stated"), style.look(arm)
                     ax.plot(

@@ -10,7 +10,7 @@ import pandas as pd
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import analysis, claims
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
-from mlcl_utils.studies.contrasts import Contrast, contrast, effect
+from mlcl_utils.studies.contrasts import Contrast, contrast, effect, lost_effect
 from mlcl_utils.studies.kernel_mixture import PARTS, VARIANTS, Variant, variant_of
 
 METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss")
@@ -33,17 +33,19 @@ class Summary:
     Attributes:
         carried: the runs.
         arms: the runs of every arm; the loss of an arm with the kernel mixture is the name of its variant.
+        lost: those that failed, likewise.
         intervals: one row an arm, head and metric.
     """
 
     carried: Carried
     arms: Arms
+    lost: dict[Arm, list[RunConfig]]
     intervals: pd.DataFrame
 
     @property
     def tasks(self) -> list[Arm]:
         """What is learnt, as arms without a loss."""
-        return list(dict.fromkeys(arm.task for arm in self.arms))
+        return list(dict.fromkeys(arm.task for arm in [*self.arms, *self.lost]))
 
 
 def summarise(carried: Carried) -> Summary:
@@ -53,11 +55,12 @@ def summarise(carried: Carried) -> Summary:
         variant = variant_of(config)
         return "" if variant is None else variant.arm
 
-    found = analysis.arms(carried.grid, setting)
-    named = {
-        arm._replace(loss=arm.setting or arm.loss, setting=""): members for arm, members in found.items()
-    }
-    return Summary(carried, named, analysis.intervals(named, METRICS))
+    def named(arm: Arm) -> Arm:
+        return arm._replace(loss=arm.setting or arm.loss, setting="")
+
+    found = {named(arm): members for arm, members in analysis.arms(carried.grid, setting).items()}
+    lost = {named(arm): configs for arm, configs in analysis.lost(carried.grid, setting).items()}
+    return Summary(carried, found, lost, analysis.intervals(found, METRICS))
 
 
 def mixtures(summary: Summary, task: Arm) -> list[tuple[Variant, Arm]]:
@@ -79,18 +82,16 @@ def against_asl(summary: Summary, metric: str, head: str = "best") -> list[Contr
 
 def nested(summary: Summary, task: Arm, metric: str, head: str = "best") -> dict[str, Contrast]:
     """What each part adds to those before it, by the part's name."""
-    pairs = zip(PARTS[1:], PARTS, strict=False)
-    found = {
-        part: contrast(
-            summary.arms,
-            task._replace(loss=VARIANTS[part].arm),
-            task._replace(loss=VARIANTS[before].arm),
-            metric,
-            head,
-        )
-        for part, before in pairs
-    }
+    found = {part: contrast(summary.arms, *pair, metric, head) for part, pair in _steps(task).items()}
     return {part: each for part, each in found.items() if each is not None}
+
+
+def _steps(task: Arm) -> dict[str, tuple[Arm, Arm]]:
+    """The arms with and without each part, by the part's name."""
+    return {
+        part: (task._replace(loss=VARIANTS[part].arm), task._replace(loss=VARIANTS[before].arm))
+        for part, before in zip(PARTS[1:], PARTS, strict=False)
+    }
 
 
 def dead(summary: Summary, arm: Arm) -> dict[str, str]:
@@ -119,9 +120,13 @@ def effects(summary: Summary) -> claims.Effects:
     """What the claims of this study are judged by: what each part adds to mAP; a dead term is an impediment."""
     found: dict[str, list[claims.Effect]] = {"kmcl_reconstruction": [], "kmcl_contrast": []}
     for task in summary.tasks:
-        for part, each in nested(summary, task, "map").items():
-            impediment = dead(summary, each.first).get(part, "")
-            found[f"kmcl_{part}"].append(effect(summary.arms, each, impediment=impediment))
+        measured = nested(summary, task, "map")
+        for part, pair in _steps(task).items():
+            if part in measured:
+                impediment = dead(summary, pair[0]).get(part, "")
+                found[f"kmcl_{part}"].append(effect(summary.arms, measured[part], impediment=impediment))
+            elif (lost := lost_effect(summary.lost, *pair)) is not None:
+                found[f"kmcl_{part}"].append(lost)
     return found
 
 

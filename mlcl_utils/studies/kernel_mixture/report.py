@@ -69,7 +69,7 @@ def results_table(study: Execution, summary: Summary, metric: str) -> pd.DataFra
     return tables.results_table(study, summary.arms, summary.intervals, metric, name=f"results_{metric}")
 
 
-def plot_parts(study: Execution, summary: Summary) -> Figure:
+def plot_parts(study: Execution, summary: Summary) -> Figure | None:
     """Every variant and loss against the asymmetric loss of the head alone: mAP, best head of each, paired."""
     rows = []
     for each in against_asl(summary, "map"):
@@ -84,6 +84,8 @@ def plot_parts(study: Execution, summary: Summary) -> Figure:
                 "replicates": each.interval.n,
             }
         )
+    if not rows:
+        return None
     table = pd.DataFrame(rows)
     ranks = {name: rank for rank, name in enumerate(style.order(table["loss"].unique().tolist()))}
     table = table.assign(rank=table["loss"].map(ranks)).sort_values(["dataset", "rank"], kind="stable")
@@ -118,6 +120,8 @@ def health_table(study: Execution, summary: Summary) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows)
+    if table.empty:
+        return table
     figures.save_table(
         table.to_latex(index=False, escape=True, float_format="%.3f"),
         study.folder / "tables",
@@ -152,6 +156,8 @@ def calibration_table(study: Execution, summary: Summary) -> pd.DataFrame:
         for _, arm in mixtures(summary, task)
     ]
     table = pd.DataFrame(rows)
+    if table.empty:
+        return table
     figures.save_table(
         table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="--"),
         study.folder / "tables",
@@ -165,9 +171,11 @@ def calibration_table(study: Execution, summary: Summary) -> pd.DataFrame:
     return shown.rename(columns=names)
 
 
-def plot_calibration(study: Execution, summary: Summary) -> Figure:
+def plot_calibration(study: Execution, summary: Summary) -> Figure | None:
     """Stated variances against squared deviations, for the kernels of own and of other labels, by kernel."""
     rows = reliability(summary)
+    if rows.empty:
+        return None
     without = {VARIANTS[name].arm for name in ("asl", "released", "averaged")}
     return drawing.draw(study, "calibration", {"bins": rows[~rows["loss"].isin(without)]})
 

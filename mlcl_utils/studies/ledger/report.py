@@ -164,11 +164,10 @@ def plot(study: Execution, ledger: Ledger) -> list[Figure]:
     """Forest plots of all effects that were measured, one a study and unit."""
     rows = ledger.rows[ledger.rows["estimate"].notna()]
     names = rows["claim"].map(figure_of)
-    return [
-        drawing.draw(study, name, {"effects": rows[names == name]})
-        for name in FIGURES
-        if (names == name).any()
+    drawn = [
+        drawing.draw(study, name, {"effects": rows[names == name]}) for name in FIGURES if name in set(names)
     ]
+    return [figure for figure in drawn if figure is not None]
 
 
 def reading(ledger: Ledger) -> Markdown:

@@ -47,6 +47,9 @@ def panels(
             for column, quantity in enumerate(columns):
                 ax = axes[row, column]
                 own = _part(intervals, dataset, quantity)
+                if own.empty:  # its runs have failed
+                    ax.set_visible(False)
+                    continue
                 figures.plots.lines_with_intervals(
                     own,
                     x=x,

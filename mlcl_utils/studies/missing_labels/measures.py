@@ -3,6 +3,7 @@ by."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import analysis, claims
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
-from mlcl_utils.studies.contrasts import Contrast, contrast, effect
+from mlcl_utils.studies.contrasts import Contrast, contrast, effect, lost_effect
 from mlcl_utils.studies.missing_labels import Condition, MissingLabelsParameters, weight_of
 from mlcl_utils.training import BASELINES
 
@@ -27,6 +28,7 @@ class Summary:
     Attributes:
         carried: the runs.
         arms: the runs of every arm; ``setting`` is the weight of CLML where it is not the first.
+        lost: those that failed.
         reference: the condition in which everything is compared.
         intervals: one row an arm, head and metric; ``head`` is empty for metrics of the representation.
         points: the replicates behind them.
@@ -34,6 +36,7 @@ class Summary:
 
     carried: Carried
     arms: Arms
+    lost: dict[Arm, list[RunConfig]]
     reference: Condition
     intervals: pd.DataFrame
     points: pd.DataFrame
@@ -56,6 +59,7 @@ def summarise(carried: Carried, parameters: MissingLabelsParameters) -> Summary:
     return Summary(
         carried,
         found,
+        analysis.lost(carried.grid, setting),
         parameters.reference,
         pd.concat(intervals, ignore_index=True),
         pd.concat(points, ignore_index=True),
@@ -79,13 +83,20 @@ def additions(
         term: ``clml`` or its control ``norm_penalty``.
         every_weight: also at the weights that are not the first.
     """
-    found = []
-    for arm in summary.arms:
+    found = [
+        contrast(summary.arms, arm, base, metric, head)
+        for arm, base in _pairs(summary.arms, term)
+        if every_weight or not arm.setting
+    ]
+    return [each for each in found if each is not None]
+
+
+def _pairs(arms: Iterable[Arm], term: str) -> Iterator[tuple[Arm, Arm]]:
+    """The arms with a term and its own validation, each with the same without the term."""
+    for arm in arms:
         base, _, added = arm.loss.partition("+")
-        if added == term and not arm.clean_validation and (every_weight or not arm.setting):
-            each = contrast(summary.arms, arm, arm._replace(loss=base, setting=""), metric, head)
-            found += [each] if each is not None else []
-    return found
+        if added == term and not arm.clean_validation:
+            yield arm, arm._replace(loss=base, setting="")
 
 
 def costs(summary: Summary, metric: str, head: str = "best") -> list[Contrast]:
@@ -101,8 +112,12 @@ def costs(summary: Summary, metric: str, head: str = "best") -> list[Contrast]:
 
 def effects(summary: Summary) -> claims.Effects:
     """What the claims of this study are judged by: CLML's effect on each base loss in each condition with losses."""
-    found = [each for each in additions(summary, "map") if each.first.loses_positives]
-    return {"clml_helps": [effect(summary.arms, each) for each in found]}
+    found = []
+    for arm, base in _pairs(dict.fromkeys([*summary.arms, *summary.lost]), "clml"):
+        if arm.loses_positives and not arm.setting:
+            each = contrast(summary.arms, arm, base, "map")
+            found.append(lost_effect(summary.lost, arm, base) if each is None else effect(summary.arms, each))
+    return {"clml_helps": [each for each in found if each is not None]}
 
 
 def corrections(summary: Summary) -> pd.DataFrame:

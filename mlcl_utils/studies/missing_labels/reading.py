@@ -24,7 +24,8 @@ def reading(summary: Summary) -> Markdown:
 
 def sentences(summary: Summary) -> list[str]:
     """The sentences of :func:`reading`."""
-    lines = [_cost(name, own) for name, own in by_dataset(costs(summary, "map"))]
+    costly = [each for each in costs(summary, "map") if "+" not in each.first.loss]
+    lines = [_cost(name, own) for name, own in by_dataset(costly)]
     losing = [each for each in additions(summary, "map") if each.first.loses_positives]
     lines += [_help(name, own) for name, own in by_dataset(losing)]
     for name in dict.fromkeys(arm.dataset for arm in summary.arms):
@@ -47,7 +48,7 @@ def _cost(dataset: str, found: list[Contrast]) -> str:
     parts = []
     for positives in dict.fromkeys(each.first.positives for each in found):
         own = sorted(
-            (each for each in found if each.first.positives == positives and "+" not in each.first.loss),
+            (each for each in found if each.first.positives == positives),
             key=lambda each: -each.interval.estimate,
         )
         said = [f"{style.look(own[0].first.loss).label} {analysis.in_points(own[0].interval)}"]

@@ -142,6 +142,8 @@ def reference_table(study: Execution, summary: Summary) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
+    if table.empty:
+        return table
     ranks = {name: rank for rank, name in enumerate(style.order(table["loss"].unique().tolist()))}
     table = table.assign(rank=table["loss"].map(ranks)).sort_values(["dataset", "rank"], kind="stable")
     table = table.drop(columns=["rank", "loss"])
@@ -163,6 +165,8 @@ def reference_table(study: Execution, summary: Summary) -> pd.DataFrame:
 def corrections_table(study: Execution, summary: Summary) -> pd.DataFrame:
     """What the correction has found after the last epoch, means over replicates; also written as CSV and LaTeX."""
     rows = corrections(summary)
+    if rows.empty:
+        return rows
     last = rows[rows["epoch"] == rows.groupby(list(analysis.ARM), dropna=False)["epoch"].transform("max")]
     table = last.assign(
         arm=[f"{style.look(row['loss']).label} {row['setting']}".strip() for _, row in last.iterrows()]
@@ -204,7 +208,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
     return table.set_index(["where", "base", "positives"])
 
 
-def plot_conditions(study: Execution, summary: Summary) -> Figure:
+def plot_conditions(study: Execution, summary: Summary) -> Figure | None:
     """mAP of own head and probe, and macro-F1 of the probe, in every condition."""
     quantities = (("direct", "map"), ("probe", "map"), ("probe", "macro_f1"))
     return drawing.draw(
@@ -214,7 +218,7 @@ def plot_conditions(study: Execution, summary: Summary) -> Figure:
     )
 
 
-def plot_rank(study: Execution, summary: Summary) -> Figure:
+def plot_rank(study: Execution, summary: Summary) -> Figure | None:
     """Effective rank of the representation in every condition, with and without CLML."""
     frames = _frames(summary)
     return drawing.draw(
@@ -224,7 +228,7 @@ def plot_rank(study: Execution, summary: Summary) -> Figure:
     )
 
 
-def plot_differences(study: Execution, summary: Summary) -> Figure:
+def plot_differences(study: Execution, summary: Summary) -> Figure | None:
     """What CLML at the published weight changes, for every base loss and condition; paired, best head of each."""
     rows = []
     for metric in ("map", "macro_f1"):
@@ -237,9 +241,11 @@ def plot_differences(study: Execution, summary: Summary) -> Figure:
     return drawing.draw(study, "differences", {"intervals": _placed(study, pd.DataFrame(rows))})
 
 
-def plot_correction(study: Execution, summary: Summary) -> Figure:
+def plot_correction(study: Execution, summary: Summary) -> Figure | None:
     """Precision and recall of the label correction over the epochs, at the reference."""
     rows = corrections(summary)
+    if rows.empty:
+        return None
     rows = rows[(rows["setting"] == "") & ~rows["loss"].str.endswith("norm_penalty")]
     long = rows.melt(
         id_vars=["dataset", "loss", "epoch"],

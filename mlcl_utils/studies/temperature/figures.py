@@ -104,8 +104,13 @@ def embeddings(frames: Frames, venue: str) -> Figure:
         for at, place in enumerate(places):
             for column, temperature in enumerate(temperatures):
                 scatter, histogram = axes[2 * at, column], axes[2 * at + 1, column]
+                shown = _at(similarities, place, temperature)
+                if shown.empty:  # its run has failed
+                    scatter.set_visible(False)
+                    histogram.set_visible(False)
+                    continue
                 _scatter(scatter, _at(plane, place, temperature))
-                _histogram(histogram, _at(similarities, place, temperature))
+                _histogram(histogram, shown)
                 scatter.set_title(f"τ {temperature:g}")
                 histogram.set_xlabel("cosine of a pair")
             axes[2 * at, 0].set_ylabel(place)

@@ -31,7 +31,7 @@ def carry_out(study: Execution) -> Carried:
     temperature has the learning rate of the same loss without it, so that the two differ in one thing.
 
     Raises:
-        RuntimeError: no run of the study succeeded.
+        RuntimeError: no training of the study succeeded.
     """
     configs, count = study.study.runs(study.parameters), study.parameters.trials
     trials, choices = Grid([], [], 0), {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from IPython.display import Markdown
 
@@ -10,6 +12,7 @@ from mlcl_utils.stats import Interval
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.temperature.sweeps import Summary, Sweep, leads, narrower, sibling, spread, trend
+from mlcl_utils.training import BASELINES
 
 CLEAR = 0.5
 """Rank correlation beyond which a trend is called one: it takes few values where temperatures are few."""
@@ -33,7 +36,7 @@ def sentences(summary: Summary) -> list[str]:
                 lines += _geometry(summary, sweep) + _best(summary, sweep) + _where_it_acts(summary, sweep)
     lines += _remarks(summary)
     count = min(
-        (len(summary.arms[arm]) for sweep in summary.sweeps for arm in sweep.arms.values()), default=0
+        (len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES), default=0
     )
     if count < FEW:
         lines.append(
@@ -121,7 +124,7 @@ def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
     changes = {}
     for temperature, arm in sweep.arms.items():
         pair = [
-            analysis.quantity(summary.arms[each], "probe_map")
+            analysis.quantity(summary.arms.get(each, []), "probe_map")
             for each in (arm, plain.arms.get(temperature))
             if each is not None
         ]
@@ -132,14 +135,20 @@ def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
     largest = max(changes, key=lambda t: abs(changes[t].estimate))
     sides = {analysis.direction(each) for each in changes.values()}
     word = (
-        "cannot be told from the loss itself at any temperature"
+        f"cannot be told from the loss itself at any temperature{_without(sweep, changes)}"
         if sides == {"across"}
-        else "differs from the loss"
+        else f"differs from the loss{_without(sweep, changes)}"
     )
     return [
         f"**{sweep.task}, {sweep.label}:** {word}; the largest change of the probe's mAP is"
         f" {analysis.in_points(changes[largest])} points, at τ {largest:g}."
     ]
+
+
+def _without(sweep: Sweep, compared: Collection[float]) -> str:
+    """Which temperatures could not be compared because runs have failed; nothing if all were."""
+    others = [f"{t:g}" for t in sweep.arms if t not in compared]
+    return f" (without τ {', '.join(others)})" if others else ""
 
 
 def _remarks(summary: Summary) -> list[str]:
@@ -153,6 +162,8 @@ def _remarks(summary: Summary) -> list[str]:
     for sweep in summary.sweeps:
         by_word: dict[str, list[float]] = {}
         for temperature, arm in sweep.arms.items():
+            if arm not in summary.arms:
+                continue
             count += 1
             by_word.setdefault(analysis.remark(summary.arms, arm), []).append(temperature)
         for word, temperatures in by_word.items():

@@ -88,6 +88,8 @@ def results_table(study: Execution, summary: Summary, metric: str) -> pd.DataFra
     rows = summary.intervals[
         (summary.intervals["metric"] == metric) & summary.intervals["head"].isin(["direct", *READINGS])
     ].copy()
+    if rows.empty:
+        return rows
     standing: dict[tuple[analysis.Arm, str], stats.Standing] = {}
     for sweep in summary.sweeps:
         for head in READINGS:
@@ -165,7 +167,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
             None,
         )
         for temperature, arm in sweep.arms.items():
-            members = summary.arms[arm]
+            members = summary.arms.get(arm, [])
             twin = None if hard is None else hard.arms.get(temperature)
             ours.append(
                 {
@@ -176,7 +178,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
                     "tolerance": analysis.mean(members, "tolerance"),
                     "score_hard": np.nan
                     if twin is None
-                    else 100 * analysis.mean(summary.arms[twin], "probe_map"),
+                    else 100 * analysis.mean(summary.arms.get(twin, []), "probe_map"),
                 }
             )
     table = pd.concat([rows.drop(columns="dataset"), pd.DataFrame(ours)], ignore_index=True)
@@ -210,14 +212,14 @@ PANELS = {
 }
 
 
-def plot_scores(study: Execution, summary: Summary) -> Figure:
+def plot_scores(study: Execution, summary: Summary) -> Figure | None:
     """mAP read from the representation and from the projection against temperature."""
     return _plot(
         study, summary, "scores", [key for key in PANELS if key[1] == "map"], ("", "hard"), level=True
     )
 
 
-def plot_geometry(study: Execution, summary: Summary) -> Figure:
+def plot_geometry(study: Execution, summary: Summary) -> Figure | None:
     """Uniformity, tolerance and penalty entropy of the projection against temperature."""
     return _plot(study, summary, "geometry", [key for key in PANELS if key[1] != "map"], ("", "hard"))
 
@@ -241,7 +243,7 @@ def _plot(
     *,
     only: Sweep | None = None,
     level: bool = False,
-) -> Figure:
+) -> Figure | None:
     frames = {}
     for key, rows in (("intervals", summary.intervals), ("points", summary.points)):
         if only is not None:
@@ -286,11 +288,19 @@ def plot_embeddings(study: Execution, summary: Summary) -> Figure | None:
     shown = [sweep for sweep in sweeps if sweep in by_encoder.values()]
     plane, similarities = [], []
     for sweep in [shown[0], shown[-1]] if len(shown) > 1 else shown:
-        temperatures = list(sweep.arms)
+        first = {  # runs of replicate 0, by temperature
+            temperature: run
+            for temperature, arm in sweep.arms.items()
+            for run in summary.arms.get(arm, [])
+            if run.config.replicate == 0
+        }
+        temperatures = list(first)
+        if not temperatures:
+            continue
         for temperature in dict.fromkeys(
             [temperatures[0], temperatures[len(temperatures) // 2], temperatures[-1]]
         ):
-            run = summary.arms[sweep.arms[temperature]][0]
+            run = first[temperature]
             arrays = run.arrays()
             where = {"place": ", ".join(sweep.place), "temperature": temperature}
             labels = task_for(run.config).test.labels[:, : len(RANKS)] == 1

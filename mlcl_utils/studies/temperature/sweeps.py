@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlcl_utils import stats
 from mlcl_utils.figures import style
+from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Replicates
 from mlcl_utils.studies import analysis, claims
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
@@ -37,7 +38,7 @@ class Sweep:
         place: data set and encoder.
         loss: its name.
         variant: ``hard``, ``scaled`` or nothing.
-        arms: temperature -> arm, in ascending order.
+        arms: temperature -> arm, in ascending order; also those of which all runs have failed.
     """
 
     place: Place
@@ -64,6 +65,7 @@ class Summary:
     Attributes:
         carried: the runs.
         arms: the runs of every arm.
+        lost: those that failed.
         sweeps: the arms by place, loss and variant.
         intervals: one row an arm, reading and metric; with the sweep's ``variant`` and the ``temperature``, NaN for
             baselines.
@@ -72,6 +74,7 @@ class Summary:
 
     carried: Carried
     arms: Arms
+    lost: dict[Arm, list[RunConfig]]
     sweeps: list[Sweep]
     intervals: pd.DataFrame
     points: pd.DataFrame
@@ -79,11 +82,12 @@ class Summary:
 
 def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm."""
-    found = analysis.arms(carried.grid, rates.describe)
+    found, lost = analysis.arms(carried.grid, rates.describe), analysis.lost(carried.grid, rates.describe)
+    configs = {arm: several[0] for arm, several in lost.items()}
+    configs |= {arm: members[0].config for arm, members in found.items()}
     swept: dict[tuple[Place, str, str], dict[float, Arm]] = {}
-    for arm, members in found.items():
+    for arm, config in configs.items():
         if arm.loss not in BASELINES:
-            config = members[0].config
             key = Place(arm.dataset, arm.encoder), arm.loss, variant(config)
             swept.setdefault(key, {})[float(config.hyperparameters["temperature"])] = arm
     sweeps = [Sweep(*key, dict(sorted(by_temperature.items()))) for key, by_temperature in swept.items()]
@@ -105,6 +109,7 @@ def summarise(carried: Carried) -> Summary:
     return Summary(
         carried,
         found,
+        lost,
         sweeps,
         placed(pd.concat(intervals, ignore_index=True)),
         placed(pd.concat(points, ignore_index=True)),
@@ -113,7 +118,7 @@ def summarise(carried: Carried) -> Summary:
 
 def quantities(summary: Summary, sweep: Sweep, metric: str) -> dict[float, Replicates] | None:
     """A metric at every temperature; None if it lacks in a run or a replicate failed somewhere."""
-    found = {t: analysis.quantity(summary.arms[arm], metric) for t, arm in sweep.arms.items()}
+    found = {t: analysis.quantity(summary.arms.get(arm, []), metric) for t, arm in sweep.arms.items()}
     complete = {t: each for t, each in found.items() if each is not None}
     if len(complete) < 2 or len(complete) < len(found) or len({each.index for each in complete.values()}) > 1:
         return None
@@ -180,8 +185,11 @@ def effects(summary: Summary) -> dict[str, list[Effect]]:
     }
 
     def add(claim: str, sweep: Sweep, words: str, measured: Replicates | None, arms: Sequence[Arm]) -> None:
+        lost = [arm.setting for arm in arms if arm in summary.lost]
+        against = {"impediment": f"runs have failed: {', '.join(lost)}"}
         if measured is not None:
             against = claims.against(summary.arms, arms)
+        if measured is not None or lost:
             found[claim].append(Effect(sweep.place.dataset, sweep.task, words, measured, **against))
 
     for sweep in summary.sweeps:
@@ -193,6 +201,8 @@ def effects(summary: Summary) -> dict[str, list[Effect]]:
             opposite = None if falls is None else stats.combine([falls], lambda part: -part[0])
             add("uniformity_falls", sweep, "−ρ(τ, uniformity)", opposite, whole)
             add("tolerance_rises", sweep, "ρ(τ, tolerance)", trend(summary, sweep, "tolerance"), whole)
+            if quantities(summary, sweep, "probe_map") is None:
+                add("intermediate_best", sweep, "best τ − both ends", None, whole)
             for lead in leads(summary, sweep):
                 compared = [sweep.arms[lead.best], sweep.arms[lead.end]]
                 which = "lowest" if lead.end == min(sweep.arms) else "highest"
