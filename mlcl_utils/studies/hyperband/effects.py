@@ -14,8 +14,8 @@ from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.stats.verdicts import FEWEST_REPLICATES
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.claims import Effect, Effects
-from mlcl_utils.studies.hyperband import reading
-from mlcl_utils.studies.hyperband.searching import Summary
+from mlcl_utils.studies.hyperband import Task, reading, tasks
+from mlcl_utils.studies.hyperband.searching import Summary, parameters_of
 
 RIVALS = {
     "hyperband_random_tenfold": "random_search",
@@ -32,37 +32,35 @@ SCORE = "test"
 def effects(study: Execution, summary: Summary) -> Effects:
     """Epochs of the rival over those of Hyperband to the rival's final score, of every claim and task."""
     found = reading.speed_ups(study, summary)
-    kinds = dict.fromkeys((task.dataset, task.loss) for task in summary.replays)
-    return {
-        claim: [
-            _effect(
-                dataset,
-                loss,
-                rival,
-                [
-                    found[task, rival, SCORE]
-                    for task in summary.replays
-                    if (task.dataset, task.loss) == (dataset, loss)
-                ],
-            )
-            for dataset, loss in kinds
-        ]
-        for claim, rival in RIVALS.items()
-    }
+    kinds: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks(parameters_of(study)):
+        kinds.setdefault((task.dataset, task.loss), []).append(task)
+    made: dict[str, list[Effect]] = {}
+    for claim, rival in RIVALS.items():
+        for (dataset, loss), splits in kinds.items():
+            there = [found[task, rival, SCORE] for task in splits if (task, rival, SCORE) in found]
+            effect = _effect(dataset, loss, rival, there, lost=len(splits) - len(there))
+            made.setdefault(claim, []).append(effect)
+    return made
 
 
-def _effect(dataset: str, loss: str, rival: str, found: Sequence[SpeedUp]) -> Effect:
+def _effect(dataset: str, loss: str, rival: str, found: Sequence[SpeedUp], *, lost: int = 0) -> Effect:
+    """The effect over the splits that have a ratio; a number of others are lost to runs that have failed."""
     count, unreached = len(found), sum(not each.ratio for each in found)
     few = f"{count} split{'s' * (count != 1)}, {FEWEST_REPLICATES} are needed"
+    remarks = [
+        f"not reached on {unreached} of {count} splits, counted as reached at the end of the budget"
+        if unreached
+        else "",
+        f"runs have failed on {lost} more split{'s' * (lost != 1)}" if lost else "",
+    ]
     return Effect(
         dataset=dataset,
         task=f"{dataset}, {style.look(loss).label}",
         arms=f"{style.look(rival).label} / {style.look('hyperband').label}",
-        measured=over_splits(found),
-        impediment="" if count >= FEWEST_REPLICATES else few,
-        remark=f"not reached on {unreached} of {count} splits, counted as reached at the end of the budget"
-        if unreached
-        else "",
+        measured=over_splits(found) if found else None,
+        impediment="" if count >= FEWEST_REPLICATES else few if found else "runs have failed on every split",
+        remark="; ".join(filter(None, remarks)),
     )
 
 

@@ -94,9 +94,10 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     _log_axis(ax)
     # the first epochs of those that start low would leave no room for what is compared
     begun = rows.groupby("method")["epochs"].min().max()
-    late = rows[rows["epochs"] >= 2 * begun]
+    late = rows[rows["epochs"] >= min(2 * begun, rows["epochs"].max())]
     low, high = 100 * late["estimate"].min(), 100 * late["estimate"].max()
-    low, high = low - 0.1 * (high - low), high + 0.05 * (high - low)
+    reach = high - low or 1.0  # a pool of which one configuration is left has a single score
+    low, high = low - 0.1 * reach, high + 0.05 * reach
     ax.set_ylim(low, high)
     ax.set_xlim(left=rows.loc[100 * rows["estimate"] >= low, "epochs"].min())
 

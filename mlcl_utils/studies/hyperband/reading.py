@@ -10,7 +10,7 @@ from mlcl_utils.figures import style
 from mlcl_utils.metrics.arrays import Floats
 from mlcl_utils.search.replay import SpeedUp, rank_correlations, speed_up
 from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.hyperband import HyperbandParameters, Task
+from mlcl_utils.studies.hyperband import HyperbandParameters, Task, tasks
 from mlcl_utils.studies.hyperband.searching import METHODS, SCORES, Summary, parameters_of
 from mlcl_utils.studies.tables import markdown
 
@@ -58,7 +58,10 @@ def _spaced(budget: int, points: int = 200) -> Floats:
 
 
 def speed_ups(study: Execution, summary: Summary) -> dict[tuple[Task, str, str], SpeedUp]:
-    """How much sooner Hyperband reaches the final score of each rival, by task, rival and score."""
+    """How much sooner Hyperband reaches the final score of each rival, by task, rival and score.
+
+    None of a rival of which some replay found nothing but configurations that failed: it has no final score.
+    """
     seed = parameters_of(study).seed
     return {
         (task, rival, score): speed_up(
@@ -67,6 +70,7 @@ def speed_ups(study: Execution, summary: Summary) -> dict[tuple[Task, str, str],
         for task, by_method in summary.replays.items()
         for rival in RIVALS
         for score in SCORES
+        if np.isfinite(getattr(by_method[rival], score)[:, -1]).all()
     }
 
 
@@ -94,7 +98,7 @@ def correlations(study: Execution, summary: Summary) -> pd.DataFrame:
 
 
 def confirmations(study: Execution, summary: Summary) -> pd.DataFrame:
-    """Each real search beside the replays, at its end.
+    """Each real search beside the replays, at its end; none that found nothing, or has no replay that found something.
 
     Columns: those of the task, ``number``, ``score``, ``found`` (the incumbent's score), ``replays`` (their mean),
     ``low`` and ``high`` (the middle 95% of them), ``inside``, ``failed`` (evaluations) and ``time_seconds``.
@@ -102,9 +106,15 @@ def confirmations(study: Execution, summary: Summary) -> pd.DataFrame:
     rows = []
     for task, made in summary.searches.items():
         for number, each in enumerate(made):
-            last = each.incumbents().iloc[-1]
+            incumbents_ = each.incumbents()
+            if incumbents_.empty or task not in summary.replays:
+                continue
+            last = incumbents_.iloc[-1]
             for score in SCORES:
                 final = getattr(summary.replays[task]["hyperband"], score)[:, -1]
+                final = final[np.isfinite(final)]
+                if not len(final):
+                    continue
                 low, high = np.quantile(final, [0.025, 0.975])
                 rows.append(
                     {
@@ -134,13 +144,23 @@ def sentences(study: Execution, summary: Summary) -> list[str]:
     ranked = correlations(study, summary)
     lines = []
     for task in summary.replays:
-        lines.append(_speeds(task, {rival: found[task, rival, "validation"] for rival in RIVALS}))
+        own = {
+            rival: found[task, rival, "validation"]
+            for rival in RIVALS
+            if (task, rival, "validation") in found
+        }
+        if own:
+            lines.append(_speeds(task, own))
         lines.append(_correlation(task, ranked))
-    lines += [
-        _claim(rival, [found[task, rival, "validation"] for task in summary.replays])
-        for rival in ("random_search", "tpe")
-    ]
-    lines.append(_control(summary, found))
+    for rival in ("random_search", "tpe"):
+        ratios = [
+            each for (_, name_, score), each in found.items() if (name_, score) == (rival, "validation")
+        ]
+        lines += [_claim(rival, ratios)] if ratios else []
+    lines += _control(summary, found)
+    lost = [name(task) for task in tasks(parameters_of(study)) if task not in summary.replays]
+    if lost:
+        lines.append(f"Without a result, because all runs have failed: {'; '.join(lost)}.")
     made = confirmations(study, summary)
     if len(made):
         part = made[made["score"] == "validation"]
@@ -211,7 +231,7 @@ def _claim(rival: str, found: list[SpeedUp]) -> str:
     )
 
 
-def _control(summary: Summary, found: dict[tuple[Task, str, str], SpeedUp]) -> str:
+def _control(summary: Summary, found: dict[tuple[Task, str, str], SpeedUp]) -> list[str]:
     """The least aggressive bracket is random search by another name: what differs between them is noise."""
     gaps = [
         abs(
@@ -219,8 +239,11 @@ def _control(summary: Summary, found: dict[tuple[Task, str, str], SpeedUp]) -> s
             - found[task, "random_search", "validation"].target
         )
         for task in summary.replays
+        if all((task, rival, "validation") in found for rival in ("least_aggressive", "random_search"))
     ]
-    return (
+    if not gaps:
+        return []
+    return [
         "The least aggressive bracket is random search by another name; the two differ by at most"
         f" {100 * max(gaps):.2f} points, which is the noise of the replays."
-    )
+    ]

@@ -58,7 +58,7 @@ class RealSearch:
     runs: list[Run | None]
 
     def incumbents(self) -> pd.DataFrame:
-        """Where the incumbent changed, and the end: ``epochs``, ``validation``, ``test``."""
+        """Where the incumbent changed, and the end: ``epochs``, ``validation``, ``test``; no row if there is none."""
         made = self.result.table()
         test = [run.metrics["direct_map"] if run else np.nan for run in self.runs]
         ahead = made["score"] > made["score"].cummax().shift(fill_value=-np.inf)
@@ -90,7 +90,10 @@ def parameters_of(study: Execution) -> HyperbandParameters:
 
 
 def pools(study: Execution, carried: Carried) -> dict[Task, Pool]:
-    """The learning curves of every task, from the histories of its runs; a run that failed has none."""
+    """The learning curves of every task, from the histories of its runs; a run that failed has none.
+
+    A task of which every run failed has no pool.
+    """
     parameters = parameters_of(study)
     histories = {run.config.id: run.history for run in carried.grid.runs}
     made = {}
@@ -100,7 +103,8 @@ def pools(study: Execution, carried: Carried) -> dict[Task, Pool]:
             if config.id in histories:
                 history = histories[config.id]
                 curves[:, row] = [[epoch[f"{score}_map"] for epoch in history] for score in SCORES]
-        made[task] = Pool(space_of(task), configurations(parameters, task), *curves)
+        if np.isfinite(curves).any():
+            made[task] = Pool(space_of(task), configurations(parameters, task), *curves)
     return made
 
 
