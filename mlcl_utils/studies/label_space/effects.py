@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -21,13 +21,16 @@ FEW_LABELS = 10
 
 
 def effects(summary: Summary) -> dict[str, list[Effect]]:
-    """The effects by the id of the claim, read with the probe; none where an arm is missing."""
+    """The effects by the id of the claim, read with the probe; none where an arm is missing.
+
+    Where runs have failed, it is not known which loss would have been the best: the effect is not measured.
+    """
     found: dict[str, list[Effect]] = {}
-    probed = [each for each in contrasts(summary) if each.head == "probe"]
-    for place in dict.fromkeys((each.task.dataset, each.task.encoder) for each in probed):
-        here = [each for each in probed if (each.task.dataset, each.task.encoder) == place]
-        whole = {(each.task.num_labels, each.metric): each for each in here if each.task.is_main}
-        for claim, effect in [*_of_sizes(summary, whole), *_of_fractions(summary, here)]:
+    probed = {(each.task, each.metric): each for each in contrasts(summary) if each.head == "probe"}
+    trained = [arm.task for arm in [*summary.arms, *summary.lost] if arm.loss not in BASELINES]
+    for place in dict.fromkeys((task.dataset, task.encoder) for task in trained):
+        tasks = [task for task in dict.fromkeys(trained) if (task.dataset, task.encoder) == place]
+        for claim, effect in [*_of_sizes(summary, probed, tasks), *_of_fractions(summary, probed, tasks)]:
             found.setdefault(claim, []).append(effect)
     for claim, effect in _of_the_ladder(summary):
         found.setdefault(claim, []).append(effect)
@@ -37,42 +40,75 @@ def effects(summary: Summary) -> dict[str, list[Effect]]:
 Found = Iterable[tuple[str, Effect]]
 
 
-def _of_sizes(summary: Summary, whole: dict[tuple[int, str], Contrast]) -> Found:
+Probed = dict[tuple[Arm, str], Contrast]
+"""Contrasts read with the probe, by task and metric."""
+
+
+def _of_sizes(summary: Summary, probed: Probed, tasks: Sequence[Arm]) -> Found:
     """Contrastive losses against losses of the BCE type, at few labels and at the most."""
-    sizes = sorted({k for k, _ in whole})
-    few = whole.get((FEW_LABELS, "macro_f1"))
-    if few is not None:
-        yield "few_labels", _effect(summary, [few], _negative(few.difference), reverse=True)
-    if not sizes or sizes[-1] <= FEW_LABELS:  # no size at all where runs of the main sweep have failed
+    by_size = {task.num_labels: task for task in tasks if task.is_main}
+    if not by_size:
         return
-    most = {metric: whole[sizes[-1], metric] for _, metric in whole if (sizes[-1], metric) in whole}
-    if "macro_f1" in most:
-        yield "many_labels", _effect(summary, [most["macro_f1"]], most["macro_f1"].difference)
-        if few is not None and few.difference.index == most["macro_f1"].difference.index:
-            growth = stats.difference(most["macro_f1"].difference, few.difference)
-            yield "lead_grows", _effect(summary, [most["macro_f1"], few], growth)
+    few, most = by_size.get(FEW_LABELS), by_size[max(by_size)]
+    if few is not None:
+        yield from _of(summary, "few_labels", probed, [few], "macro_f1", reverse=True)
+    if most.num_labels <= FEW_LABELS:
+        return
+    yield from _of(summary, "many_labels", probed, [most], "macro_f1")
+    if few is not None:
+        yield from _of(summary, "lead_grows", probed, [most, few], "macro_f1")
     for claim, metric in (("not_ahead_map", "map"), ("not_ahead_ranking_loss", "ranking_loss")):
-        if metric in most:
-            behind = _negative(most[metric].difference)
-            yield claim, _effect(summary, [most[metric]], behind, reverse=True)
+        yield from _of(summary, claim, probed, [most], metric, reverse=True)
 
 
-def _of_fractions(summary: Summary, here: Sequence[Contrast]) -> Found:
+def _of(
+    summary: Summary, claim: str, probed: Probed, tasks: Sequence[Arm], metric: str, *, reverse: bool = False
+) -> Found:
+    """The lead on one task, or by how much it is larger than on another."""
+    lost = _lost(summary, tasks)
+    found = [probed[task, metric] for task in tasks if (task, metric) in probed]
+    if lost is not None:
+        yield claim, lost
+    elif len(found) == len(tasks) and len({each.difference.index for each in found}) == 1:
+        leads = [each.difference for each in found]
+        measured = leads[0] if len(leads) == 1 else stats.difference(leads[0], leads[1])
+        yield claim, _effect(summary, found, _negative(measured) if reverse else measured, reverse=reverse)
+
+
+def _of_fractions(summary: Summary, probed: Probed, tasks: Sequence[Arm]) -> Found:
     """By how much the lead of contrastive losses falls with tenfold training data, at each size that has fractions."""
-    swept = [
-        each
-        for each in here
-        if each.metric == "macro_f1" and each.task.label_draw is None and each.task.held_out is None
-    ]
-    for k in sorted({each.task.num_labels for each in swept if each.task.train_fraction < 1}):
-        several = sorted(
-            (each for each in swept if each.task.num_labels == k), key=lambda each: each.task.train_fraction
-        )
-        if len(several) > 1 and len({each.difference.index for each in several}) == 1:
+    swept = [task for task in tasks if task.label_draw is None and task.held_out is None]
+    for k in sorted({task.num_labels for task in swept if task.train_fraction < 1}):
+        own = sorted((task for task in swept if task.num_labels == k), key=lambda task: task.train_fraction)
+        several = [probed[task, "macro_f1"] for task in own if (task, "macro_f1") in probed]
+        lost = _lost(summary, own[::-1])
+        if lost is not None:
+            yield "little_data", lost
+        elif len(several) > 1 and len({each.difference.index for each in several}) == 1:
             fall = _fall(
                 [each.task.train_fraction for each in several], [each.difference for each in several]
             )
             yield "little_data", _effect(summary, several[::-1], fall)
+
+
+def _lost(summary: Summary, tasks: Sequence[Arm], names: Collection[str] = ()) -> Effect | None:
+    """What stands for an effect on tasks of which runs have failed, the first naming it; None if none have.
+
+    Args:
+        summary: the arms.
+        tasks: what the effect is measured on.
+        names: the losses that it depends on; all if none are given.
+    """
+    failed = [
+        arm
+        for arm in summary.lost
+        if arm.task in tasks and arm.loss not in BASELINES and (not names or arm.loss in names)
+    ]
+    if not failed:
+        return None
+    listed = ", ".join(f"{style.look(arm.loss).label} ({arm.describe()})" for arm in failed)
+    reason = f"runs have failed: {listed}"
+    return Effect(tasks[0].dataset, tasks[0].describe(), "", None, impediment=reason)
 
 
 def _fall(fractions: Sequence[float], leads: Sequence[Replicates]) -> Replicates:
@@ -103,7 +139,8 @@ def _negative(measured: Replicates) -> Replicates:
 def _of_the_ladder(summary: Summary) -> Found:
     """The steps from BCE on cosines over prototypes to the interaction of labels, and REG, at the most labels."""
     largest: dict[tuple[str, str], int] = {}
-    for arm in summary.arms:
+    everything = list(dict.fromkeys([*summary.arms, *summary.lost]))
+    for arm in everything:
         if arm.is_main and arm.loss not in BASELINES:
             place = arm.dataset, arm.encoder
             largest[place] = max(arm.num_labels, largest.get(place, 0))
@@ -111,7 +148,7 @@ def _of_the_ladder(summary: Summary) -> Found:
         if k <= FEW_LABELS:
             continue
         task = Arm(dataset, encoder, k, 1.0, None, None, "")
-        names = [arm.loss for arm in summary.arms if arm.task == task and arm.loss not in BASELINES]
+        names = [arm.loss for arm in everything if arm.task == task and arm.loss not in BASELINES]
         contrastive = [name for name in names if losses.info(name).family == "contrastive"]
         steps: dict[str, tuple[list[str], list[str]]] = {
             "optimisation": (["prototype"], ["cosine_bce"]),
@@ -120,6 +157,10 @@ def _of_the_ladder(summary: Summary) -> Found:
         }
         for claim, (one, other) in steps.items():
             if one and other and {*one, *other} <= set(names):
+                lost = _lost(summary, [task], [*one, *other])
+                if lost is not None:
+                    yield claim, lost
+                    continue
                 first, second = (best_on_validation(summary, task, each, "probe")[0] for each in (one, other))
                 arms = [task._replace(loss=first), task._replace(loss=second)]
                 pair = [analysis.quantity(summary.arms[arm], "probe_macro_f1") for arm in arms]

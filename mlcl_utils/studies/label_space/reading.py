@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from IPython.display import Markdown
 
 from mlcl_utils import losses, stats
 from mlcl_utils.figures import style
+from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
@@ -28,12 +30,14 @@ class Summary:
     Attributes:
         carried: the runs.
         arms: the runs of every arm.
+        lost: those that failed.
         intervals: one row an arm, head and metric.
         points: the replicates behind them.
     """
 
     carried: Carried
     arms: Arms
+    lost: dict[Arm, list[RunConfig]]
     intervals: pd.DataFrame
     points: pd.DataFrame
 
@@ -41,7 +45,8 @@ class Summary:
 def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm."""
     found = analysis.arms(carried.grid)
-    return Summary(carried, found, analysis.intervals(found, METRICS), analysis.points(found, METRICS))
+    intervals, points = analysis.intervals(found, METRICS), analysis.points(found, METRICS)
+    return Summary(carried, found, analysis.lost(carried.grid), intervals, points)
 
 
 def differences(summary: Summary, reference: str, metrics: tuple[str, ...]) -> pd.DataFrame:
@@ -177,8 +182,9 @@ def sentences(summary: Summary) -> list[str]:
         whole = {(each.task.num_labels, each.metric): each for each in here if each.task.is_main}
         sizes = sorted({k for k, _ in whole})
         lines += [_lead(whole[k, "macro_f1"]) for k in sizes]
-        if len(sizes) > 1:
-            lines.append(_growth(whole[sizes[0], "macro_f1"], whole[sizes[-1], "macro_f1"]))
+        ends = [whole[k, "macro_f1"] for k in sizes[:1] + sizes[-1:]]
+        if len(sizes) > 1 and _paired(ends):
+            lines.append(_growth(*ends))
         lines += [
             _ranking(", ".join(place), [whole[k, metric] for k in sizes], metric)
             for metric in MAIN[1:]
@@ -187,7 +193,7 @@ def sentences(summary: Summary) -> list[str]:
         fractions = [each for each in here if each.task.label_draw is None and each.task.held_out is None]
         for k in sorted({each.task.num_labels for each in fractions if each.task.train_fraction < 1}):
             swept = [each for each in fractions if each.task.num_labels == k and each.metric == "macro_f1"]
-            if len(swept) > 1:
+            if len(swept) > 1 and _paired(swept):
                 lines.append(_little_data(swept))
         lines += [
             _lead(each) for each in here if each.task.held_out is not None and each.metric == "macro_f1"
@@ -200,6 +206,11 @@ def sentences(summary: Summary) -> list[str]:
             " claim rests on this."
         )
     return lines
+
+
+def _paired(found: Sequence[Contrast]) -> bool:
+    """Whether contrasts are of the same replicates; they are not where one of a task has failed."""
+    return len({each.difference.index for each in found}) == 1
 
 
 def _lead(each: Contrast) -> str:
