@@ -40,6 +40,7 @@ from mlcl_utils.studies.temperature import report as temperature_report
 from mlcl_utils.studies.temperature import sweeps
 from mlcl_utils.studies.vision_text import reading as pair_reading
 from mlcl_utils.studies.vision_text import report as pair_report
+from mlcl_utils.training import Recipe
 
 REPLICATES = 5
 NO_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
@@ -285,6 +286,9 @@ def ways(configs: Sequence[RunConfig], single: int, much: int) -> Iterator[tuple
     yield "baselines", lambda config: config.is_baseline
     yield "replicate 0 of all", lambda config: config.replicate == 0
     yield "a replicate of each", lambda config: arms.index(arm(config)) % REPLICATES == config.replicate
+    first = next(config for config in configs if not config.is_baseline)
+    yield f"all of {first.loss}", lambda config: config.loss == first.loss
+    yield "replicate 1 of one task", lambda config: task(config) == task(first) and config.replicate == 1
     rng = np.random.default_rng(0)
     for found, count in ((list(arms_lost(configs)), single), (list(much_lost(configs)), much)):
         for at in rng.permutation(len(found))[:count]:
@@ -355,13 +359,41 @@ def test_nothing_breaks_or_is_judged_on_less_when_runs_are_lost(name, tmp_path, 
     assert says_no_number(shown) == []
     assert set(frames) >= set(drawing.drawings(study.study)) - ABSENT
     whole = claims.judged(name, found)
-    for way, lost in ways([run.config for run in whole_grid], single=4, much=4):
+    for way, lost in ways([run.config for run in whole_grid], single=3, much=3):
         try:
             shown, found = kind.show(study, carried_without(whole_grid, lost))
         except Exception as error:
             raise AssertionError(f"{name} without {way}") from error
         assert says_no_number(shown) == [], f"{name} without {way}"
         compare(name, whole, claims.judged(name, found), way)
+
+
+def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates():
+    def configs(loss: str, numbers: Sequence[int]) -> list[RunConfig]:
+        recipe = None if loss == "random_encoder" else Recipe(epochs=1)
+        task = {"dataset": "debtags", "num_labels": 10, "base_labels": 10, "loss": loss, "recipe": recipe}
+        return [RunConfig(**task, replicate=number, seed=number) for number in numbers]
+
+    def found(scores: dict[str, dict[int, float]]) -> analysis.Arms:
+        made = [
+            dataclasses.replace(run, metrics={"probe_map": scores[run.config.loss][run.config.replicate]})
+            for loss, by_number in scores.items()
+            for run in runs_of(configs(loss, list(by_number)))
+        ]
+        return analysis.arms(Grid(made, [], 0))
+
+    # the second split is the harder one: the mean of the untrained encoder over both is below that of the loss
+    arms = found({"bce": {0: 0.5}, "random_encoder": {0: 0.6, 1: 0.2}})
+    trained = next(each for each in arms if each.loss == "bce")
+    assert analysis.remark(arms, trained) == "degenerate"
+    # two losses of the same replicates are ranked, the one that has others is not, however good it looks
+    arms = found({"bce": {0: 0.5, 1: 0.3}, "reg": {0: 0.6, 1: 0.4}, "msc": {0: 0.6, 2: 0.9}})
+    placed = analysis.standings(arms, "probe", "map", higher_is_better=True)
+    assert {each.loss: word for each, word in placed.items()}["reg"] == "best"
+    assert {each.loss: word for each, word in placed.items()}["msc"] == "worse"
+    # nothing is best where nothing can be compared
+    arms = found({"bce": {0: 0.5, 1: 0.3}, "reg": {0: 0.6, 2: 0.4}})
+    assert set(analysis.standings(arms, "probe", "map", higher_is_better=True).values()) == {"worse"}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "02_label_space"])
