@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
 from mlcl_utils.figures import plots, style
+from mlcl_utils.figures.plots.lines import _spread
 
 VENUES = ["neurips", "acl"]
 
@@ -183,13 +184,13 @@ def test_bad_frames_are_refused(results, columns, message):
 def test_spread_heights(count):
     wanted = np.sort(np.random.default_rng(count).uniform(0, 1, count))
     step = 0.05
-    placed = plots._spread(wanted, step)
+    placed = _spread(wanted, step)
     assert (np.diff(placed) >= step - 1e-9).all()
     assert placed.max() <= 1 + 1e-9
     if count * step < 1:
         assert placed.min() >= 0
     apart = np.array([0.1, 0.5, 0.9])
-    np.testing.assert_allclose(plots._spread(apart, step), apart)
+    np.testing.assert_allclose(_spread(apart, step), apart)
 
 
 @pytest.mark.parametrize("venue", VENUES)
