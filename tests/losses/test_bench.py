@@ -5,18 +5,20 @@ import pytest
 import torch
 
 from mlcl_utils import bench, losses
+from mlcl_utils.bench import forms
+from mlcl_utils.bench.measuring import peak_mib
 
 SIZE = (20, 7, 12)
 
 
-@pytest.mark.parametrize("name", [*bench._DIRECT, "kmcl", "clml"])
+@pytest.mark.parametrize("name", [*forms._DIRECT, "kmcl", "clml"])
 def test_forms_agree(name):
-    labels = bench._labels(SIZE, "cpu")
-    tensors = bench._tensors(losses.info(name).tensors, SIZE, "cpu")
+    labels = forms._labels(SIZE, "cpu")
+    tensors = forms._tensors(losses.info(name).tensors, SIZE, "cpu")
     other = {
-        "kmcl": lambda: bench._kmcl_in_a_loop(labels, tensors),
-        "clml": lambda: bench._clml_by_svd(labels, tensors["features"]),
-    }.get(name, lambda: bench._direct(name, labels, tensors))
+        "kmcl": lambda: forms._kmcl_in_a_loop(labels, tensors),
+        "clml": lambda: forms._clml_by_svd(labels, tensors["features"]),
+    }.get(name, lambda: forms._direct(name, labels, tensors))
     value, expected = losses.create(name)(labels, **tensors), other()
     torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-5)
     kept = [key for key in tensors if not (name == "clml" and key == "logits")]
@@ -44,8 +46,8 @@ def test_table_and_plot(tmp_path, capsys):
 
 def test_direct_form_needs_the_memory_that_the_package_does_not():
     size = (128, 60, 16)
-    labels, tensors = bench._labels(size, "cpu"), bench._tensors(("embeddings", "prototypes"), size, "cpu")
-    own = bench._peak_mib(bench._step(lambda: losses.create("reg")(labels, **tensors), tensors), "cpu")
-    direct = bench._peak_mib(bench._step(lambda: bench._direct("reg", labels, tensors), tensors), "cpu")
+    labels, tensors = forms._labels(size, "cpu"), forms._tensors(("embeddings", "prototypes"), size, "cpu")
+    own = peak_mib(forms._step(lambda: losses.create("reg")(labels, **tensors), tensors), "cpu")
+    direct = peak_mib(forms._step(lambda: forms._direct("reg", labels, tensors), tensors), "cpu")
     assert direct > 10 * own
     assert own > 188 * 188 * 4 / 2**20  # at least the similarities
