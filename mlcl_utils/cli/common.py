@@ -72,7 +72,7 @@ def data_root(given: str | None) -> Path | None:
     Raises:
         UsageError: it is not a folder.
     """
-    from mlcl_utils.studies.parameters import data_folder
+    from mlcl_utils.studies.values import data_folder
 
     return None if given is None else data_folder(Path(given))
 

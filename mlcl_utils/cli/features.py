@@ -48,7 +48,7 @@ def features(
     from mlcl_utils.errors import DataError
     from mlcl_utils.features import extract, open_encoder
     from mlcl_utils.paths import shown
-    from mlcl_utils.studies.parameters import available_device
+    from mlcl_utils.studies.values import available_device
 
     folder = common.data_root(root)
     dataset = data.load(name, folder)

@@ -64,7 +64,7 @@ def _runs_prune(results: str | None, root: str | None, dry_run: bool) -> None:
 
 def _store(results: str | None) -> Store:
     from mlcl_utils.runs import Store
-    from mlcl_utils.studies.parameters import results_folder
+    from mlcl_utils.studies.values import results_folder
 
     return Store(results_folder(Path(results or "results")))
 

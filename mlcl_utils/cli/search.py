@@ -110,7 +110,7 @@ def search(
     from mlcl_utils import data, runs
     from mlcl_utils import search as searching
     from mlcl_utils.search.trainings import Trainings, check_space, usual_space
-    from mlcl_utils.studies.parameters import available_device, available_engine, results_folder
+    from mlcl_utils.studies.values import available_device, available_engine, results_folder
 
     available_device(device)
     available_engine(engine)

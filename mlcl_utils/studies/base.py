@@ -35,7 +35,8 @@ from mlcl_utils.studies.manifest import (
     vouches,
     write_manifest,
 )
-from mlcl_utils.studies.parameters import (
+from mlcl_utils.studies.parameters import StudyParameters, describe, injected, not_given, refusal
+from mlcl_utils.studies.values import (
     Count,
     Counts,
     Datasets,
@@ -46,12 +47,7 @@ from mlcl_utils.studies.parameters import (
     Fractions,
     Losses,
     Positive,
-    StudyParameters,
     as_settings,
-    describe,
-    injected,
-    not_given,
-    refusal,
 )
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
 from mlcl_utils.studies.base import Count, Encoder, Study, StudyParameters
-from mlcl_utils.studies.parameters import Names
+from mlcl_utils.studies.values import Names
 from mlcl_utils.training import Recipe
 
 BASE_LABELS = 10

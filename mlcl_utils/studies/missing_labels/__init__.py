@@ -22,7 +22,7 @@ from mlcl_utils.studies.base import (
     Study,
     StudyParameters,
 )
-from mlcl_utils.studies.parameters import Positives
+from mlcl_utils.studies.values import Positives
 from mlcl_utils.training import BASELINES, Recipe
 
 BASE_LABELS = 10

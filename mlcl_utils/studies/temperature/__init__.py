@@ -13,7 +13,7 @@ from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
 from mlcl_utils.studies.base import Count, Encoders, Fraction, Study, StudyParameters
-from mlcl_utils.studies.parameters import Positives
+from mlcl_utils.studies.values import Positives
 from mlcl_utils.training import Recipe
 
 BASE_LABELS = 10
