@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from mlcl_utils.training.averages import Average, MomentumQueue
 from mlcl_utils.training.batches import Batches
 from mlcl_utils.training.keeping import Keeper
 from mlcl_utils.training.optimisers import Optimisers
+from mlcl_utils.training.randomness import RandomState
 from mlcl_utils.training.recipe import Recipe
 from mlcl_utils.training.representation import untrained
 
@@ -116,31 +116,9 @@ class Training:
             (self.model, self._criterion), recipe, device, steps=self.epochs * self._steps_per_epoch
         )
         self._order = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=self._cuda):
-            # dropout must not repeat the draws of the initialisation, nor those of another process
-            torch.manual_seed(seed + 1 + (parallel.rank() << 32))
-            self._random = self._random_now()
+        # dropout must not repeat the draws of the initialisation, nor those of another process
+        self._random = RandomState(device, seed + 1 + (parallel.rank() << 32))
         self._seconds = 0.0
-
-    @property
-    def _cuda(self) -> list[torch.device]:
-        return [self._device] if self._device.type == "cuda" else []
-
-    def _random_now(self) -> list[Tensor]:
-        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]
-
-    def _set_random(self, states: Sequence[Tensor]) -> None:
-        torch.set_rng_state(states[0])
-        for device, state in zip(self._cuda, states[1:], strict=True):
-            torch.cuda.set_rng_state(state, device)
-
-    @contextmanager
-    def _random_state(self) -> Iterator[None]:
-        """The training's own random state in place of the caller's, kept from one epoch to the next."""
-        with torch.random.fork_rng(devices=self._cuda):
-            self._set_random(self._random)
-            yield
-            self._random = self._random_now()
 
     def advance(self, epochs: int | None = None) -> None:
         """Trains until so many epochs are made in all.
@@ -156,7 +134,7 @@ class Training:
         if target > self.epochs:
             raise ValueError(f"epochs={epochs} is more than the {self.epochs} of the budget")
         start = time.perf_counter()
-        with self._random_state():
+        with self._random.used():
             while self.epoch < target:
                 self._train_one_epoch()
         self._seconds += time.perf_counter() - start
@@ -241,7 +219,7 @@ class Training:
         before, held = [], []
         with torch.no_grad():
             for part in parts:
-                before.append(self._random_now())
+                before.append(self._random.now())
                 with _autocast(self._device):
                     held.append(self.model(part))
         leaves = {
@@ -258,7 +236,7 @@ class Training:
             for name, leaf in leaves.items()
         }
         for at, (part, state) in enumerate(zip(parts, before, strict=True)):
-            self._set_random(state)
+            self._random.set(state)
             with _autocast(self._device):
                 given = self.model(part)
             torch.autograd.backward(
@@ -340,7 +318,7 @@ class Training:
             "average": None if self._average is None else self._average.model.state_dict(),
             "queue": None if self._queue is None else self._queue.state_dict(),
             "order": self._order.get_state(),
-            "random": parallel.from_all(list(self._random)),
+            "random": parallel.from_all(list(self._random.kept)),
             "seconds": self._seconds,
             "waited": {split: inputs.waited for split, inputs in self._inputs.items()},
         }
@@ -357,7 +335,7 @@ class Training:
         if self._queue is not None:
             self._queue.load_state_dict(checkpoint["queue"])
         self._order.set_state(checkpoint["order"].cpu())
-        self._random = [state.cpu() for state in checkpoint["random"][parallel.rank()]]
+        self._random.kept = [state.cpu() for state in checkpoint["random"][parallel.rank()]]
         self._seconds = checkpoint["seconds"]
         for split, inputs in self._inputs.items():
             inputs.waited = checkpoint["waited"][split]
