@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from data_scripts.common import similar_pairs
-from data_scripts.emoji import BAD_DRAWINGS, Concept, base_code, choose_labels, group_concepts, keyword_sets
+from data_scripts.emoji_concepts import Concept, base_code
+from data_scripts.emoji_drawings import BAD_DRAWINGS, group_concepts
+from data_scripts.emoji_words import choose_labels, keyword_sets
 from mlcl_utils import data
 from mlcl_utils.data.emoji import FAMILIES, drawing_family, leave_family_out
 from mlcl_utils.errors import UsageError
