@@ -2,92 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import html
 import json
 import os
-import pty
 import re
-import signal
-import subprocess
-import sys
-import tempfile
-import termios
-import time
-from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from nbformat import NotebookNode
 
 from mlcl_utils import batch
 from mlcl_utils.batch import Job, progress
 from mlcl_utils.batch.notebooks import read
-from mlcl_utils.batch.page import page
-from mlcl_utils.batch.page.formulas import formula, with_formulas
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.runs.progress import Counts
 from mlcl_utils.studies.manifest import file_digest, write_manifest
-
-NOTEBOOKS = Path(__file__).parent / "notebooks"
-
-
-def job(name: str, folder: Path, **parameters: object) -> Job:
-    return Job(name, NOTEBOOKS / f"{name}.ipynb", {"marks": str(folder), **parameters}, folder / name)
-
-
-def executed(folder: Path) -> NotebookNode:
-    """The notebook that was saved, which is valid, with its page beside it and nothing half-written."""
-    notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
-    nbformat.validate(notebook)
-    assert (folder / "notebook.html").read_text().rstrip().endswith("</html>")
-    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
-    return notebook
-
-
-def printed(notebook: NotebookNode) -> str:
-    return "".join(
-        output.text
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "stream"
-    )
-
-
-def stopped_cell(notebook: NotebookNode) -> NotebookNode:
-    """The one cell that is marked; a note stands above it and at the top, and no later cell was executed."""
-    (index,) = [
-        at for at, cell in enumerate(notebook.cells) if "stopped-here" in cell.metadata.get("tags", [])
-    ]
-    assert "Incomplete" in notebook.cells[0].source
-    assert "Stopped in this cell" in notebook.cells[index - 1].source
-    later = [cell for cell in notebook.cells[index + 1 :] if cell.cell_type == "code"]
-    assert all(cell.execution_count is None and not cell.outputs for cell in later)
-    return notebook.cells[index]
-
-
-def alive(process: int) -> bool:
-    """Whether a process exists and is not merely waiting to be reaped."""
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
-
-
-def kernel_folders(process: int) -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"mlcl-kernel-{process}-*"))
+from tests.batch.kernels import (
+    NOTEBOOKS,
+    alive,
+    executed,
+    job,
+    kernel_folders,
+    printed,
+    stopped_cell,
+    wait_for,
+)
 
 
 def test_a_notebook_that_passes(tmp_path: Path) -> None:
@@ -286,44 +225,6 @@ def test_the_page_is_self_contained(tmp_path: Path) -> None:
     assert "@import" not in page
 
 
-@pytest.mark.parametrize(
-    "tex",
-    [
-        r"x^2",
-        r"\mathcal L_\text{BCE} = -\frac 1N \sum_i \Big[ \log \sigma(x_{il}) \Big]",
-        r"\lVert X_l \rVert_* \leq \tfrac12",
-        r"a < b",
-        r"a \ge \delta \le \left( b \right)",
-        r"\underbrace{\frac{x_{ij}}{\sqrt{y}}}_\text{one} + \underbrace{\mathcal L_\text{ASL}}_{\text{two words}}",
-    ],
-)
-def test_formulas_are_drawn(tex: str) -> None:
-    image = formula(tex)
-    assert image.startswith(f'<img alt="{html.escape(tex)}"')
-    data = base64.b64decode(image.partition("base64,")[2].partition('"')[0])
-    assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
-
-
-def test_every_formula_of_the_studies_is_drawn() -> None:
-    for path in sorted((CHECKOUT / "notebooks").glob("*.ipynb")):
-        cells = nbformat.read(path, as_version=4).cells
-        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        assert "<code>" not in with_formulas(text), path.name
-
-
-def test_what_cannot_be_drawn_stays_readable() -> None:
-    assert formula(r"\nonsense{<}") == r"<code>\nonsense{&lt;}</code>"
-
-
-def test_dollars_in_code_are_no_formulas() -> None:
-    cells = [nbformat.v4.new_markdown_cell("Set `$HOME` and `$PATH`; $y$ is drawn.\n\n    a $x$ b")]
-    made = page(nbformat.v4.new_notebook(cells=cells), "title")
-    assert "$HOME" in made
-    assert "$PATH" in made
-    assert "a $x$ b" in made
-    assert made.count('<img alt="y"') == 1
-
-
 class TestManifest:
     def test_is_completed(self, tmp_path: Path) -> None:
         folder = tmp_path / "out"
@@ -369,140 +270,6 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
     report = batch.run([Job("passes", NOTEBOOKS / "passes.ipynb", {}, tmp_path / "taken" / "out")])
     assert report.outcomes[0].status == "failed"
     assert "taken" in report.outcomes[0].reason
-
-
-RUN = """
-import sys
-from pathlib import Path
-from mlcl_utils import batch
-notebooks, folder, *names = sys.argv[1:]
-jobs = [
-    batch.Job(name, Path(notebooks, name + ".ipynb"), {"marks": folder, "word": str(at)}, Path(folder, str(at)))
-    for at, name in enumerate(names)
-]
-report = batch.run(jobs, parallel=2)
-for outcome in report.outcomes:
-    print("OUTCOME", outcome.status, outcome.reason, sep="|")
-sys.exit(report.exit_status)
-"""
-
-
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode != 0,
-    reason="no user name spaces",
-)
-@pytest.mark.parametrize(
-    ("mount", "cause"), [("size=16k", "No space left on device"), ("ro", "Read-only file system")]
-)
-def test_a_disk_that_takes_no_more(tmp_path: Path, mount: str, cause: str) -> None:
-    inside = (
-        f"mount -t tmpfs -o {mount} tmpfs {tmp_path} && {sys.executable} -c '{RUN}' {NOTEBOOKS} {tmp_path} shows;"
-        f"status=$?; find {tmp_path} -name '.?*'; exit $status"
-    )
-    done = subprocess.run(
-        ["unshare", "-rm", "bash", "-c", inside], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 1, done.stderr
-    # the last line: no file of a temporary name is left
-    assert done.stdout.splitlines()[-1] == f"OUTCOME|failed|cannot write in '{tmp_path}/0': {cause}"
-    assert "Traceback" not in done.stderr
-
-
-class TestSignals:
-    """A batch in a process of its own, which is sent signals."""
-
-    def begin(self, folder: Path, *names: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", RUN, str(NOTEBOOKS), str(folder), *names]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def test_a_terminal_shows_a_line_for_each_and_a_bar_over_all(self, tmp_path: Path) -> None:
-        (tmp_path / "counts").mkdir()
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (24, 120))
-        program = RUN.replace("str(at)}", "'slow'}")
-        command = [sys.executable, "-c", program, str(NOTEBOOKS), str(tmp_path), "passes", "counts"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs):
-            os.close(theirs)
-            shown = b""
-            with contextlib.suppress(OSError):  # nobody has it open any more
-                while read := os.read(ours, 1000):
-                    shown += read
-            os.close(ours)
-        text = shown.decode()
-        assert re.search(r"all  \|█* *\| 1/2 studies \[", text)
-        assert "4 runs done, 4 existed, 2 failed" in text
-        assert re.search(r"passes  \d+/\d+ cells \[", text)
-        assert re.search(r"counts  \d+/\d+ cells \[.*5/5, 0 s, 2 existed, 1 failed", text)
-
-    def kernels(self, folder: Path, count: int) -> list[int]:
-        """Process ids of the kernels, once each is in the cell that waits."""
-
-        def begun() -> list[Path]:
-            return [path for path in folder.glob("begun-*") if path.read_text()]
-
-        wait_for(lambda: len(begun()) == count, f"{count} kernels to reach the cell")
-        return [int(path.read_text()) for path in begun()]
-
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_interrupts_reach_every_kernel(self, tmp_path: Path, number: signal.Signals) -> None:
-        process = self.begin(tmp_path, "waits", "waits", "passes")
-        kernels = self.kernels(tmp_path, 2)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 128 + number
-        assert not any(map(alive, kernels))
-        assert not kernel_folders(process.pid)
-        outcomes = [line.split("|")[1] for line in out.splitlines() if line.startswith("OUTCOME")]
-        assert outcomes == ["interrupted", "interrupted", "not started"]
-        assert "Traceback" not in err
-        for at in (0, 1):
-            notebook = executed(tmp_path / str(at))
-            assert number.name in notebook.cells[0].source
-            stopped_cell(notebook)
-        assert not (tmp_path / "2").exists()
-
-    def test_a_kernel_that_does_not_listen_is_killed(self, tmp_path: Path) -> None:
-        process = self.begin(tmp_path, "deaf")
-        kernels = self.kernels(tmp_path, 1)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-        assert process.returncode == 130
-        assert not any(map(alive, kernels))
-        assert stopped_cell(executed(tmp_path / "0")).outputs[-1].ename == "Interrupted"
-
-    def test_a_second_signal_does_not_wait(self, tmp_path: Path) -> None:
-        process = self.begin(tmp_path, "deaf")
-        self.kernels(tmp_path, 1)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        begun = time.monotonic()
-        process.communicate(timeout=60)
-        assert process.returncode in {130, 143}
-        assert time.monotonic() - begun < 60
-        stopped_cell(executed(tmp_path / "0"))
-
-    def test_a_folder_is_one_process_at_a_time(self, tmp_path: Path) -> None:
-        first = self.begin(tmp_path, "waits")
-        self.kernels(tmp_path, 1)
-        second = self.begin(tmp_path, "passes")
-        assert second.stdout is not None
-        assert "waits for another process" in second.stdout.readline()
-        assert not (tmp_path / "0" / "notebook.ipynb").exists()
-        first.kill()
-        first.communicate(timeout=60)
-        out, _ = second.communicate(timeout=60)
-        assert "OUTCOME|done" in out
-        assert printed(executed(tmp_path / "0")).startswith("0 ")
-
-    def test_no_kernel_outlives_a_parent_that_is_killed(self, tmp_path: Path) -> None:
-        process = self.begin(tmp_path, "deaf", "waits")
-        kernels = self.kernels(tmp_path, 2)
-        process.kill()
-        process.communicate(timeout=60)
-        wait_for(lambda: not any(map(alive, kernels)), "the kernels to end")
-        assert kernel_folders(process.pid)
-        batch.run([job("passes", tmp_path)])
-        assert not kernel_folders(process.pid)
 
 
 def test_what_reads_the_others_begins_when_all_of_them_have_ended(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import re
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -13,6 +16,7 @@ from mlcl_utils.batch import notebooks
 from mlcl_utils.batch.page import heading, page
 from mlcl_utils.batch.page.formulas import formula, with_formulas
 from mlcl_utils.batch.page.tables import aligned
+from mlcl_utils.paths import CHECKOUT
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 
@@ -112,6 +116,44 @@ def test_tables_of_any_shape() -> None:
             BeautifulSoup(aligned(table), "html.parser").get_text()
             == BeautifulSoup(table, "html.parser").get_text()
         )
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"x^2",
+        r"\mathcal L_\text{BCE} = -\frac 1N \sum_i \Big[ \log \sigma(x_{il}) \Big]",
+        r"\lVert X_l \rVert_* \leq \tfrac12",
+        r"a < b",
+        r"a \ge \delta \le \left( b \right)",
+        r"\underbrace{\frac{x_{ij}}{\sqrt{y}}}_\text{one} + \underbrace{\mathcal L_\text{ASL}}_{\text{two words}}",
+    ],
+)
+def test_formulas_are_drawn(tex: str) -> None:
+    image = formula(tex)
+    assert image.startswith(f'<img alt="{html.escape(tex)}"')
+    data = base64.b64decode(image.partition("base64,")[2].partition('"')[0])
+    assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_every_formula_of_the_studies_is_drawn() -> None:
+    for path in sorted((CHECKOUT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert "<code>" not in with_formulas(text), path.name
+
+
+def test_what_cannot_be_drawn_stays_readable() -> None:
+    assert formula(r"\nonsense{<}") == r"<code>\nonsense{&lt;}</code>"
+
+
+def test_dollars_in_code_are_no_formulas() -> None:
+    cells = [nbformat.v4.new_markdown_cell("Set `$HOME` and `$PATH`; $y$ is drawn.\n\n    a $x$ b")]
+    made = page(nbformat.v4.new_notebook(cells=cells), "title")
+    assert "$HOME" in made
+    assert "$PATH" in made
+    assert "a $x$ b" in made
+    assert made.count('<img alt="y"') == 1
 
 
 def test_formulas_are_as_large_as_the_text() -> None:

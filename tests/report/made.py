@@ -20,6 +20,7 @@ from mlcl_utils.figures import style
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.manifest import complete
 
+STUDY = "02_label_space"
 NOTEBOOKS = Path(__file__).parents[1] / "batch" / "notebooks"
 
 MANY = "With many labels, contrastive losses are ahead on macro-F1."
