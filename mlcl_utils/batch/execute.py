@@ -38,7 +38,7 @@ Status = Literal[
 ]
 
 # Written by a process that was killed before it could give them their names.
-_LEFTOVER = re.compile(r"\..+\.(\d+|part)")
+_LEFTOVER = re.compile(r"\..+\.\d+")
 
 
 @dataclass(frozen=True)

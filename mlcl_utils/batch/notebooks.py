@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from mlcl_utils.errors import UsageError
+from mlcl_utils.files import write_text
 from mlcl_utils.paths import shown
 
 NOTEBOOK = "notebook.ipynb"
@@ -104,18 +104,8 @@ def save(notebook: NotebookNode, folder: Path) -> None:
         page,  # imports matplotlib and nbconvert: only once there is a page to make
     )
 
-    write(folder / NOTEBOOK, nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
-    write(folder / PAGE, page(notebook, title=folder.parent.name))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(folder / NOTEBOOK, nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
+    write_text(folder / PAGE, page(notebook, title=folder.parent.name))
 
 
 def first_line(cell: NotebookNode) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+
+from mlcl_utils.files import whole, write_csv, write_text
 
 # Dates and versions would make every file differ from its last rebuild.
 _METADATA: dict[str, dict[str, None]] = {
@@ -47,13 +48,14 @@ def save(
     written = []
     for ending, metadata in _METADATA.items():
         path = place / f"{name}.{ending}"
-        part = path.with_name(f".{path.name}.part")
-        with mpl.rc_context(_SAVING):
-            figure.savefig(part, format=ending, metadata=metadata, dpi=DPI)
-        os.replace(part, path)
+        with whole(path) as temporary, mpl.rc_context(_SAVING):
+            figure.savefig(temporary, format=ending, metadata=metadata, dpi=DPI)
         written.append(path)
     frames = {name: data} if isinstance(data, pd.DataFrame) else {f"{name}.{k}": v for k, v in data.items()}
-    return written + [_write_csv(place / f"{stem}.csv", frame) for stem, frame in frames.items()]
+    for stem, frame in frames.items():
+        write_csv(place / f"{stem}.csv", frame)
+        written.append(place / f"{stem}.csv")
+    return written
 
 
 def save_table(latex: str, folder: Path | str, name: str, *, data: pd.DataFrame) -> list[Path]:
@@ -69,21 +71,13 @@ def save_table(latex: str, folder: Path | str, name: str, *, data: pd.DataFrame)
         The paths written.
     """
     place = _folder(folder)
-    return [_write(place / f"{name}.tex", latex), _write_csv(place / f"{name}.csv", data)]
+    written = [place / f"{name}.tex", place / f"{name}.csv"]
+    write_text(written[0], latex)
+    write_csv(written[1], data)
+    return written
 
 
 def _folder(folder: Path | str) -> Path:
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     return place
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> Path:
-    return _write(path, frame.to_csv(index=False, lineterminator="\n"))
-
-
-def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
-    return path

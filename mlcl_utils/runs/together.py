@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from mlcl_utils import processes
+from mlcl_utils.files import whole
 from mlcl_utils.runs.engines import Order
 from mlcl_utils.runs.store import Result
 
@@ -56,9 +57,8 @@ def _take_part(folder: Path) -> None:
     try:
         own = parallel.start(torch.device(device))
         result = execute(order.config, device=str(own), keep=order.keep)
-        temporary = folder / f".{_RESULT}"
-        temporary.write_bytes(pickle.dumps(result))
-        os.replace(temporary, folder / _RESULT)
+        with whole(folder / _RESULT) as temporary:
+            temporary.write_bytes(pickle.dumps(result))
         parallel.leave()
     except parallel.Followed:
         parallel.leave()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from mlcl_utils import figures
 from mlcl_utils.figures import style
 from mlcl_utils.figures.plots import INK
+from mlcl_utils.files import write_csv, write_text
 from mlcl_utils.search.conduct import Result
 
 
@@ -34,16 +34,10 @@ def write(folder: Path, result: Result, runs: Sequence[str], configuration: Mapp
     folder.mkdir(parents=True, exist_ok=True)
     table = result.table().assign(run=runs)
     best = folder / "best.toml"
-    _write(folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
-    _write(best, best_as_toml(result, configuration))
+    write_csv(folder / "trials.csv", table)
+    write_text(best, best_as_toml(result, configuration))
     drawn = figures.save(plot(table), folder, "search", data=table)
     return [folder / "trials.csv", best, *drawn]
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
 
 
 def best_as_toml(result: Result, configuration: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mlcl_utils import runs, stats
+from mlcl_utils.files import write_csv
 from mlcl_utils.runs import Grid, Run, RunConfig
 from mlcl_utils.stats import Interval, Replicates, Standing
 from mlcl_utils.studies import tuning
@@ -168,7 +169,7 @@ def carry_out(study: Execution) -> Carried:
         choices = tuning.choose(trials)
         grid = carry_out_grid(study, tuning.tuned(configs, choices))
     carried = Carried(grid, default, trials, choices)
-    frame(study, carried).to_csv(study.folder / "runs.csv", index=False)
+    write_csv(study.folder / "runs.csv", frame(study, carried))
     return carried
 
 

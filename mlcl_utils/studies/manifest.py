@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcl_utils.errors import UsageError
+from mlcl_utils.files import write_text
 from mlcl_utils.paths import CHECKOUT, shown
 
 MANIFEST = "manifest.json"
@@ -24,12 +24,7 @@ _FRONT_END = ("batch/", "report/", "cli/")
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Write ``manifest.json`` into a folder: whole, or not at all."""
-    temporary = folder / f".{MANIFEST}.{os.getpid()}"
-    try:
-        temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(folder / MANIFEST)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return folder / MANIFEST
 
 

@@ -166,7 +166,7 @@ def test_results_that_lack_lost_runs_are_not_vouched_for(tmp_path: Path) -> None
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "passes"
     (folder / "figures").mkdir(parents=True)
-    left = [folder / ".notebook.ipynb.123", folder / "figures" / ".curve.pdf.part", tmp_path / ".lock-passes"]
+    left = [folder / ".notebook.ipynb.123", folder / "figures" / ".curve.pdf.123", tmp_path / ".lock-passes"]
     kept = folder / ".gitkeep"
     for path in (*left, kept):
         path.touch()

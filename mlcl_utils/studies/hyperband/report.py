@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import figures, search
 from mlcl_utils.figures import style
+from mlcl_utils.files import write_csv
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.base import Execution
@@ -263,7 +264,7 @@ def finish(study: Execution, summary: Summary) -> None:
         for run in each.runs
         if run is not None
     ]
-    pd.concat([rows, pd.DataFrame(searched)]).to_csv(study.folder / "runs.csv", index=False)
+    write_csv(study.folder / "runs.csv", pd.concat([rows, pd.DataFrame(searched)]))
     study.finish(
         device=grid.runs[0].environment["device"],
         seeds=sorted({run.config.seed for run in grid.runs}),

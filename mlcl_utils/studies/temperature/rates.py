@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from mlcl_utils.figures import style
+from mlcl_utils.files import write_csv
 from mlcl_utils.runs import Grid, Run, RunConfig
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.analysis import Carried
@@ -41,7 +42,7 @@ def carry_out(study: Execution) -> Carried:
         configs = chosen(configs, choices)
     grid = analysis.carry_out_grid(study, configs)
     carried = Carried(grid, Grid([], [], 0) if choices else grid, trials, choices)
-    analysis.frame(study, carried).to_csv(study.folder / "runs.csv", index=False)
+    write_csv(study.folder / "runs.csv", analysis.frame(study, carried))
     return carried
 
 
