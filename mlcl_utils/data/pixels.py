@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from mlcl_utils import processes
 from mlcl_utils.data.dataset import Dataset
+from mlcl_utils.data.growing import Growing
 from mlcl_utils.data.images import decode, rgb
 from mlcl_utils.data.user_sets import cache
 from mlcl_utils.errors import UsageError
@@ -73,29 +73,21 @@ def _decode(dataset: Dataset, side: int, path: Path) -> None:
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
     examples = list(zip(dataset.ids, dataset.encoded_images(), strict=True))
-    temporary, progress = path.with_suffix(".writing.npy"), path.with_suffix(".progress.json")
-    shape = (len(examples), 3, side, side)
-    try:
-        done = int(json.loads(progress.read_text())["rows"])
-        matrix = np.lib.format.open_memmap(temporary, mode="r+")
-        if matrix.shape != shape:
-            raise ValueError
-    except (OSError, ValueError, KeyError):
-        done, matrix = 0, np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        if hasattr(os, "posix_fallocate"):  # a full disk is found out now, and not by a signal later
-            with temporary.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+    temporary = path.with_suffix(".writing.npy")
+    growing = Growing(temporary, len(examples))
+    matrix = growing.matrix
+    if matrix is None:
+        matrix = growing.create((3, side, side), np.uint8)
     with (
         ThreadPoolExecutor(processes.cores()) as pool,
-        tqdm(total=len(examples), initial=done, desc="images", unit="image", disable=None) as bar,
+        tqdm(total=len(examples), initial=growing.done, desc="images", unit="image", disable=None) as bar,
     ):
-        for first in range(done, len(examples), _CHUNK):
+        for first in range(growing.done, len(examples), _CHUNK):
             chunk = examples[first : first + _CHUNK]
             for row, pixels in enumerate(pool.map(pixels_of, chunk), start=first):
                 matrix[row] = pixels
                 bar.update()
-            matrix.flush()
-            progress.write_text(json.dumps({"rows": first + len(chunk)}))
+            growing.keep(first + len(chunk))
     del matrix
     os.replace(temporary, path)
-    progress.unlink(missing_ok=True)
+    growing.finish()

@@ -20,8 +20,10 @@ from tqdm import tqdm
 from mlcl_utils.data import features as kept
 from mlcl_utils.data.dataset import Dataset, file_digest
 from mlcl_utils.data.features import Extracted
+from mlcl_utils.data.growing import Growing
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.features.encoders import Example, FeatureEncoder
+from mlcl_utils.files import write_text
 
 BATCH = 64
 """Examples encoded at once, unless said otherwise."""
@@ -29,9 +31,6 @@ BATCH = 64
 CHUNK = 1024
 """Examples, about, after which what is done is written down."""
 
-Matrix = np.memmap[Any, np.dtype[np.float16]]
-
-_PROGRESS = "progress.json"
 _LINE_SECONDS = 30.0  # between lines of progress where there is no terminal to draw a bar on
 
 
@@ -62,50 +61,33 @@ def extract(
         return done
     raw: Sequence[Any] = dataset.texts() if encoder.reads == "text" else dataset.encoded_images()
     examples = list(zip(dataset.ids, raw, strict=True))
-    matrix, start = _begun(folder, len(examples))
+    growing = Growing(folder / kept.MATRIX, len(examples))
+    start = growing.done
     with _Progress(len(examples), start, unit=encoder.reads, shown=shown) as progress:
         for first, block in _chunks(examples, start, encoder, batch_size, progress.advance):
-            if matrix is None:
-                matrix = _created(folder, (len(examples), block.shape[1]))
-            matrix[first : first + len(block)] = block
-            matrix.flush()
-            _write_json(folder / _PROGRESS, {"rows": first + len(block)})
-    assert matrix is not None
+            if growing.matrix is None:
+                _created(growing, folder, block.shape[1])
+            assert growing.matrix is not None
+            growing.matrix[first : first + len(block)] = block
+            growing.keep(first + len(block))
+    assert growing.matrix is not None
     description = {
         "set": dataset.name,
         "encoder": encoder.name,
         "weights": weights,
         "preparation": encoder.preparation if len(encoder.preparation) < 1000 else None,
-        "shape": list(matrix.shape),
+        "shape": list(growing.matrix.shape),
         "sha256": file_digest(folder / kept.MATRIX),
     }
-    _write_json(folder / kept.DESCRIPTION, description)
-    (folder / _PROGRESS).unlink()
+    write_text(folder / kept.DESCRIPTION, json.dumps(description, indent=1) + "\n")
+    growing.finish()
     return kept.available(folder.parent)[folder.name]
 
 
-def _begun(folder: Path, count: int) -> tuple[Matrix | None, int]:
-    """The matrix of an extraction that was interrupted, and the row to go on from; None and 0 if there is none."""
-    try:
-        rows = json.loads((folder / _PROGRESS).read_text())["rows"]
-        matrix = np.load(folder / kept.MATRIX, mmap_mode="r+", allow_pickle=False)
-        if isinstance(matrix, np.memmap) and len(matrix) == count:
-            return matrix, int(rows)
-    except (OSError, ValueError, KeyError):
-        pass  # nothing was begun, or nothing that can be gone on with
-    return None, 0
-
-
-def _created(folder: Path, shape: tuple[int, int]) -> Matrix:
-    path = folder / kept.MATRIX
+def _created(growing: Growing, folder: Path, columns: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        if hasattr(os, "posix_fallocate"):
-            # A disk that is full would otherwise end the process, without a word, when the matrix is written to.
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        return matrix
+        growing.create((columns,), np.float16)
     except OSError as error:
         raise UsageError(
             f"features cannot be written to {folder} ({error.strerror}); name another folder in the environment "
@@ -180,12 +162,6 @@ def _encoded(encoder: FeatureEncoder, content: Any, ids: Sequence[str]) -> npt.N
         bad = ids[int(np.argmin(finite))]
         raise DataError(f"encoder '{encoder.name}' gives example '{bad}' features that float16 cannot hold")
     return features
-
-
-def _write_json(path: Path, content: object) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 class _Progress:

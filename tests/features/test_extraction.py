@@ -105,7 +105,7 @@ def test_an_extraction_that_was_killed_goes_on_and_ends_with_the_same_bytes(
 
 def _rows(folder: Path) -> int:
     """Rows that an extraction under way says are done."""
-    return max((json.loads(file.read_text())["rows"] for file in folder.rglob("progress.json")), default=0)
+    return max((json.loads(file.read_text())["rows"] for file in folder.rglob("*.progress.json")), default=0)
 
 
 def test_a_corrupted_image_is_named_and_nothing_written(tmp_path: Path) -> None:
