@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -363,6 +363,34 @@ def remark(found: Arms, arm: Arm, metric: str = "probe_map") -> str:
         if mean(own, metric) < mean([beside[run.config.replicate] for run in own], "probe_map"):
             return word
     return ""
+
+
+def remark_lines(named: Mapping[str, Sequence[str]], between: str = "; ") -> list[str]:
+    """The sentences of a reading that name the arms below a baseline, read with the probe; none where there are none.
+
+    Args:
+        named: arms in words, by what :func:`remark` says of them.
+        between: two arms.
+    """
+    meaning = {
+        "degenerate": "below the untrained encoder, so that nothing rests on them",
+        "below baseline": "below logistic regression on the input",
+    }
+    return [
+        f"Read with the probe, {meaning[word]}: {between.join(named[word])}."
+        for word in meaning
+        if word in named
+    ]
+
+
+def signed(interval: Interval) -> str:
+    """An estimate with its interval: ``+0.12 [-0.03, +0.27]``; a dash where there is none."""
+    if not math.isfinite(interval.estimate):
+        return "–"
+    text = f"{interval.estimate:+.2f}"
+    if math.isfinite(interval.lower):
+        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
+    return text
 
 
 def in_points(interval: Interval) -> str:

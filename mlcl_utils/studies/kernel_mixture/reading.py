@@ -136,21 +136,12 @@ def _calibration(summary: Summary, task: Arm) -> list[str]:
 
 def _remarks(summary: Summary) -> list[str]:
     """Which arms are below a baseline, with the probe."""
-    meaning = {
-        "degenerate": "below the untrained encoder, so that nothing rests on them",
-        "below baseline": "below logistic regression on the input",
-    }
     trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
     named: dict[str, list[str]] = {}
     for arm in trained:
         word = analysis.remark(summary.arms, arm)
         if word:
             named.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.dataset})")
-    lines = [
-        f"Read with the probe, {meaning[word]}: {', '.join(named[word])}."
-        for word in meaning
-        if word in named
-    ]
-    return lines or [
+    return analysis.remark_lines(named, ", ") or [
         f"Read with the probe, none of {len(trained)} trained arms is below logistic regression on the input."
     ]

@@ -271,19 +271,15 @@ def _little_data(found: list[Contrast]) -> str:
 
 def _remarks(summary: Summary) -> list[str]:
     """Which arms are below a baseline: those read with the probe by name, the losses' own heads by number."""
-    meaning = {
-        "degenerate": "below the untrained encoder, so that nothing rests on them",
-        "below baseline": "below logistic regression on the input",
-    }
     trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
     probed: dict[str, list[str]] = {}
     for arm in trained:
         word = analysis.remark(summary.arms, arm)
         if word:
             probed.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
-    lines = [f"Read with the probe, {meaning[word]}: {'; '.join(names)}." for word, names in probed.items()]
-    if not lines:
-        lines.append("Read with the probe, no trained arm is below logistic regression on the input.")
+    lines = analysis.remark_lines(probed) or [
+        "Read with the probe, no trained arm is below logistic regression on the input."
+    ]
     direct = [
         analysis.remark(summary.arms, arm, "direct_map")
         for arm in trained

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mlcl_utils import data, losses, models
+from mlcl_utils import losses, models
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
@@ -71,9 +71,8 @@ class TemperatureParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        own = self.dataset(dataset)
-        base = min(BASE_LABELS, len(own.label_names))
-        return min(self.num_labels, data.supported_labels(own, base_labels=base, replicates=self.replicates))
+        base = min(BASE_LABELS, len(self.dataset(dataset).label_names))
+        return min(self.num_labels, self.labels_to_learn(dataset, base))
 
     @property
     def places(self) -> tuple[Place, ...]:

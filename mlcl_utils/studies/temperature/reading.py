@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
 from IPython.display import Markdown
 
 from mlcl_utils import stats
-from mlcl_utils.stats import Interval
 from mlcl_utils.studies import analysis
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.temperature.sweeps import Summary, Sweep, leads, narrower, sibling, spread, trend
@@ -55,7 +53,7 @@ def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
             word = "has no clear trend"
             if found.lower > CLEAR or found.upper < -CLEAR:
                 word = "rises" if found.estimate > 0 else "falls"
-            parts.append(f"{metric} {word} with τ (rank correlation {_number(found)})")
+            parts.append(f"{metric} {word} with τ (rank correlation {analysis.signed(found)})")
     return [f"**{sweep.task}, {sweep.label}:** {'; '.join(parts)}."] if parts else []
 
 
@@ -113,7 +111,7 @@ def _hard(summary: Summary, sweep: Sweep) -> list[str]:
     ]
     return [
         f"**{sweep.task}, hard negatives:** uniformity varies over the temperatures by {narrow.estimate:.2f}, {word}"
-        f" than with all negatives ({wide.estimate:.2f}; difference {_number(found)})."
+        f" than with all negatives ({wide.estimate:.2f}; difference {analysis.signed(found)})."
     ]
 
 
@@ -153,10 +151,6 @@ def _without(sweep: Sweep, compared: Collection[float]) -> str:
 
 def _remarks(summary: Summary) -> list[str]:
     """Which arms are below a baseline, read with the probe on the representation."""
-    meaning = {
-        "degenerate": "below the untrained encoder, so that nothing rests on them",
-        "below baseline": "below logistic regression on the input",
-    }
     named: dict[str, list[str]] = {}
     count = 0
     for sweep in summary.sweeps:
@@ -169,18 +163,6 @@ def _remarks(summary: Summary) -> list[str]:
         for word, temperatures in by_word.items():
             listed = ", ".join(f"{t:g}" for t in temperatures)
             named.setdefault(word, []).append(f"{sweep.label} at τ {listed} ({sweep.task})")
-    lines = [
-        f"Read with the probe, {meaning[word]}: {'; '.join(named[word])}."
-        for word in meaning
-        if word in named
-    ]
-    return lines or [
+    return analysis.remark_lines(named) or [
         f"Read with the probe, none of {count} trained arms is below logistic regression on the input."
     ]
-
-
-def _number(interval: Interval) -> str:
-    text = f"{interval.estimate:+.2f}"
-    if np.isfinite(interval.lower):
-        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
-    return text

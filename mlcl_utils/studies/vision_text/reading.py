@@ -319,10 +319,10 @@ def _carried_over(each: CarryOver) -> str:
     without = (
         f" (without {', '.join(style.look(loss).label for loss in each.left_out)})" if each.left_out else ""
     )
-    ceilings = f"within texts {_number(each.text)}, within images {_number(each.image)}"
+    ceilings = f"within texts {analysis.signed(each.text)}, within images {analysis.signed(each.image)}"
     return (
         f"**{each.pair.describe()}, {style.metric(each.metric).label}, {HEADS[each.head]}:** the order of"
-        f" {len(each.losses)} losses{without} {words} (rank correlation {_number(each.between)}; {ceilings})."
+        f" {len(each.losses)} losses{without} {words} (rank correlation {analysis.signed(each.between)}; {ceilings})."
     )
 
 
@@ -355,22 +355,6 @@ def _remarks(summary: Summary) -> list[str]:
         word = analysis.remark(summary.arms, arm)
         if word:
             words.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
-    meaning = {
-        "degenerate": "below the untrained encoder, so that nothing rests on them",
-        "below baseline": "below logistic regression on the input",
-    }
-    lines = [
-        f"Read with the probe, {meaning[word]}: {'; '.join(words[word])}."
-        for word in meaning
-        if word in words
+    return analysis.remark_lines(words) or [
+        "Read with the probe, no trained arm is below logistic regression on the input."
     ]
-    return lines or ["Read with the probe, no trained arm is below logistic regression on the input."]
-
-
-def _number(interval: Interval) -> str:
-    if not math.isfinite(interval.estimate):
-        return "–"
-    text = f"{interval.estimate:+.2f}"
-    if math.isfinite(interval.lower):
-        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
-    return text

@@ -139,7 +139,7 @@ def correlations_table(study: Execution, summary: Summary) -> pd.DataFrame:
                 "metric": style.metric(each.metric).label,
                 "read by": HEADS[each.head],
                 "losses": len(each.losses),
-                **{name: _number(interval) for name, interval in _intervals(each).items()},
+                **{name: analysis.signed(interval) for name, interval in _intervals(each).items()},
                 "verdict": each.verdict,
             }
             for each in found
@@ -158,13 +158,6 @@ def _intervals(each: CarryOver) -> dict[str, Interval]:
         "within images": each.image,
         "shortfall": each.shortfall,
     }
-
-
-def _number(interval: Interval) -> str:
-    if not np.isfinite(interval.estimate):
-        return "–"
-    text = f"{interval.estimate:+.2f}"
-    return f"{text} [{interval.lower:+.2f}, {interval.upper:+.2f}]" if np.isfinite(interval.lower) else text
 
 
 def leads_table(study: Execution, summary: Summary) -> pd.DataFrame:
