@@ -64,7 +64,11 @@ def folder_of(dataset: Dataset, home: Path) -> Path:
 
 
 def available(folder: Path) -> dict[str, Extracted]:
-    """All complete features in a folder, by name."""
+    """All complete features in a folder, by name.
+
+    Raises:
+        DataError: a description is damaged; the message says what to remove.
+    """
     found = {}
     for path in sorted(folder.glob(f"*/{DESCRIPTION}")):
         try:

@@ -94,7 +94,9 @@ def _corresponding(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Positions of labels of the same rank, from the numbers of training positives, falling, in two sets."""
     if min(len(first), len(second)) < count:
-        raise UsageError(f"num_labels={count}: one of the sets has fewer labels with training positives")
+        raise UsageError(
+            f"num_labels={count}: one of the sets has fewer labels with training positives; ask for fewer"
+        )
     if first[:count].sum() > second[:count].sum():
         there, here = _corresponding(second, first, count)
         return here, there

@@ -224,7 +224,7 @@ def task(
     if counts[labels[-1]] == 0:
         supported = np.count_nonzero(counts)
         raise UsageError(
-            f"num_labels={largest}: only {supported} labels of {dataset.name} have training positives"
+            f"num_labels={largest}: only {supported} labels of {dataset.name} have training positives; ask for no more"
         )
     if label_draw is not None:
         generator = np.random.default_rng([_seed(dataset.name), replicate, label_draw])

@@ -103,11 +103,13 @@ def open_encoder(
     location = weights or name
     if not Path(location).expanduser().is_dir():
         if weights is not None:
-            raise UsageError(f"weights '{weights}' is not the folder of a Hugging Face model")
+            raise UsageError(
+                f"weights '{weights}' is not the folder of a Hugging Face model; name one with a config.json"
+            )
         if "/" not in name and modality == "image":
             raise unknown("encoder", name, vision)
         if name.startswith((".", "/", "~")):
-            raise UsageError(f"encoder '{name}' is not a folder")
+            raise UsageError(f"encoder '{name}' is not a folder; name that of a Hugging Face model")
     from mlcl_utils.features import transformer
 
     return transformer.open_model(name, location, modality, max_tokens, where)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import deque
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from mlcl_utils import processes
 from mlcl_utils.data import features as kept
 from mlcl_utils.data.dataset import Dataset, file_digest
 from mlcl_utils.data.features import Extracted
@@ -134,7 +134,7 @@ def _prepared(
     examples: Sequence[Example], batches: Sequence[list[int]], encoder: FeatureEncoder
 ) -> Iterator[tuple[list[int], Any]]:
     """The batches in order, each prepared by a thread some time before it is asked for."""
-    workers = _cores()
+    workers = processes.cores()
     pool = ThreadPoolExecutor(workers)
     waiting: deque[tuple[list[int], Future[Any]]] = deque()
     try:
@@ -147,11 +147,6 @@ def _prepared(
             yield first, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def _encoded(encoder: FeatureEncoder, content: Any, ids: Sequence[str]) -> npt.NDArray[np.float16]:

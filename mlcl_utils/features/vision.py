@@ -97,7 +97,11 @@ class TorchvisionEncoder(FeatureEncoder):
 
 
 def without_last_layer(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """The model with its last linear layer replaced by nothing, and that layer's name."""
+    """The model with its last linear layer replaced by nothing, and that layer's name.
+
+    Raises:
+        UsageError: it has no linear layer.
+    """
     linear = [path for path, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise UsageError(
@@ -118,7 +122,7 @@ def _load(model: nn.Module, last: str, path: Path) -> None:
             state = torch.load(path, map_location="cpu", weights_only=True)
         state = unwrapped(state)
     except FileNotFoundError:
-        raise UsageError(f"weights {path} is missing") from None
+        raise UsageError(f"weights {path} is missing; name the file that holds them") from None
     except pickle.UnpicklingError:
         raise DataError(
             f"{path} holds other things than weights, which are not loaded; save its state_dict"

@@ -57,7 +57,8 @@ class Loss(nn.Module):
         """Set the hyperparameters.
 
         Raises:
-            ValueError: an unknown hyperparameter or a value out of range; says which, and what it was.
+            UsageError: an unknown hyperparameter; suggests the nearest name.
+            ValueError: a value out of range; says which, and what it was.
         """
         super().__init__()
         declared = self._declared()

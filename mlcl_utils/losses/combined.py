@@ -23,7 +23,8 @@ class Combined(nn.Module):
             hyperparameters: a mapping for each part that is not to have its defaults.
 
         Raises:
-            ValueError: an unknown part or hyperparameter, or a value out of range.
+            UsageError: an unknown part or hyperparameter.
+            ValueError: a value out of range.
         """
         super().__init__()
         self.parts = nn.ModuleDict()
@@ -39,7 +40,11 @@ class Combined(nn.Module):
         self.tensors = _union(self._part_tensors.values())
 
     def forward(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Tensor:
-        """The sum of the parts; see :meth:`mlcl_utils.losses.base.Loss.forward`."""
+        """The sum of the parts; see :meth:`mlcl_utils.losses.base.Loss.forward`.
+
+        Raises:
+            ValueError: other tensors than the parts take together, or what a part refuses.
+        """
         if set(tensors) != set(self.tensors):
             given = ", ".join(tensors) or "none of them"
             raise ValueError(f"{'+'.join(self.parts)} takes {', '.join(self.tensors)}, was given {given}")

@@ -147,7 +147,13 @@ def _block(
 
 
 def with_gradient(x: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-    """A scalar whose gradient with respect to ``x`` is already known."""
+    """A scalar whose gradient with respect to ``x`` is already known.
+
+    Args:
+        x: of any shape.
+        value: the scalar.
+        gradient: of the scalar, in the shape of ``x``.
+    """
     result: Tensor = _WithGradient.apply(x, value, gradient)
     return result
 

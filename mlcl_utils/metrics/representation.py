@@ -72,6 +72,9 @@ def view_alignment(embeddings: Array, views: Array) -> float:
     Args:
         embeddings: (n, d), finite, none zero.
         views: (n, d), the other view of each.
+
+    Raises:
+        ValueError: shapes differ, or a row is not finite or zero.
     """
     first, second = _unit(embeddings), _unit(views)
     if first.shape != second.shape:

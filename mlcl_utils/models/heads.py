@@ -61,7 +61,11 @@ class Model(nn.Module):
         return given
 
     def heads(self, representation: Tensor) -> dict[str, Tensor]:
-        """The tensors that follow from a representation of shape (n, width), by name: all but ``views``."""
+        """The tensors that follow from a representation of shape (n, width), by name: all but ``views``.
+
+        Raises:
+            ValueError: no head gives a tensor that the loss takes.
+        """
         given: dict[str, Tensor] = {}
         for name in self.tensors:
             match name:
@@ -80,7 +84,10 @@ class Model(nn.Module):
                 case "views":
                     pass
                 case _:
-                    raise ValueError(f"no head of this model gives '{name}'")
+                    raise ValueError(
+                        f"no head of this model gives '{name}'; "
+                        "a loss that takes it needs one in mlcl_utils/models/heads.py"
+                    )
         return given
 
     def scores(self, representation: Tensor) -> Tensor | None:

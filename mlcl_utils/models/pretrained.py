@@ -67,7 +67,9 @@ def parse(name: str) -> Pretrained:
         if (CHECKOUT / base / "config.json").is_file() or base.startswith((".", "/", "~")):
             base = str(CHECKOUT / Path(base).expanduser())
             if not (Path(base) / "config.json").is_file():
-                raise UsageError(f"encoder '{name}' is not the folder of a Hugging Face model")
+                raise UsageError(
+                    f"encoder '{name}' is not the folder of a Hugging Face model; name one with a config.json"
+                )
         return Pretrained("transformers", base, _size(name, found["size"], TOKENS))
     parts = _TORCHVISION.fullmatch(name)
     if parts is None or parts["base"] not in _torchvision():
@@ -110,7 +112,7 @@ def _file_digest(path: Path) -> str:
     from mlcl_utils.data.dataset import file_digest
 
     if not path.is_file():
-        raise UsageError(f"weights {path} is missing")
+        raise UsageError(f"weights {path} is missing; name the file that holds them")
     return file_digest(path)[:16]
 
 

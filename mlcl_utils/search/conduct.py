@@ -336,7 +336,10 @@ def _stored(book: Journal | None) -> list[Evaluation]:
             found.append(_read(record))
         except (TypeError, KeyError):
             assert book is not None
-            raise DataError(f"journal '{shown(book.path)}', line {number}: not an evaluation") from None
+            raise DataError(
+                f"journal '{shown(book.path)}', line {number}: not an evaluation; "
+                "name another file or remove this one"
+            ) from None
     return found
 
 

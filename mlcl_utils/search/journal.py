@@ -44,7 +44,8 @@ class Journal:
             lines, whole = self._read()
             if lines and lines[0].get("search") != identity:
                 raise UsageError(
-                    f"journal '{shown(path)}' is of another search{_difference(lines[0], identity)}"
+                    f"journal '{shown(path)}' is of another search{_difference(lines[0], identity)}; "
+                    "name another file or remove this one"
                 )
             os.ftruncate(self._file, whole)
             if not lines:
@@ -59,7 +60,10 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
         except OSError:
-            raise UsageError(f"journal '{shown(self.path)}': another process is writing to it") from None
+            raise UsageError(
+                f"journal '{shown(self.path)}': another process is writing to it; "
+                "wait for it, or name another file"
+            ) from None
 
     def _read(self) -> tuple[list[dict[str, Any]], int]:
         """The whole lines and their length; the rest is what a killed process has left of a line."""
@@ -76,7 +80,7 @@ class Journal:
                 record = None
             if not isinstance(record, dict):
                 raise DataError(
-                    f"journal '{shown(self.path)}', line {number}: not a line of a search's journal"
+                    f"journal '{shown(self.path)}', line {number}: not a line of a search's journal; name another file"
                 )
             records.append(record)
         return records, whole

@@ -114,7 +114,10 @@ class Trainings:
 
     def __init__(self, base: RunConfig, resource: int, *, results: Path, **carrying: Any) -> None:
         if not {"logits", "prototypes"} & set(losses.info(base.loss).tensors):
-            raise UsageError(f"loss '{base.loss}' has no head of its own that could score every epoch")
+            raise UsageError(
+                f"loss '{base.loss}' has no head of its own that could score every epoch; "
+                "name one that takes logits or prototypes"
+            )
         self._base, self._resource = base, resource
         self._store = Store(results)
         self._carrying = {"results": results, **carrying}

@@ -68,6 +68,9 @@ def resample_metrics(
 
     Returns:
         ``map``, ``macro_f1``, ``micro_f1``, ``lrap``, ``ranking_loss`` and those of the bands, each (B,).
+
+    Raises:
+        ValueError: shapes or values are not as stated.
     """
     known = checked_labels(labels)
     values = checked_scores(scores, known)

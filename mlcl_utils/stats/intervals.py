@@ -220,7 +220,8 @@ def combine(parts: Sequence[Replicates], function: Callable[[Floats], Floats]) -
     draws = [part.resamples for part in parts]
     stacked = [draw for draw in draws if draw is not None]
     if len({None if draw is None else draw.shape for draw in draws}) > 1:
-        raise ValueError("the resamples of the parts differ in number")
+        shapes = [None if draw is None else draw.shape for draw in draws]
+        raise ValueError(f"the resamples of the parts differ in number: their shapes are {shapes}")
     values = function(np.stack([part.values for part in parts]))
     resamples = None
     if stacked:

@@ -99,9 +99,14 @@ class StudyParameters(BaseModel):
     def _configurations_are_used(self) -> StudyParameters:
         for number, each in enumerate(self.config):
             if each.loss not in self.losses:
-                raise UsageError(f"config is of loss '{each.loss}', which is not among the losses")
+                raise UsageError(
+                    f"config is of loss '{each.loss}', which is not among the losses; "
+                    "add it there, or leave the file out"
+                )
             if any((each.loss, each.encoder) == (one.loss, one.encoder) for one in self.config[:number]):
-                raise UsageError(f"config has two files for loss '{each.loss}' and encoder '{each.encoder}'")
+                raise UsageError(
+                    f"config has two files for loss '{each.loss}' and encoder '{each.encoder}'; give one"
+                )
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,11 @@ from mlcl_utils.training.recipe import check_setting
 
 
 def no_bool(value: Any) -> Any:
-    """The value, unless it is a truth value, which Python takes for a number."""
+    """The value, unless it is a truth value, which Python takes for a number.
+
+    Raises:
+        ValueError: it is one.
+    """
     if isinstance(value, bool) or (isinstance(value, str) and value.lower() in {"true", "false"}):
         raise ValueError("should be a number")
     return value
@@ -96,18 +100,28 @@ def _from_checkout(path: Path) -> Path:
 
 
 def results_folder(path: Path) -> Path:
-    """The path from the checkout, if results can be written there; it need not exist yet."""
+    """The path from the checkout, if results can be written there; it need not exist yet.
+
+    Raises:
+        UsageError: they cannot.
+    """
     path = _from_checkout(path)
     existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
     if not existing.is_dir():
         raise UsageError(f"results '{shown(path)}': '{shown(existing)}' is not a folder; name another one")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"results '{shown(path)}': no permission to write in '{shown(existing)}'")
+        raise UsageError(
+            f"results '{shown(path)}': no permission to write in '{shown(existing)}'; name another one"
+        )
     return path
 
 
 def data_folder(path: Path) -> Path:
-    """The path from the checkout, if it is a folder."""
+    """The path from the checkout, if it is a folder.
+
+    Raises:
+        UsageError: it is none.
+    """
     path = _from_checkout(path)
     if not path.is_dir():
         raise UsageError(f"data_root '{shown(path)}' is not a folder; give the one that holds your data sets")
@@ -129,7 +143,11 @@ def available_device(device: str) -> str:
 
 
 def available_engine(engine: str) -> str:
-    """An engine, if its package is there."""
+    """An engine, if its package is there.
+
+    Raises:
+        UsageError: it is missing.
+    """
     if engine == "ray" and importlib.util.find_spec("ray") is None:
         raise UsageError("engine 'ray': the package 'ray' is missing; run pip install 'mlcl-studies[ray]'")
     return engine
@@ -199,7 +217,11 @@ Configurations = Annotated[tuple[Configuration, ...], BeforeValidator(_as_list)]
 
 
 def as_settings(value: Any) -> Any:
-    """Settings of training from what a shell or papermill passes: ``batch_size=64,ema=0.9`` or a dictionary."""
+    """Settings of training from what a shell or papermill passes: ``batch_size=64,ema=0.9`` or a dictionary.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if not isinstance(value, str):
         return value
     text = value.strip()

@@ -65,7 +65,9 @@ def drawn(folder: Path, count: int, seed: int) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except FileNotFoundError:
-        raise UsageError(f"{shown(path)} is missing: there are no results to verify") from None
+        raise UsageError(
+            f"{shown(path)} is missing: there are no results to verify; make some with: mlcl run"
+        ) from None
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     return [rows[at] for at in sorted(chosen)]
 

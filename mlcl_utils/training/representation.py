@@ -43,7 +43,13 @@ def untrained(
 
 @torch.no_grad()
 def represent(model: Model, inputs: Inputs, *, device: torch.device) -> Tensor:
-    """Representation of shape (n, width), before the projection, of inputs of n examples."""
+    """Representation of shape (n, width), before the projection, of inputs of n examples.
+
+    Args:
+        model: put into evaluation mode.
+        inputs: what its encoder reads.
+        device: where the model is.
+    """
     model.eval()
     batches = torch.split(torch.arange(len(inputs)), model.encoder.evaluation_batch)
     return torch.cat([model.encoder(batch) for batch in Batches(inputs, device).over(batches)])

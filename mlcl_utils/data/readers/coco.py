@@ -33,7 +33,11 @@ _KEPT = frozenset(
 
 
 def find(name: str, root: Path | None) -> Source:
-    """COCO of a year, or of whichever year is there."""
+    """COCO of a year, or of whichever year is there.
+
+    Raises:
+        UsageError: it is not under the root, or both years are and none is named.
+    """
     years = [name[-4:]] if name[-4:] in _WHOLE else sorted(_WHOLE)
     found = [source for year in years if (source := _of_year(year, name, root))]
     if len(found) > 1:
@@ -55,7 +59,11 @@ def _of_year(year: str, name: str, root: Path | None) -> Source | None:
 
 
 def read(source: Source) -> Examples:
-    """Images and categories of the instances files."""
+    """Images and categories of the instances files.
+
+    Raises:
+        DataError: a file is damaged, or files contradict each other; the message names file and entry.
+    """
     categories: dict[int, str] = {}
     images: list[str] = []
     rows: list[set[int]] = []

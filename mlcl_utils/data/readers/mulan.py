@@ -29,7 +29,11 @@ _FORM = re.compile(r"(?P<base>.+?)(?:-(?:train|test))?\.arff", re.IGNORECASE)
 
 
 def find(name: str, root: Path | None) -> Source:
-    """A set of a name, or of a path."""
+    """A set of a name, or of a path.
+
+    Raises:
+        UsageError: it is not there.
+    """
     if not name.lower().endswith(".arff"):
         wanted = name.partition(":")[2]
         for folder in places(name, root, wanted, "mulan", f"mulan{wanted}"):
@@ -51,7 +55,11 @@ def _source(path: Path) -> Source:
 
 
 def read(source: Source) -> Examples:
-    """Features and labels of the ARFF files."""
+    """Features and labels of the ARFF files.
+
+    Raises:
+        DataError: a file is damaged or says not which attributes are labels; the message names file and line.
+    """
     tables = [_read_arff(file) for file in source.files if file.suffix.lower() == ".arff"]
     first = tables[0]
     for table in tables[1:]:

@@ -29,7 +29,12 @@ _PARTS = ("Train", "Test")
 
 
 def find(name: str, root: Path | None) -> Source:
-    """NUS-WIDE, in the root or a folder of its name."""
+    """NUS-WIDE, in the root or a folder of its name.
+
+    Raises:
+        UsageError: it is not under the root.
+        DataError: one of its files is missing.
+    """
     for folder in places(name, root, "nuswide"):
         lists = [folder / "ImageList" / f"{part}Imagelist.txt" for part in _PARTS]
         if not lists[0].is_file():
@@ -43,13 +48,13 @@ def find(name: str, root: Path | None) -> Source:
             None,
         )
         if concepts is None:
-            raise DataError(f"{folder}/ConceptsList/Concepts81.txt is missing")
+            raise DataError(f"{folder}/ConceptsList/Concepts81.txt is missing; unpack NUS-WIDE again")
         truth = folder / "Groundtruth" / "TrainTestLabels"
         names = [line for _, line in read_lines(concepts)]
         files = (concepts, *lists, *(truth / f"Labels_{c}_{part}.txt" for part in _PARTS for c in names))
         for file in files:
             if not file.is_file():
-                raise DataError(f"{file} is missing")
+                raise DataError(f"{file} is missing; unpack NUS-WIDE again")
         return Source(
             "nus-wide",
             folder,

@@ -51,7 +51,12 @@ class _Line(NamedTuple):
 
 
 def find(name: str, root: Path | None) -> Source:
-    """A list by its path, with what its sidecar names."""
+    """A list by its path, with what its sidecar names.
+
+    Raises:
+        UsageError: there is no such list.
+        DataError: the sidecar is damaged, or a file that it names is missing.
+    """
     path = resolve(name, root)
     sidecar, given = read_sidecar(path, _KEYS)
     for key in {"labels", "test"} & given.keys():

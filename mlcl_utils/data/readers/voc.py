@@ -35,7 +35,12 @@ _STATES = {"1": 1, "-1": 0, "0": -1}
 
 
 def find(name: str, root: Path | None) -> Source:
-    """VOC of a year."""
+    """VOC of a year.
+
+    Raises:
+        UsageError: it is not under the root.
+        DataError: one of its files is missing.
+    """
     year = name[-4:]
     for place in places(name, root, f"voc{year}", "voc", "vocdevkit", "pascalvoc"):
         for folder in (place, place / f"VOC{year}", place / "VOCdevkit" / f"VOC{year}"):
@@ -45,13 +50,17 @@ def find(name: str, root: Path | None) -> Source:
                 files = tuple(lists / f"{label}_{each}.txt" for each in sets for label in CLASSES)
                 for file in files:
                     if not file.is_file():
-                        raise DataError(f"{file} is missing")
+                        raise DataError(f"{file} is missing; unpack VOC{year} again")
                 return Source(name, folder, files, read, whole=_WHOLE[year], facts={"sets": sets})
     raise not_found(name, root, f"VOCdevkit/VOC{year}/ImageSets/Main/{CLASSES[0]}_{_SETS[year][0]}.txt")
 
 
 def read(source: Source) -> Examples:
-    """Images and classes of the lists."""
+    """Images and classes of the lists.
+
+    Raises:
+        DataError: a list is damaged or lists other images; the message names it.
+    """
     sets: list[str] = source.facts["sets"]
     ids: list[str] = []
     blocks = []

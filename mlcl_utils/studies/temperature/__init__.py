@@ -66,7 +66,9 @@ class TemperatureParameters(StudyParameters):
                     f"config of '{each.loss}' has a temperature, which this study varies; take it out"
                 )
         if self.trials > len(RATE_FACTORS):
-            raise UsageError(f"trials {self.trials}: there are {len(RATE_FACTORS)} learning rates to try")
+            raise UsageError(
+                f"trials {self.trials}: there are {len(RATE_FACTORS)} learning rates to try; ask for no more"
+            )
         return self
 
     def labels_of(self, dataset: str) -> int:
