@@ -133,8 +133,8 @@ def _difference(first: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
         if identity.get(name) != other.get(name):
             words = [str(each.get(name)) for each in (other, identity)]
             if max(map(len, words)) > 40:
-                return f" (its {name} differs); name another file or remove this one"
-            return f" ({name} {words[0]}, not {words[1]}); name another file or remove this one"
+                return f" (its {name} differs)"
+            return f" ({name} {words[0]}, not {words[1]})"
     return ""
 
 
