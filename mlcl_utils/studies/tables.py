@@ -24,6 +24,11 @@ FEW = 5  # replicates below which nothing is judged
 MARKS = {"below baseline": "\u2020", "degenerate": "\u2021", "": ""}
 
 
+def short(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as a notebook shows them: whole ones whole, others to three digits, a dash for missing ones."""
+    return table.map(lambda value: "–" if pd.isna(value) else f"{value:.3g}" if value % 1 else f"{value:g}")
+
+
 def markdown(lines: Sequence[str]) -> Markdown:
     """Lines as a list."""
     return Markdown("\n".join(f"- {line}" for line in lines))  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlcl_utils.data.readers.common import IMAGE_ENDINGS, PART_WORDS
-from mlcl_utils.data.readers.rows import Rows
+from mlcl_utils.data.readers.rows import Rows, cell_text
 from mlcl_utils.errors import DataError, unknown
 
 # Names that a column of a kind usually has, the likeliest first.
@@ -139,12 +139,8 @@ def _one(named: Mapping[str, tuple[str, ...]], kind: str) -> str | None:
 
 
 def _is_indicator(values: Iterable[Any]) -> bool:
-    found = {"" if isinstance(value, list) else _cell(value) for value in values}
+    found = {"" if isinstance(value, list) else cell_text(value) for value in values}
     return found <= _INDICATOR and not found <= {"", "?"}
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value).strip()
 
 
 class _Guess:
@@ -167,9 +163,9 @@ class _Guess:
 
     def _can_be(self, kind: str, values: list[Any]) -> bool:
         if kind == "split":
-            return all(_cell(value).lower() in PART_WORDS for value in values)
+            return all(cell_text(value).lower() in PART_WORDS for value in values)
         if kind == "image":
-            return all(_cell(value).lower().endswith(IMAGE_ENDINGS) for value in values)
+            return all(cell_text(value).lower().endswith(IMAGE_ENDINGS) for value in values)
         if kind == "features":
             return all(isinstance(value, list) for value in values)
         return True
@@ -195,7 +191,7 @@ class _Guess:
         if name:
             return name
         lengths = {
-            name: sum(len(_cell(value)) for value in values) / len(values)
+            name: sum(len(cell_text(value)) for value in values) / len(values)
             for name, values in self._rows.columns.items()
             if name in self._free
             and all(value is None or isinstance(value, str) for value in values)
@@ -216,7 +212,7 @@ class _Guess:
 
 def _numeric(values: Iterable[Any]) -> bool:
     """Whether all values that are there are numbers; what is missing is found when they are read."""
-    there = [value for value in values if _cell(value)]
+    there = [value for value in values if cell_text(value)]
     try:
         for value in there:
             float(value)

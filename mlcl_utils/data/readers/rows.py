@@ -99,3 +99,8 @@ def _parquet(path: Path) -> Rows:
         raise DataError(f"{path} is damaged, cut off or not a Parquet file: {reason}") from None
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
     return Rows(path, columns, None, None)
+
+
+def cell_text(value: Any) -> str:
+    """A cell as text without white space around it; an empty one of a Parquet file is the empty text."""
+    return "" if value is None else str(value).strip()

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from mlcl_utils.data.readers.columns import KEYS, Columns, choose
 from mlcl_utils.data.readers.common import PART_WORDS, Examples, Source, check_distinct, label_matrix, resolve
-from mlcl_utils.data.readers.rows import Rows, read_rows
+from mlcl_utils.data.readers.rows import Rows, cell_text, read_rows
 from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.errors import DataError
 
@@ -52,8 +52,10 @@ def read(source: Source) -> Examples:
     rows = read_rows(source.files[0], given.get("encoding"))
     columns = choose(rows, given)
     names, labels, said = _indicators(rows, columns) if columns.indicators else _listed(rows, columns, given)
-    texts = [_text(value) for value in rows.columns[columns.text]] if columns.text else []
-    titles = [_text(value) for value in rows.columns[columns.title]] if columns.title else [""] * len(texts)
+    texts = [cell_text(value) for value in rows.columns[columns.text]] if columns.text else []
+    titles = (
+        [cell_text(value) for value in rows.columns[columns.title]] if columns.title else [""] * len(texts)
+    )
     images = _images(rows, columns.image) if columns.image else []
     features = _features(rows, columns.features) if columns.features else None
     notes = [columns.described(), *said]
@@ -85,25 +87,21 @@ def read(source: Source) -> Examples:
     )
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
-
-
 def _ids(rows: Rows, columns: Columns, images: list[str]) -> list[str]:
-    ids = [_text(value) for value in rows.columns[columns.id]] if columns.id else images
+    ids = [cell_text(value) for value in rows.columns[columns.id]] if columns.id else images
     check_distinct(ids, rows.where)
     return ids or [str(row + 1) for row in range(len(rows))]
 
 
 def _groups(values: Sequence[Any]) -> list[object]:
     """Equal for rows of one group; a row without a group is one of its own."""
-    return [_text(value) or (row,) for row, value in enumerate(values)]
+    return [cell_text(value) or (row,) for row, value in enumerate(values)]
 
 
 def _parts(rows: Rows, column: str) -> npt.NDArray[np.uint8]:
     parts = []
     for row, value in enumerate(rows.columns[column]):
-        word = _text(value).lower()
+        word = cell_text(value).lower()
         if word not in PART_WORDS:
             raise DataError(
                 f"{rows.where(row)}: '{value}' in column '{column}' is not train, validation or test"
@@ -113,7 +111,7 @@ def _parts(rows: Rows, column: str) -> npt.NDArray[np.uint8]:
 
 
 def _images(rows: Rows, column: str) -> list[str]:
-    images = [_text(value).replace("\\", "/") for value in rows.columns[column]]
+    images = [cell_text(value).replace("\\", "/") for value in rows.columns[column]]
     for row, image in enumerate(images):
         if not image:
             raise DataError(f"{rows.where(row)}: column '{column}' names no image")
@@ -141,7 +139,7 @@ def _number(rows: Rows, row: int, column: str, cell: Any) -> float:
     except (TypeError, ValueError):
         value = np.nan
     if not np.isfinite(value):
-        shown = "is empty" if _text(cell) == "" else f"has '{cell}'"
+        shown = "is empty" if cell_text(cell) == "" else f"has '{cell}'"
         raise DataError(f"{rows.where(row)}: column '{column}' {shown}; every feature has to be a number")
     return value
 
@@ -151,7 +149,7 @@ def _indicators(rows: Rows, columns: Columns) -> tuple[list[str], npt.NDArray[np
     labels = np.empty((len(rows), len(columns.labels)), dtype=np.int8)
     for position, column in enumerate(columns.labels):
         for row, value in enumerate(rows.columns[column]):
-            word = _text(value).lower().removesuffix(".0")
+            word = cell_text(value).lower().removesuffix(".0")
             if word not in _STATES:
                 raise DataError(
                     f"{rows.where(row)}: '{value}' in label column '{column}' is not 0, 1 or empty"
@@ -174,7 +172,7 @@ def _listed(
             f"{rows.path.with_suffix('.toml')}: 'separator' is empty; leave it out if each cell is one label"
         )
     if lists is None:
-        texts = [_text(cell) for cell in cells]
+        texts = [cell_text(cell) for cell in cells]
         if separator is None:
             separator = next((s for s in _SEPARATORS if any(s in text for text in texts)), None)
         notes.append(
@@ -183,7 +181,7 @@ def _listed(
             else f"no separator in '{column}' ({' '.join(_SEPARATORS)}): each cell is one label"
         )
         lists = [text.split(separator) if separator else [text] for text in texts]
-    found = [list(dict.fromkeys(label for label in map(_text, each) if label)) for each in lists]
+    found = [list(dict.fromkeys(label for label in map(cell_text, each) if label)) for each in lists]
     names = sorted({label for each in found for label in each})
     if not names:
         raise DataError(f"{rows.path}: column '{column}' holds no label")
@@ -202,7 +200,7 @@ def _lists(rows: Rows, column: str) -> list[list[Any]] | None:
     cells = rows.columns[column]
     if any(isinstance(cell, list) for cell in cells):
         return [cell or [] for cell in cells]
-    texts = [_text(cell) for cell in cells]
+    texts = [cell_text(cell) for cell in cells]
     if not all(text.startswith("[") and text.endswith("]") for text in texts if text):
         return None
     lists = []

@@ -43,7 +43,7 @@ def tasks(study: Execution) -> pd.DataFrame:
     figures.save_table(table.T.to_latex(float_format="%.3g"), study.folder / "tables", "tasks", data=table)
     shown = table.set_index(["dataset", "num_labels"]).T
     shown.index = [name.replace("_", " ") for name in shown.index]
-    return shown.map(lambda value: "–" if pd.isna(value) else f"{value:.3g}" if value % 1 else f"{value:g}")
+    return tables.short(shown)
 
 
 def arms(study: Execution) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def tasks(study: Execution) -> pd.DataFrame:
     )
     shown = table.set_index(["dataset", "positives"])
     shown.columns = [name.replace("_", " ") for name in shown.columns]
-    return shown.map(lambda value: f"{value:.3g}" if value % 1 else f"{value:g}")
+    return tables.short(shown)
 
 
 def arms(study: Execution) -> pd.DataFrame:
