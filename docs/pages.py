@@ -16,7 +16,7 @@ from mlcl_utils.studies import findings
 from mlcl_utils.studies.base import Study
 
 PACKAGES = (
-    "data", "losses", "models", "training", "metrics", "stats", "runs", "search", "features", "studies", "figures",
+    "data", "losses", "metrics", "features", "models", "training", "stats", "runs", "figures", "search", "studies",
     "batch", "report",
 )  # fmt: skip
 """The packages of the reference, in the order in which data flow through them."""
