@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mlcl_utils.studies import findings
-from mlcl_utils.studies.manifest import MANIFEST
 
 FIGURE = "differences"
 
 
 def sentence(folder: Path) -> str:
-    """By how much CLML changes mAP at the reference share, over all losses and data sets that can be judged."""
-    share = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["parameters"]["reference_share"]
+    """By how much CLML changes mAP, over all losses, data sets and shares of positives that can be judged."""
     rows = findings.judged(folder, "clml_helps")
     tested = rows[rows["verdict"] != "not judged"]
     if tested.empty:
-        return f"With {share:.0%} of the positives kept, no arm with CLML can be judged."
+        return "Where positives are missing, no arm with CLML can be judged."
     return (
-        f"With {share:.0%} of the positives kept, CLML changes mAP by {findings.span(tested)} points over"
-        f" {len(tested)} pairs of a loss and a data set that can be judged, where it has to add"
-        f" {tested['margin'].iloc[0]:g} to matter ({findings.counted(rows)})."
+        f"Where positives are missing, CLML changes mAP by {findings.span(tested)} points over {len(tested)} pairs of a"
+        f" loss and a task that can be judged; to matter it has to add {tested['margin'].iloc[0]:g}"
+        f" ({findings.counted(rows)})."
     )
