@@ -8,7 +8,7 @@ from mlcl_utils import studies
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import findings
 from mlcl_utils.studies.base import Study
-from mlcl_utils.studies.manifest import MANIFEST
+from mlcl_utils.studies.manifest import whole
 
 README = CHECKOUT / "README.md"
 BEGIN, END = "<!-- results: begin, written by make readme -->", "<!-- results: end -->"
@@ -18,7 +18,7 @@ LEDGER = "00_claims"
 def results_of(study: Study) -> Path | None:
     """The folder of a study's published results, complete; None if there are none."""
     folder = CHECKOUT / "results" / study.name / "standard"
-    return folder if (folder / MANIFEST).is_file() else None
+    return folder if whole(folder) else None
 
 
 def block() -> str:

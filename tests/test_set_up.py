@@ -71,7 +71,20 @@ def test_the_citation_names_the_version() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["setup", "studies", "test", "test-browser", "coverage", "lint", "docs", "format", "mutants", "clean"],
+    [
+        "help",
+        "setup",
+        "studies",
+        "test",
+        "test-browser",
+        "coverage",
+        "lint",
+        "docs",
+        "readme",
+        "format",
+        "mutants",
+        "clean",
+    ],
 )
 def test_make_knows_its_targets(target: str) -> None:
     subprocess.run(["make", "-n", target], cwd=CHECKOUT, check=True, capture_output=True)

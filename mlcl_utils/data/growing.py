@@ -16,7 +16,8 @@ from mlcl_utils.files import write_text
 class Growing:
     """A matrix of which the first rows are done, in a file of NumPy's format with a note beside it of how many.
 
-    A file that another interrupted process has left is gone on with, if it has as many rows.
+    A file that another interrupted process has left is gone on with, if it has as many rows and the note fits it.
+    Whoever writes holds a lock: two processes at once would undo each other's rows.
 
     Args:
         path: of the ``.npy`` file; the note is ``<stem>.progress.json`` beside it, and gone when all is done.
@@ -35,9 +36,9 @@ class Growing:
         try:
             done = int(json.loads(self._note.read_text())["rows"])
             matrix = np.load(path, mmap_mode="r+", allow_pickle=False)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
             return  # nothing was begun, or nothing that can be gone on with
-        if isinstance(matrix, np.memmap) and len(matrix) == rows:
+        if isinstance(matrix, np.memmap) and matrix.ndim and len(matrix) == rows and 0 <= done <= rows:
             self.matrix, self.done = matrix, done
 
     def create(self, row: tuple[int, ...], dtype: npt.DTypeLike) -> np.memmap[Any, np.dtype[Any]]:
@@ -50,6 +51,8 @@ class Growing:
         Raises:
             OSError: it cannot be written, or the disk has no place for all of it.
         """
+        self._note.unlink(missing_ok=True)  # one of an earlier file would call rows done that are not
+        self.done = 0
         self.matrix = np.lib.format.open_memmap(
             self._path, mode="w+", dtype=np.dtype(dtype), shape=(self._rows, *row)
         )

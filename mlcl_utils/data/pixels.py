@@ -76,7 +76,7 @@ def _decode(dataset: Dataset, side: int, path: Path) -> None:
     temporary = path.with_suffix(".writing.npy")
     growing = Growing(temporary, len(examples))
     matrix = growing.matrix
-    if matrix is None:
+    if matrix is None or matrix.shape[1:] != (3, side, side) or matrix.dtype != np.uint8:
         matrix = growing.create((3, side, side), np.uint8)
     with (
         ThreadPoolExecutor(processes.cores()) as pool,
@@ -89,5 +89,5 @@ def _decode(dataset: Dataset, side: int, path: Path) -> None:
                 bar.update()
             growing.keep(first + len(chunk))
     del matrix
-    os.replace(temporary, path)
     growing.finish()
+    os.replace(temporary, path)

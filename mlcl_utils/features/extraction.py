@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -24,6 +25,7 @@ from mlcl_utils.data.growing import Growing
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.features.encoders import Example, FeatureEncoder
 from mlcl_utils.files import write_text
+from mlcl_utils.locks import Lock
 
 BATCH = 64
 """Examples encoded at once, unless said otherwise."""
@@ -31,6 +33,7 @@ BATCH = 64
 CHUNK = 1024
 """Examples, about, after which what is done is written down."""
 
+_LOOK_SECONDS = 0.5  # how often to look whether another process has extracted them
 _LINE_SECONDS = 30.0  # between lines of progress where there is no terminal to draw a bar on
 
 
@@ -40,7 +43,8 @@ def extract(
     """Extract the features of a data set, unless they are there already.
 
     Examples are decoded and prepared in threads ahead of the encoder. The float16 matrix is written in place, chunk by
-    chunk, and need not fit into memory; it counts only when its description is written at the end.
+    chunk, and need not fit into memory; it counts only when its description is written at the end. Of several processes
+    one extracts and the others wait.
 
     Args:
         dataset: the set.
@@ -59,6 +63,27 @@ def extract(
     done = kept.available(folder.parent).get(folder.name)
     if done is not None:
         return done
+    lock = Lock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while not lock.acquire():
+            time.sleep(_LOOK_SECONDS)
+            folder.mkdir(parents=True, exist_ok=True)  # whoever had it may have failed and left nothing
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    try:
+        done = kept.available(folder.parent).get(folder.name)  # another process may have made them meanwhile
+        return _extracted(dataset, folder, encoder, weights, batch_size, shown) if done is None else done
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):  # where nothing was extracted, nothing stays: these are empty then
+            for made in (folder, *folder.parents[:3]):
+                made.rmdir()
+
+
+def _extracted(
+    dataset: Dataset, folder: Path, encoder: FeatureEncoder, weights: str, batch_size: int, shown: bool
+) -> Extracted:
     raw: Sequence[Any] = dataset.texts() if encoder.reads == "text" else dataset.encoded_images()
     examples = list(zip(dataset.ids, raw, strict=True))
     growing = Growing(folder / kept.MATRIX, len(examples))
@@ -86,13 +111,16 @@ def extract(
 
 def _created(growing: Growing, folder: Path, columns: int) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         growing.create((columns,), np.float16)
     except OSError as error:
-        raise UsageError(
-            f"features cannot be written to {folder} ({error.strerror}); name another folder in the environment "
-            "variable MLCL_CACHE"
-        ) from None
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"features cannot be written to {folder} ({error.strerror}); name another folder in the environment "
+        "variable MLCL_CACHE"
+    )
 
 
 def _chunks(

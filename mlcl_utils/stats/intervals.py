@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,20 @@ class Replicates:
             raise ValueError(f"{len(self.index)} replicates but resamples of shape {self.resamples.shape}")
         if not self.test_ratio >= 0:
             raise ValueError(f"test_ratio must be 0 or more, not {self.test_ratio}")
+
+    def only(self, numbers: Collection[int]) -> Replicates:
+        """The same quantity in some of the replicates.
+
+        Args:
+            numbers: of the replicates that stay, of which it has at least one.
+        """
+        at = [position for position, number in enumerate(self.index) if number in numbers]
+        return Replicates(
+            tuple(self.index[each] for each in at),
+            self.values[at],
+            None if self.resamples is None else self.resamples[at],
+            self.test_ratio,
+        )
 
     @property
     def estimate(self) -> float:

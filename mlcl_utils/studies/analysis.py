@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -165,8 +164,9 @@ def carry_out(study: Execution) -> Carried:
     default = carry_out_grid(study, [each for each in configs if not tunes or tuning.is_whole(each)])
     trials, choices, grid = Grid([], [], 0), {}, default
     if tunes:
-        trials = carry_out_grid(study, tuning.trials(configs, study.parameters.trials))
-        choices = tuning.choose(trials)
+        asked = tuning.trials(configs, study.parameters.trials)
+        trials = carry_out_grid(study, asked)
+        choices = tuning.choose(trials, asked)
         grid = carry_out_grid(study, tuning.tuned(configs, choices))
     carried = Carried(grid, default, trials, choices)
     write_csv(study.folder / "runs.csv", frame(study, carried))
@@ -303,7 +303,11 @@ def points(found: Arms, metrics: Iterable[str], heads: Iterable[str] = HEADS) ->
 
 
 def standings(found: Arms, head: str, metric: str, *, higher_is_better: bool) -> dict[Arm, Standing]:
-    """The standing of each arm among those of the same task and head: ``best``, ``not worse`` or ``worse``."""
+    """The standing of each arm among those of the same task and head: ``best``, ``not worse`` or ``worse``.
+
+    Arms are compared in the replicates that all have. An arm that is run once where others are repeated, such as a
+    control, is compared with none and stands as ``worse``; so do all where no replicate is shared.
+    """
     by_task: dict[Arm, dict[str, Replicates]] = {}
     for arm, members in found.items():
         measured = quantity(members, f"{head}_{metric}")
@@ -311,12 +315,11 @@ def standings(found: Arms, head: str, metric: str, *, higher_is_better: bool) ->
             by_task.setdefault(arm.task, {})[arm.loss] = measured
     result: dict[Arm, Standing] = {}
     for task, measured_by_loss in by_task.items():
-        # an arm with other replicates, such as a control that is run once, cannot be paired
-        counts = Counter(each.index for each in measured_by_loss.values())
-        usual = max(counts, key=lambda index: (counts[index], len(index)))
-        paired = {loss: each for loss, each in measured_by_loss.items() if each.index == usual}
-        alone = len(paired) == 1 < len(measured_by_loss)
-        ranked = {} if alone else stats.standings(paired, higher_is_better=higher_is_better)
+        repeated = {loss: each for loss, each in measured_by_loss.items() if len(each.index) > 1}
+        compared = repeated or measured_by_loss
+        shared = set.intersection(*(set(each.index) for each in compared.values()))
+        paired = {loss: each.only(shared) for loss, each in compared.items()} if shared else {}
+        ranked = stats.standings(paired, higher_is_better=higher_is_better) if paired else {}
         result.update({task._replace(loss=loss): ranked.get(loss, "worse") for loss in measured_by_loss})
     return result
 

@@ -217,12 +217,19 @@ class Execution:
             compute: totals over the runs that the results stand on, failures included, such as
                 ``{"runs": 40, "failed": 1, "seconds": 81.5}``.
 
+        Figures and tables that an earlier execution has left and this one has not written are removed.
+
         Returns:
             The path of the manifest. It lists name and SHA-256 of every file written since the start, in the order
             in which they were written.
         """
         finished = time.time()
         files = [path for path in self.folder.rglob("*") if path.is_file()]
+        for path in files:
+            # A figure or table of an earlier execution that this one did not write would pass for one of its own.
+            if path.parent.name in ("figures", "tables") and path.stat().st_mtime < math.floor(self._started):
+                path.unlink()
+        files = [path for path in files if path.is_file()]
         written = {
             path.relative_to(self.folder).as_posix(): file_digest(path)
             for path in sorted(files, key=lambda path: (path.stat().st_mtime_ns, path))

@@ -49,7 +49,7 @@ def of(study: Study, folder: Path) -> Finding | None:
     module = importlib.import_module(study.finding)
     try:
         return Finding(module.FIGURE, module.sentence(folder))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"'{shown(folder)}' has tables of another version: {error!r}") from error
 
 

@@ -46,14 +46,23 @@ def complete(folder: Path, digest: str, names: Sequence[str]) -> None:
 
 def vouches(folder: Path, digest: str) -> bool:
     """Whether a folder's manifest has this digest and every file it lists is there and as it was."""
+    return _digest(folder) == digest
+
+
+def whole(folder: Path) -> bool:
+    """Whether a folder holds all that an execution has left, of whatever sources, and nothing in it has changed."""
+    return _digest(folder) is not None
+
+
+def _digest(folder: Path) -> str | None:
+    """The digest of a folder's manifest; None where it does not vouch for every file it lists."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
-        return manifest.get("digest") == digest and all(
-            file_digest(folder / name) == expected for name, expected in files.items()
-        )
+        as_they_were = all(file_digest(folder / name) == expected for name, expected in files.items())
+        return str(manifest["digest"]) if as_they_were else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # no manifest, a damaged one, or a file that is gone
+        return None  # no manifest, a damaged or an incomplete one, or a file that is gone
 
 
 def notebook_digest(notebook: Path) -> str:

@@ -127,7 +127,7 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
     the probe, in [0, 1].
     """
     tests = {
-        name: _mean_by_task(grid.runs)
+        name: _mean_by_task(grid.runs, carried.trials.runs)
         for name, grid in (("test_map", carried.grid), ("default_test_map", carried.default))
     }
     rows = [
@@ -219,11 +219,16 @@ def _baselines(runs: Sequence[Run]) -> list[str]:
     return style.order(list({run.config.loss for run in runs if run.config.is_baseline}))
 
 
-def _mean_by_task(found: Iterable[Run]) -> dict[tuning.Task, float]:
-    """The probe's mAP on test, over replicates, where all data were learnt from."""
+def _mean_by_task(found: Iterable[Run], trials: Iterable[Run]) -> dict[tuning.Task, float]:
+    """The probe's mAP on test, over replicates, where all data were learnt from and labels missing as in the trials."""
+
+    def missing(run: Run) -> tuple[object, ...]:
+        return run.config.kept_share, run.config.one_positive, run.config.clean_validation
+
+    tried = {tuning.task(run.config): missing(run) for run in trials}
     values: dict[tuning.Task, list[float]] = {}
     for run in found:
-        if not run.config.is_baseline and tuning.is_whole(run.config):
+        if tuning.is_whole(run.config) and tried.get(tuning.task(run.config)) == missing(run):
             values.setdefault(tuning.task(run.config), []).append(run.metrics.get("probe_map", math.nan))
     return {task: float(np.mean(each)) for task, each in values.items()}
 

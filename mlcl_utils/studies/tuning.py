@@ -7,6 +7,7 @@ fractions and draws of labels of that size. The first trial is the default confi
 from __future__ import annotations
 
 import dataclasses
+import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
 
 
 def is_whole(config: RunConfig) -> bool:
-    """Whether a run learns the most frequent labels of all examples, as the trials do."""
+    """Whether a run learns the most frequent labels of all examples."""
     return config.train_fraction == 1 and config.label_draw is None and config.held_out is None
 
 
@@ -141,7 +142,7 @@ class Choice:
     Attributes:
         values: the chosen value of everything that was varied.
         score: its validation mAP, in [0, 1].
-        default: that of the default configuration.
+        default: that of the default configuration; NaN if that trial failed.
         at_edge: names of the chosen values that lie at an end of their space.
         trials: how many were finished.
     """
@@ -153,20 +154,32 @@ class Choice:
     trials: int
 
 
-def choose(grid: Grid, metric: str = "probe_validation_map") -> dict[Task, Choice]:
-    """The best trial of every loss, task and label count, by validation; a trial that failed is out."""
+def choose(
+    grid: Grid, asked: Iterable[RunConfig], metric: str = "probe_validation_map"
+) -> dict[Task, Choice]:
+    """The best trial of every loss, task and label count, by validation; a trial that failed is out.
+
+    Args:
+        grid: the trials.
+        asked: those of :func:`trials`, of which the first of its kind is the default.
+        metric: what is compared.
+    """
+    defaults: dict[Task, str] = {}
+    for config in asked:
+        defaults.setdefault(task(config), config.id)
     tried: dict[Task, list[Run]] = {}
     for run in grid.runs:
         tried.setdefault(task(run.config), []).append(run)
-    return {key: _best(runs, metric) for key, runs in tried.items()}
+    return {key: _best(runs, metric, defaults[key]) for key, runs in tried.items()}
 
 
-def _best(runs: Sequence[Run], metric: str) -> Choice:
+def _best(runs: Sequence[Run], metric: str, default: str) -> Choice:
+    usual = next((run.metrics[metric] for run in runs if run.config.id == default), math.nan)
     best = max(runs, key=lambda run: run.metrics[metric])
     values = _values(best.config)
     grid = space(best.config.loss, best.config.encoder)
     edges = tuple(name for name, value in values.items() if value in (grid[name][0], grid[name][-1]))
-    return Choice(values, best.metrics[metric], runs[0].metrics[metric], edges, len(runs))
+    return Choice(values, best.metrics[metric], usual, edges, len(runs))
 
 
 def _values(config: RunConfig) -> dict[str, float]:

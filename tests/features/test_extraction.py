@@ -103,6 +103,24 @@ def test_an_extraction_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert data.load("texts.csv", killed) == data.load("texts.csv", whole)
 
 
+def test_of_two_processes_one_extracts_and_the_other_waits(tmp_path: Path, model: Path) -> None:
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    for folder in (together, alone):
+        folder.mkdir()
+        write_texts(folder, 1000)
+    command = [sys.executable, "-c", _EXTRACT]
+    processes = [
+        subprocess.Popen([*command, str(folder), str(model)], stderr=subprocess.PIPE)
+        for folder in (together, together, alone)
+    ]
+    for process in processes:
+        _, error = process.communicate()
+        assert process.returncode == 0, error
+    (first,), (second,) = together.rglob("features.npy"), alone.rglob("features.npy")
+    assert first.read_bytes() == second.read_bytes()
+    assert sorted(file.name for file in first.parent.iterdir()) == ["features.json", "features.npy"]
+
+
 def _rows(folder: Path) -> int:
     """Rows that an extraction under way says are done."""
     return max((json.loads(file.read_text())["rows"] for file in folder.rglob("*.progress.json")), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -236,8 +237,11 @@ def test_tuning_takes_the_best_on_validation_and_flags_the_edges(tmp_path):
     for config, score in zip(tried, scores, strict=True):
         metrics = {"probe_validation_map": score, "probe_map": 1 - score}
         runs.append(Run(config, metrics, {"time_total": 1.0}, {}, [], {}, tmp_path))
-    (choice,) = tuning.choose(Grid(runs, [], 0)).values()
+    (choice,) = tuning.choose(Grid(runs, [], 0), tried).values()
     assert (choice.score, choice.default, choice.trials) == (0.6, 0.1, 6)
+    (without,) = tuning.choose(Grid(runs[1:], [], 0), tried).values()  # the default trial failed
+    assert math.isnan(without.default)
+    assert (without.score, without.trials) == (0.6, 5)
     (tuned,) = tuning.tuned([default], {tuning.task(default): choice})
     assert tuned.id == tried[2].id
     for name, value in choice.values.items():

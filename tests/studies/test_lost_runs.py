@@ -386,14 +386,28 @@ def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates(
     arms = found({"bce": {0: 0.5}, "random_encoder": {0: 0.6, 1: 0.2}})
     trained = next(each for each in arms if each.loss == "bce")
     assert analysis.remark(arms, trained) == "degenerate"
-    # two losses of the same replicates are ranked, the one that has others is not, however good it looks
-    arms = found({"bce": {0: 0.5, 1: 0.3}, "reg": {0: 0.6, 1: 0.4}, "msc": {0: 0.6, 2: 0.9}})
-    placed = analysis.standings(arms, "probe", "map", higher_is_better=True)
-    assert {each.loss: word for each, word in placed.items()}["reg"] == "best"
-    assert {each.loss: word for each, word in placed.items()}["msc"] == "worse"
+
+    def placed(scores: dict[str, dict[int, float]]) -> dict[str, str]:
+        arms = found(scores)
+        return {
+            each.loss: word
+            for each, word in analysis.standings(arms, "probe", "map", higher_is_better=True).items()
+        }
+
+    # losses are ranked in the replicates that all have, however good one looks in another
+    assert (
+        placed({"bce": {0: 0.5, 1: 0.3}, "reg": {0: 0.6, 1: 0.4}, "msc": {0: 0.55, 2: 0.9}})["reg"] == "best"
+    )
+    # the one without failures is not out because others have lost the same replicate
+    whole, short = dict.fromkeys(range(5), 0.9), dict.fromkeys(range(4), 0.5)
+    assert placed({"reg": whole, "bce": short, "asl": dict.fromkeys(range(4), 0.4)})["reg"] == "best"
+    # nor does what is run once decide which replicates are compared
+    once = {0: 0.99}
+    assert placed({"reg": whole, "bce": short, "asl": once, "zlpr": once}) == {
+        "reg": "best", "bce": "worse", "asl": "worse", "zlpr": "worse",
+    }  # fmt: skip
     # nothing is best where nothing can be compared
-    arms = found({"bce": {0: 0.5, 1: 0.3}, "reg": {0: 0.6, 2: 0.4}})
-    assert set(analysis.standings(arms, "probe", "map", higher_is_better=True).values()) == {"worse"}
+    assert set(placed({"bce": {0: 0.5, 1: 0.3}, "reg": {2: 0.6, 3: 0.4}}).values()) == {"worse"}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "02_label_space"])

@@ -11,13 +11,20 @@ FIGURE = "label_count"
 
 def sentence(folder: Path) -> str:
     """The lead of the best contrastive loss with many labels, on macro-F1 and on mAP."""
-    ahead, ranked = (findings.judged(folder, name) for name in ("many_labels", "not_ahead_map"))
-    one, other = (rows[rows["verdict"] != "not judged"] for rows in (ahead, ranked))
-    if one.empty or other.empty:
-        return "With many labels, no arm can be judged."
-    behind = other.assign(estimate=-other["estimate"], lower=-other["upper"], upper=-other["lower"])
+    said = []
+    for name, metric, claim in (
+        ("many_labels", "macro-F1", "it is ahead"),
+        ("not_ahead_map", "mAP", "it is not ahead"),
+    ):
+        rows = findings.judged(folder, name)
+        tested = rows[rows["verdict"] != "not judged"]
+        if name == "not_ahead_map":  # the claim is that the lead is not positive
+            tested = tested.assign(
+                estimate=-tested["estimate"], lower=-tested["upper"], upper=-tested["lower"]
+            )
+        by = f"{findings.span(tested)} points of {metric}" if len(tested) else f"not to be judged on {metric}"
+        said.append(f"{by} (that {claim}: {findings.counted(rows)})")
     return (
-        f"With the most labels, the lead of the best contrastive loss over the best of the BCE type is"
-        f" {findings.span(one)} points of macro-F1 ({findings.counted(ahead)}) and {findings.span(behind)} points of"
-        f" mAP (that it is not ahead: {findings.counted(ranked)})."
+        "With the most labels, the lead of the best contrastive loss over the best of the BCE type is"
+        f" {' and '.join(said)}."
     )

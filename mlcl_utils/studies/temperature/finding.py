@@ -15,21 +15,17 @@ def sentence(folder: Path) -> str:
     """Where an intermediate temperature is best, by how much, and where nothing can be judged."""
     rows = findings.judged(folder, "intermediate_best")
     tasks = list(rows.groupby("task", sort=False))
-    tested = [(task, own) for task, own in tasks if (own["verdict"] != "not judged").all()]
+    tested = [(str(task), own) for task, own in tasks if (own["verdict"] != "not judged").all()]
     holds = [(task, own) for task, own in tested if (own["verdict"] == "holds").all()]
     if not tested:
         return f"On none of {len(tasks)} tasks can the best temperature be judged."
-    start = f"An intermediate temperature is clearly best on {len(holds)} of {len(tested)} tasks that can be judged"
-    return f"{start}: {'; '.join(_best(str(task), own) for task, own in holds or tested)}."
+    start = f"Of {len(tasks)} tasks {len(tested)} can be judged, and an intermediate temperature is clearly best on"
+    if not holds:
+        return f"{start} none of them."
+    return f"{start} {len(holds)}: {'; '.join(_best(task, own) for task, own in holds)}."
 
 
 def _best(task: str, rows: pd.DataFrame) -> str:
     best = rows["arms"].iloc[0].split(" − ")[0].removeprefix("best ")
-    ends = [
-        f"{claims.effect_words(row)} ahead of the {row['arms'].split(' − ')[1]}" for _, row in rows.iterrows()
-    ]
-    return (
-        f"on {task}, {best} is {' and '.join(ends)} points of mAP"
-        if len(ends) == 1
-        else (f"on {task}, {best} is, in points of mAP, {' and '.join(ends)}")
-    )
+    ends = [f"{claims.effect_words(row)} to the {row['arms'].split(' − ')[1]}" for _, row in rows.iterrows()]
+    return f"on {task}, the lead of {best} in points of mAP is {' and '.join(ends)}"

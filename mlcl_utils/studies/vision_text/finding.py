@@ -5,34 +5,43 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pandas as pd
+
+from mlcl_utils.figures import style
 from mlcl_utils.studies import findings
 
 FIGURE = "correlations"
 
+_WORDS = {
+    "carries over": "carries over as far as can be known",
+    "carries over in part": "carries over in part",
+    "does not carry over": "does not carry over",
+    "cannot be told": "cannot be said to carry over or not",
+}
+
 
 def sentence(folder: Path) -> str:
-    """How far the order of losses by mAP is the same in texts and in images."""
+    """How far the order of losses by mAP is the same in texts and in images, for every pair of data sets."""
+    if not (folder / "tables" / "correlations.csv").is_file():
+        return "Too few losses can be judged in both modalities to compare their order."
     rows = findings.table(folder, "tables/correlations.csv")
     rows = rows[(rows["head"] == "probe") & (rows["metric"] == "map")]
-    if rows.empty:
-        return "Too few losses can be judged in both modalities to compare their order."
-    row = rows.iloc[0]
+    return " ".join(_pair(row) for _, row in rows.iterrows())
 
+
+def _pair(row: pd.Series) -> str:
     def number(name: str) -> str:
-        text = f"{row[f'{name}_estimate']:+.2f}"
-        if not math.isfinite(row[f"{name}_lower"]):
-            return text
+        estimate, lower, upper = (float(row[f"{name}_{each}"]) for each in ("estimate", "lower", "upper"))
+        if not math.isfinite(estimate):
+            return "unknown"
         # a t interval knows nothing of the ends of a correlation
-        return f"{text} [{max(row[f'{name}_lower'], -1):+.2f}, {min(row[f'{name}_upper'], 1):+.2f}]"
+        bounds = f" [{max(lower, -1):+.2f}, {min(upper, 1):+.2f}]" if math.isfinite(lower) else ""
+        return f"{estimate:+.2f}{bounds}"
 
-    words = {
-        "carries over": "carries over as far as can be known",
-        "carries over in part": "carries over in part",
-        "does not carry over": "does not carry over",
-        "cannot be told": "cannot be said to carry over or not",
-    }[row["verdict"]]
+    left_out = [style.look(name).label for name in str(row["left_out"]).split() if pd.notna(row["left_out"])]
+    without = f" (without {', '.join(left_out)}, which are degenerate)" if left_out else ""
     return (
-        f"Between {row['pair']}, the order of {len(row['losses'].split())} losses by mAP {words}: the rank correlation"
-        f" is {number('between')}, beside {number('within texts')} within texts and {number('within images')} within"
-        " images."
+        f"Between {row['pair']}, the order of {len(row['losses'].split())} losses{without} by mAP"
+        f" {_WORDS[row['verdict']]}: the rank correlation is {number('between')}, beside {number('within texts')}"
+        f" within texts and {number('within images')} within images."
     )
