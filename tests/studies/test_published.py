@@ -31,7 +31,7 @@ def test_every_file_is_there_and_as_it_was(manifest: Path) -> None:
 @pytest.mark.parametrize("manifest", FOLDERS, ids=NAMES)
 def test_they_were_judged_by_the_claims_of_today(manifest: Path) -> None:
     table = manifest.parent / "tables" / "claims.csv"
-    if not published.of(manifest.parents[1].name):
+    if not published.of(manifest.parents[1].name) and not studies.get(manifest.parents[1].name).last:
         assert not table.exists()
         return
     assert published.digest() in table.read_text()
