@@ -23,7 +23,7 @@ def panels(
     venue: str,
     *,
     x: str = "position",
-    x_label: str = "positives kept",
+    x_label: str = "positives kept (%)",
     difference: bool = False,
 ) -> Figure:
     """A row of axes a data set, a column a quantity.
@@ -84,7 +84,8 @@ def _part(rows: pd.DataFrame, dataset: str, quantity: str) -> pd.DataFrame:
 def _conditions(ax: Axes, rows: pd.DataFrame) -> None:
     """Ticks named by condition; what is no share of the positives is not joined to the shares by a line."""
     named = rows.drop_duplicates("position").sort_values("position")
-    ax.set_xticks(named["position"].tolist(), named["tick"].tolist())
+    # without the sign, which the axis has: labels of neighbours would touch
+    ax.set_xticks(named["position"].tolist(), named["tick"].str.removesuffix("%").tolist())
     apart = named["position"][~named["tick"].str.endswith("%")]
     for line in ax.lines if len(apart) else ():
         x, y = (np.asarray(each, dtype=float) for each in line.get_data())
