@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mlcl_utils import studies
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import findings
 from mlcl_utils.studies.base import Study
-from mlcl_utils.studies.manifest import whole
+from mlcl_utils.studies.manifest import MANIFEST, whole
 
 README = CHECKOUT / "README.md"
 BEGIN, END = "<!-- results: begin, written by make readme -->", "<!-- results: end -->"
@@ -25,7 +26,7 @@ def block() -> str:
     """Question, finding and key figure of every study, then the verdicts on the published claims."""
     names = [name for name in studies.names() if name != LEDGER]
     parts = [_study(studies.get(name)) for name in names]
-    return "\n\n".join([*parts, _claims(studies.get(LEDGER))])
+    return "\n\n".join([*parts, _claims(studies.get(LEDGER)), _compute()])
 
 
 def _study(study: Study) -> str:
@@ -55,6 +56,19 @@ def _claims(study: Study) -> str:
     ]
     table = "\n".join(["| published claim | tasks |", "|---|---|", *lines])
     return f"{head} {found.sentence} [Executed notebook]({place}/notebook.ipynb)\n\n{table}"
+
+
+def _compute() -> str:
+    """What all of it took, from the manifests."""
+    folders = [folder for name in studies.names() if (folder := results_of(studies.get(name))) is not None]
+    manifests = [json.loads((folder / MANIFEST).read_text(encoding="utf-8")) for folder in folders]
+    runs, failed, seconds = (
+        sum(each["compute"][name] for each in manifests) for name in ("runs", "failed", "seconds")
+    )
+    return (
+        f"**Compute.** {runs:,} runs, {failed} of them failed, and {seconds / 3600:.1f} hours of computation in all, one"
+        " thread a run; a run that serves several studies counts in each."
+    )
 
 
 def written(text: str) -> str:
