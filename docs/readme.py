@@ -66,7 +66,7 @@ def _compute() -> str:
         sum(each["compute"][name] for each in manifests) for name in ("runs", "failed", "seconds")
     )
     return (
-        f"**Compute.** {runs:,} runs, {failed} of them failed, and {seconds / 3600:.1f} hours of computation in all, one"
+        f"**Compute.** {runs:,} runs, {failed} of them failed, and {seconds / 3600:.1f} hours of computation, one"
         " thread a run; a run that serves several studies counts in each."
     )
 
