@@ -274,7 +274,7 @@ def test_figures_are_drawn_again_from_their_frames():
     ]
     figure = drawing.drawings(STUDY)["conditions"]({"intervals": pd.DataFrame(rows)}, "acl")
     (ax,) = figure.axes
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["100%", "40%", "one"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["100", "40", "one"]
     (line,) = [line for line in ax.lines if line.get_label() == "BCE"]
     heights = np.asarray(line.get_ydata(), dtype=float)
     # one positive is no share: the line does not lead to it
