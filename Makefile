@@ -61,7 +61,7 @@ lint: setup
 
 test: lint
 	@echo "==> tests"
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
 
 test-browser: setup
 	@echo "==> tests in a browser"
@@ -70,7 +70,7 @@ test-browser: setup
 # What is covered in kernels, workers and commands counts too: coverage starts in every process of ours.
 coverage: setup
 	@echo "==> coverage of $(TESTS)"
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser" --cov --cov-report=term-missing:skip-covered $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not browser" --cov --cov-report=term-missing:skip-covered $(TESTS)
 
 format: setup
 	@$(BIN)/ruff format .
