@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -366,46 +366,3 @@ def remark(found: Arms, arm: Arm, metric: str = "probe_map") -> str:
         if mean(own, metric) < mean([beside[run.config.replicate] for run in own], "probe_map"):
             return word
     return ""
-
-
-def remark_lines(named: Mapping[str, Sequence[str]], between: str = "; ") -> list[str]:
-    """The sentences of a reading that name the arms below a baseline, read with the probe; none where there are none.
-
-    Args:
-        named: arms in words, by what :func:`remark` says of them.
-        between: two arms.
-    """
-    meaning = {
-        "degenerate": "below the untrained encoder, so that nothing rests on them",
-        "below baseline": "below logistic regression on the input",
-    }
-    return [
-        f"Read with the probe, {meaning[word]}: {between.join(named[word])}."
-        for word in meaning
-        if word in named
-    ]
-
-
-def signed(interval: Interval) -> str:
-    """An estimate with its interval: ``+0.12 [-0.03, +0.27]``; a dash where there is none."""
-    if not math.isfinite(interval.estimate):
-        return "–"
-    text = f"{interval.estimate:+.2f}"
-    if math.isfinite(interval.lower):
-        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
-    return text
-
-
-def in_points(interval: Interval) -> str:
-    """An estimate with its interval in points: ``+1.2 [-0.3, +2.7]``."""
-    text = f"{100 * interval.estimate:+.1f}"
-    if math.isfinite(interval.lower):
-        text += f" [{100 * interval.lower:+.1f}, {100 * interval.upper:+.1f}]"
-    return text
-
-
-def direction(interval: Interval) -> str:
-    """Where an interval lies: ``above``, ``below``, or ``across`` zero; the latter too where there is none."""
-    if interval.lower > 0:
-        return "above"
-    return "below" if interval.upper < 0 else "across"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.analysis import Arm
 from mlcl_utils.studies.contrasts import Contrast, contrast
 from mlcl_utils.studies.kernel_mixture import VARIANTS
@@ -39,7 +39,7 @@ def sentences(summary: Summary) -> list[str]:
 
 
 def _points(each: Contrast) -> str:
-    return f"{analysis.in_points(each.interval)} points of mAP"
+    return f"{wording.in_points(each.interval)} points of mAP"
 
 
 def _parts(summary: Summary, task: Arm) -> list[str]:
@@ -47,7 +47,7 @@ def _parts(summary: Summary, task: Arm) -> list[str]:
     verbs = {"above": "raises", "below": "lowers", "across": "does not clearly change"}
     names = {"reconstruction": "the reconstruction", "contrast": "the contrast"}
     parts = [
-        f"{names[part]} {verbs[analysis.direction(each.interval)]} mAP ({analysis.in_points(each.interval)} points)"
+        f"{names[part]} {verbs[wording.direction(each.interval)]} mAP ({wording.in_points(each.interval)} points)"
         for part, each in nested(summary, task, "map").items()
     ]
     return [f"**{task.describe()}:** added to what comes before, {'; '.join(parts)}."] if parts else []
@@ -62,7 +62,7 @@ def _kernels(summary: Summary, task: Arm) -> list[str]:
         )
         if each is not None:
             label = {"mahalanobis": "the Mahalanobis kernel", "rbf": "the RBF kernel"}[name]
-            parts.append(f"{PLACES[analysis.direction(each.interval)]} {label} ({_points(each)})")
+            parts.append(f"{PLACES[wording.direction(each.interval)]} {label} ({_points(each)})")
     return [f"**{task.describe()}:** the Bhattacharyya coefficient is {', '.join(parts)}."] if parts else []
 
 
@@ -76,7 +76,7 @@ def _forms(summary: Summary, task: Arm) -> list[str]:
         )
         if each is not None:
             parts.append(
-                f"{said} is {PLACES[analysis.direction(each.interval)]} the default form ({_points(each)})"
+                f"{said} is {PLACES[wording.direction(each.interval)]} the default form ({_points(each)})"
             )
     return [f"**{task.describe()}:** {'; '.join(parts)}."] if parts else []
 
@@ -91,7 +91,7 @@ def _others(summary: Summary, task: Arm) -> list[str]:
         each = contrast(summary.arms, task._replace(loss=WHOLE), arm, "map")
         if each is not None:
             label = style.look(arm.loss).label
-            parts.append(f"{PLACES[analysis.direction(each.interval)]} {label} ({_points(each)})")
+            parts.append(f"{PLACES[wording.direction(each.interval)]} {label} ({_points(each)})")
     return [f"**{task.describe()}:** the whole of KMCL is {', '.join(parts)}."] if parts else []
 
 
@@ -142,6 +142,6 @@ def _remarks(summary: Summary) -> list[str]:
         word = analysis.remark(summary.arms, arm)
         if word:
             named.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.dataset})")
-    return analysis.remark_lines(named, ", ") or [
+    return wording.remark_lines(named, ", ") or [
         f"Read with the probe, none of {len(trained)} trained arms is below logistic regression on the input."
     ]

@@ -14,7 +14,7 @@ from mlcl_utils import losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.tables import markdown
 from mlcl_utils.training import BASELINES
@@ -219,10 +219,10 @@ def _lead(each: Contrast) -> str:
         "above": "is ahead of",
         "below": "is behind",
         "across": "cannot be told apart from",
-    }[analysis.direction(each.interval)]
+    }[wording.direction(each.interval)]
     return (
         f"**{each.task.describe()}:** {first}, the contrastive loss that validation"
-        f" prefers, {verb} {second}, its counterpart of the BCE type: {analysis.in_points(each.interval)}"
+        f" prefers, {verb} {second}, its counterpart of the BCE type: {wording.in_points(each.interval)}"
         " points of macro-F1 (probe)."
     )
 
@@ -233,10 +233,10 @@ def _growth(small: Contrast, large: Contrast) -> str:
         "above": "grows",
         "below": "shrinks",
         "across": "neither clearly grows nor clearly shrinks",
-    }[analysis.direction(change)]
+    }[wording.direction(change)]
     return (
         f"**{large.task.dataset}, {large.task.encoder}:** from {small.task.num_labels} to {large.task.num_labels}"
-        f" labels the lead of contrastive losses {word}: {analysis.in_points(change)} points of macro-F1."
+        f" labels the lead of contrastive losses {word}: {wording.in_points(change)} points of macro-F1."
     )
 
 
@@ -244,7 +244,7 @@ def _ranking(place: str, found: list[Contrast], metric: str) -> str:
     label = style.metric(metric).label
     sides: dict[str, list[str]] = {side: [] for side in ("above", "below", "across")}
     for each in found:
-        sides[analysis.direction(each.interval)].append(str(each.task.num_labels))
+        sides[wording.direction(each.interval)].append(str(each.task.num_labels))
     words = {"above": "ahead", "below": "behind", "across": "not told apart"}
     parts = [f"{words[side]} at {', '.join(sizes)} labels" for side, sizes in sides.items() if sizes]
     return f"**{place}, {label}:** contrastive losses are {'; '.join(parts)}."
@@ -262,10 +262,10 @@ def _little_data(found: list[Contrast]) -> str:
         "above": "gain on losses of the BCE type as training data shrink",
         "below": "lose against losses of the BCE type as training data shrink",
         "across": "show no clear change against losses of the BCE type as training data shrink",
-    }[analysis.direction(change)]
+    }[wording.direction(change)]
     return (
         f"**{found[-1].task.describe()}:** contrastive losses {word}:"
-        f" {analysis.in_points(change)} points of macro-F1 for a tenth of the data."
+        f" {wording.in_points(change)} points of macro-F1 for a tenth of the data."
     )
 
 
@@ -277,7 +277,7 @@ def _remarks(summary: Summary) -> list[str]:
         word = analysis.remark(summary.arms, arm)
         if word:
             probed.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
-    lines = analysis.remark_lines(probed) or [
+    lines = wording.remark_lines(probed) or [
         "Read with the probe, no trained arm is below logistic regression on the input."
     ]
     direct = [

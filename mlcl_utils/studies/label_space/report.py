@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import data, figures
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, drawing, tables
+from mlcl_utils.studies import analysis, drawing, tables, wording
 from mlcl_utils.studies.arms import FEW_BASELINES
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.label_space import LabelSpaceParameters, reference_labels
@@ -210,7 +210,7 @@ def contrasts_table(study: Execution, summary: Summary) -> pd.DataFrame:
             "bce_type": each.second,
             "metric": each.metric,
             **analysis.as_row(each.interval),
-            "shown": analysis.in_points(each.interval),
+            "shown": wording.in_points(each.interval),
         }
         for each in contrasts(summary)
         if each.task.label_draw is None and each.task.held_out is None

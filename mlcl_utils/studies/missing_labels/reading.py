@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.contrasts import Contrast, by_dataset, contrast
 from mlcl_utils.studies.missing_labels.measures import Summary, additions, corrections, costs
 from mlcl_utils.studies.tables import FEW, markdown
@@ -51,9 +51,9 @@ def _cost(dataset: str, found: list[Contrast]) -> str:
             (each for each in found if each.first.positives == positives),
             key=lambda each: -each.interval.estimate,
         )
-        said = [f"{style.look(own[0].first.loss).label} {analysis.in_points(own[0].interval)}"]
+        said = [f"{style.look(own[0].first.loss).label} {wording.in_points(own[0].interval)}"]
         if len(own) > 1:
-            said.append(f"{style.look(own[-1].first.loss).label} {analysis.in_points(own[-1].interval)}")
+            said.append(f"{style.look(own[-1].first.loss).label} {wording.in_points(own[-1].interval)}")
         parts.append(f"{positives}: {' to '.join(said)}")
     return (
         f"**{dataset}:** against training with all positives, mAP changes by so many points (each loss with its best"
@@ -64,7 +64,7 @@ def _cost(dataset: str, found: list[Contrast]) -> str:
 def _help(dataset: str, found: list[Contrast]) -> str:
     sides: dict[str, list[Contrast]] = {"above": [], "below": [], "across": []}
     for each in found:
-        sides[analysis.direction(each.interval)].append(each)
+        sides[wording.direction(each.interval)].append(each)
     words = {"above": "raises", "below": "lowers", "across": "does not clearly change"}
     parts = []
     for side, own in sides.items():
@@ -102,7 +102,7 @@ def _weights(summary: Summary, dataset: str) -> list[str]:
     best = max(tried, key=on_validation)
     without = analysis.mean(summary.arms[best.second], f"{best.heads[1]}_validation_map")
     preferred = "no CLML" if without >= on_validation(best) else f"weight {best.first.setting or '×1'}"
-    changes = ", ".join(f"{each.first.setting or '×1'} {analysis.in_points(each.interval)}" for each in tried)
+    changes = ", ".join(f"{each.first.setting or '×1'} {wording.in_points(each.interval)}" for each in tried)
     return [
         f"**{tried[0].second.describe()}:** beside {_base(best)}, validation prefers {preferred}; by weight, in"
         f" multiples of the published one, mAP changes by {changes} points."
@@ -120,10 +120,10 @@ def _plain_norm(summary: Summary, dataset: str) -> list[str]:
         )
         if each is not None:
             word = {"above": "ahead", "below": "behind", "across": "not told apart"}[
-                analysis.direction(each.interval)
+                wording.direction(each.interval)
             ]
             parts.append(
-                f"{word} at {arm.setting or '×1'} ({analysis.in_points(each.interval)} points of mAP)"
+                f"{word} at {arm.setting or '×1'} ({wording.in_points(each.interval)} points of mAP)"
             )
     if not parts:
         return []
@@ -143,17 +143,17 @@ def _correction_alone(summary: Summary, dataset: str) -> list[str]:
         if alone is None:
             continue
         verb = {"above": "raises", "below": "lowers", "across": "does not clearly change"}[
-            analysis.direction(alone.interval)
+            wording.direction(alone.interval)
         ]
         text = (
             f"**{arm.describe()}:** the label correction alone, without the nuclear norms, {verb} the mAP of BCE"
-            f" ({analysis.in_points(alone.interval)} points)"
+            f" ({wording.in_points(alone.interval)} points)"
         )
         if beyond is not None:
             place = {"above": "ahead of", "below": "behind", "across": "not told apart from"}[
-                analysis.direction(beyond.interval)
+                wording.direction(beyond.interval)
             ]
-            text += f"; BCE with CLML is {place} it ({analysis.in_points(beyond.interval)})"
+            text += f"; BCE with CLML is {place} it ({wording.in_points(beyond.interval)})"
         lines.append(f"{text}.")
     return lines
 
@@ -168,7 +168,7 @@ def _oracle(summary: Summary, dataset: str) -> list[str]:
             each = contrast(summary.arms, arm, arm._replace(clean_validation=False), metric, "probe")
             if each is not None:
                 parts.append(
-                    f"{analysis.in_points(each.interval)} points of {style.metric(metric).label}"
+                    f"{wording.in_points(each.interval)} points of {style.metric(metric).label}"
                     f" ({style.look(arm.loss).label}, probe)"
                 )
     if not parts:
@@ -186,7 +186,7 @@ def _rank(summary: Summary, dataset: str) -> list[str]:
         before = analysis.mean(summary.arms[each.second], "effective_rank")
         after = analysis.mean(summary.arms[each.first], "effective_rank")
         word = {"above": "up", "below": "down", "across": "not clearly changed"}[
-            analysis.direction(each.interval)
+            wording.direction(each.interval)
         ]
         weight = f" {each.first.setting}" if each.first.setting else ""
         parts.append(f"{_base(each)} + CLML{weight} {after:.0f} from {before:.0f}, {word}")

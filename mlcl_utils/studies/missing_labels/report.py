@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import data, figures
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, drawing, tables
+from mlcl_utils.studies import analysis, drawing, tables, wording
 from mlcl_utils.studies.analysis import Arm
 from mlcl_utils.studies.arms import FEW_BASELINES
 from mlcl_utils.studies.base import Execution
@@ -198,7 +198,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
                 "where": f"{each.first.dataset} (here, frozen features)",
                 "base": style.look(each.second.loss).label,
                 "positives": each.first.positives,
-                "points": analysis.in_points(each.interval),
+                "points": wording.in_points(each.interval),
             }
         )
     table = pd.DataFrame(rows)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from IPython.display import Markdown
 
 from mlcl_utils import stats
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.temperature.sweeps import Summary, Sweep, leads, narrower, sibling, spread, trend
 from mlcl_utils.training import BASELINES
@@ -53,7 +53,7 @@ def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
             word = "has no clear trend"
             if found.lower > CLEAR or found.upper < -CLEAR:
                 word = "rises" if found.estimate > 0 else "falls"
-            parts.append(f"{metric} {word} with τ (rank correlation {analysis.signed(found)})")
+            parts.append(f"{metric} {word} with τ (rank correlation {wording.signed(found)})")
     return [f"**{sweep.task}, {sweep.label}:** {'; '.join(parts)}."] if parts else []
 
 
@@ -69,9 +69,9 @@ def _best(summary: Summary, sweep: Sweep) -> list[str]:
         if lead.end != lead.best:
             interval = stats.interval(lead.difference)
             verb = {"above": "ahead of", "below": "behind", "across": "not told apart from"}[
-                analysis.direction(interval)
+                wording.direction(interval)
             ]
-            ends.append(f"{verb} τ {lead.end:g} ({analysis.in_points(interval)} points of mAP)")
+            ends.append(f"{verb} τ {lead.end:g} ({wording.in_points(interval)} points of mAP)")
     return [
         f"**{sweep.task}, {sweep.label}:** read from the representation, validation prefers τ {best:g},"
         f" {', '.join(ends)}."
@@ -88,13 +88,13 @@ def _where_it_acts(summary: Summary, sweep: Sweep) -> list[str]:
         return []
     more = stats.interval(stats.difference(ranges["projection"], ranges["probe"]))
     word = {"above": "more", "below": "less", "across": "neither clearly more nor clearly less"}[
-        analysis.direction(more)
+        wording.direction(more)
     ]
     return [
         f"**{sweep.task}, {sweep.label}:** over the temperatures mAP varies by"
         f" {100 * ranges['probe'].estimate:.1f} points read from the representation and by"
         f" {100 * ranges['projection'].estimate:.1f} read from the projection: {word} there"
-        f" ({analysis.in_points(more)})."
+        f" ({wording.in_points(more)})."
     ]
 
 
@@ -107,11 +107,11 @@ def _hard(summary: Summary, sweep: Sweep) -> list[str]:
         return []
     found = stats.interval(difference)
     word = {"above": "less", "below": "more", "across": "neither clearly less nor clearly more"}[
-        analysis.direction(found)
+        wording.direction(found)
     ]
     return [
         f"**{sweep.task}, hard negatives:** uniformity varies over the temperatures by {narrow.estimate:.2f}, {word}"
-        f" than with all negatives ({wide.estimate:.2f}; difference {analysis.signed(found)})."
+        f" than with all negatives ({wide.estimate:.2f}; difference {wording.signed(found)})."
     ]
 
 
@@ -131,7 +131,7 @@ def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
     if not changes:
         return []
     largest = max(changes, key=lambda t: abs(changes[t].estimate))
-    sides = {analysis.direction(each) for each in changes.values()}
+    sides = {wording.direction(each) for each in changes.values()}
     word = (
         f"cannot be told from the loss itself at any temperature{_without(sweep, changes)}"
         if sides == {"across"}
@@ -139,7 +139,7 @@ def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
     )
     return [
         f"**{sweep.task}, {sweep.label}:** {word}; the largest change of the probe's mAP is"
-        f" {analysis.in_points(changes[largest])} points, at τ {largest:g}."
+        f" {wording.in_points(changes[largest])} points, at τ {largest:g}."
     ]
 
 
@@ -163,6 +163,6 @@ def _remarks(summary: Summary) -> list[str]:
         for word, temperatures in by_word.items():
             listed = ", ".join(f"{t:g}" for t in temperatures)
             named.setdefault(word, []).append(f"{sweep.label} at τ {listed} ({sweep.task})")
-    return analysis.remark_lines(named) or [
+    return wording.remark_lines(named) or [
         f"Read with the probe, none of {count} trained arms is below logistic regression on the input."
     ]

@@ -16,7 +16,7 @@ from mlcl_utils import data, losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.arrays import Floats
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.vision_text import Pair
@@ -117,7 +117,7 @@ class CarryOver:
         """Descriptive: the order carries over if it correlates and is not below the ceiling."""
         if math.isnan(self.shortfall.estimate):
             return "cannot be told"
-        related, short = analysis.direction(self.between), analysis.direction(self.shortfall)
+        related, short = wording.direction(self.between), wording.direction(self.shortfall)
         if related == "above":
             return "carries over in part" if short == "above" else "carries over"
         return "does not carry over" if short == "above" else "cannot be told"
@@ -219,7 +219,7 @@ class Lead:
     @property
     def agreement(self) -> Literal["same direction", "opposite directions", "cannot be told"]:
         """Whether both leads are on the same side of zero, where their intervals say so."""
-        sides = {analysis.direction(self.text), analysis.direction(self.image)}
+        sides = {wording.direction(self.text), wording.direction(self.image)}
         if "across" in sides:
             return "cannot be told"
         return "same direction" if len(sides) == 1 else "opposite directions"
@@ -319,20 +319,20 @@ def _carried_over(each: CarryOver) -> str:
     without = (
         f" (without {', '.join(style.look(loss).label for loss in each.left_out)})" if each.left_out else ""
     )
-    ceilings = f"within texts {analysis.signed(each.text)}, within images {analysis.signed(each.image)}"
+    ceilings = f"within texts {wording.signed(each.text)}, within images {wording.signed(each.image)}"
     return (
         f"**{each.pair.describe()}, {style.metric(each.metric).label}, {HEADS[each.head]}:** the order of"
-        f" {len(each.losses)} losses{without} {words} (rank correlation {analysis.signed(each.between)}; {ceilings})."
+        f" {len(each.losses)} losses{without} {words} (rank correlation {wording.signed(each.between)}; {ceilings})."
     )
 
 
 def _both(each: Lead) -> str:
     verb = {"above": "ahead", "below": "behind", "across": "not told apart"}
-    text, image = verb[analysis.direction(each.text)], verb[analysis.direction(each.image)]
+    text, image = verb[wording.direction(each.text)], verb[wording.direction(each.image)]
     return (
         f"**{each.pair.describe()}, {style.metric(each.metric).label}:** the best contrastive loss against the best of"
-        f" the BCE type ({each.first}) is {text} on texts ({analysis.in_points(each.text)} points) and {image} on"
-        f" images ({analysis.in_points(each.image)})."
+        f" the BCE type ({each.first}) is {text} on texts ({wording.in_points(each.text)} points) and {image} on"
+        f" images ({wording.in_points(each.image)})."
     )
 
 
@@ -355,6 +355,6 @@ def _remarks(summary: Summary) -> list[str]:
         word = analysis.remark(summary.arms, arm)
         if word:
             words.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
-    return analysis.remark_lines(words) or [
+    return wording.remark_lines(words) or [
         "Read with the probe, no trained arm is below logistic regression on the input."
     ]

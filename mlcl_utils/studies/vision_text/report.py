@@ -11,7 +11,7 @@ from mlcl_utils import data, figures
 from mlcl_utils.data import Dataset
 from mlcl_utils.figures import style
 from mlcl_utils.stats import Interval
-from mlcl_utils.studies import analysis, drawing, tables
+from mlcl_utils.studies import analysis, drawing, tables, wording
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.vision_text import Pair, VisionTextParameters
 from mlcl_utils.studies.vision_text.figures import COMPARED
@@ -139,7 +139,7 @@ def correlations_table(study: Execution, summary: Summary) -> pd.DataFrame:
                 "metric": style.metric(each.metric).label,
                 "read by": HEADS[each.head],
                 "losses": len(each.losses),
-                **{name: analysis.signed(interval) for name, interval in _intervals(each).items()},
+                **{name: wording.signed(interval) for name, interval in _intervals(each).items()},
                 "verdict": each.verdict,
             }
             for each in found
@@ -173,8 +173,8 @@ def leads_table(study: Execution, summary: Summary) -> pd.DataFrame:
                 "pair": each.pair.describe(),
                 "metric": style.metric(each.metric).label,
                 "lead": each.first if "−" in each.first else style.look(each.first).label,
-                "on texts": analysis.in_points(each.text),
-                "on images": analysis.in_points(each.image),
+                "on texts": wording.in_points(each.text),
+                "on images": wording.in_points(each.image),
                 "agreement": each.agreement,
             }
             for each in found
