@@ -37,8 +37,9 @@ def verify(
         if not names and not (folder / "runs.csv").is_file():
             print(f"{study.name}: no results at the preset {preset}")
             continue
+        repeated = verification.repeat(folder, count=count, seed=seed, root=root)
         print(f"{study.name}: {shown(folder)}", flush=True)
-        for each in verification.repeat(folder, count=count, seed=seed, root=root):
+        for each in repeated:
             config = each.config
             what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"
             how = "identical" if each.exact else f"within {verification.TOLERANCE:g}"

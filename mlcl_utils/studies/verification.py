@@ -143,7 +143,7 @@ def _typed(config: RunConfig) -> RunConfig:
 def repeat(folder: Path, *, count: int, seed: int, root: str | None = None) -> Iterator[Repeated]:
     """Carries out some runs of a results folder again, on the CPU with one thread, and compares all their metrics.
 
-    Nothing is stored.
+    Each when it is asked for; what cannot be repeated is refused before the first. Nothing is stored.
 
     Args:
         folder: results of a study.
@@ -154,24 +154,27 @@ def repeat(folder: Path, *, count: int, seed: int, root: str | None = None) -> I
     Raises:
         UsageError: the folder has no results, or a run cannot be repeated.
     """
-    from mlcl_utils.runs.execute import execute
-
     rows = drawn(folder, count, seed)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UsageError(f"{shown(folder / MANIFEST)} is missing or damaged: run the study again") from None
     exact = same_arithmetic(manifest)
-    for row in rows:
-        config = config_of(row, root)
-        found = execute(config, device="cpu").metrics
-        stored = {name: float(row[name]) for name in found if row.get(name)}
-        differing = {
-            name: (stored.get(name, math.nan), value)
-            for name, value in found.items()
-            if not _agree(stored.get(name, math.nan), value, exact=exact)
-        }
-        yield Repeated(config, len(found), differing, exact)
+    configs = [config_of(row, root) for row in rows]
+    return (_again(config, row, exact=exact) for config, row in zip(configs, rows, strict=True))
+
+
+def _again(config: RunConfig, row: Mapping[str, str], *, exact: bool) -> Repeated:
+    from mlcl_utils.runs.execute import execute
+
+    found = execute(config, device="cpu").metrics
+    stored = {name: float(row[name]) for name in found if row.get(name)}
+    differing = {
+        name: (stored.get(name, math.nan), value)
+        for name, value in found.items()
+        if not _agree(stored.get(name, math.nan), value, exact=exact)
+    }
+    return Repeated(config, len(found), differing, exact)
 
 
 def _agree(stored: float, found: float, *, exact: bool) -> bool:
