@@ -166,7 +166,7 @@ STUDY = Study(
         },
         "quick": {
             "datasets": ["debtags", "emoji", "fashion-scenes"],
-            "encoders": ["frozen", "bag", "cnn"],
+            "encoders": ["frozen", "bag"],
             "end_to_end_num_labels": [100],
             "losses": LADDER,
             "replicates": 2,
