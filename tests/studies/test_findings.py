@@ -176,6 +176,87 @@ def test_vision_text_from_its_runs() -> None:
         assert found[at] == pytest.approx(correlation(sides[one], sides[other]), abs=0.0051)
 
 
+def test_temperature_from_its_runs() -> None:
+    """The temperature chosen on validation against both ends of the range, on every task."""
+    table = runs("04_temperature")
+    said = sentence("04_temperature", published("04_temperature"))
+    plain = table[
+        (table["loss"] == "instance")
+        & (table["loss_hard_fraction"].fillna(1.0) == 1)
+        & (table["loss_scale"].fillna(1.0) == 1)
+    ]
+    tasks = dict(list(plain.groupby(["dataset", "encoder"])))
+    judged = set()
+    for (dataset, encoder), own in tasks.items():
+        by_temperature = {t: rows.set_index("replicate") for t, rows in own.groupby("loss_temperature")}
+        chosen = max(by_temperature, key=lambda t: by_temperature[t]["probe_validation_map"].mean())
+        ends = [by_temperature[end(by_temperature)] for end in (min, max)]
+        same = table[(table["dataset"] == dataset) & (table["encoder"] == encoder)]
+        untrained = same[same["loss"] == "random_encoder"].set_index("replicate")["probe_map"]
+        if all(rows["probe_map"].mean() >= untrained.mean() for rows in (by_temperature[chosen], *ends)):
+            judged.add((dataset, encoder))
+        if f"on {dataset}, {encoder}" in said:
+            part = said.partition(f"on {dataset}, {encoder}")[2].partition(";")[0]
+            leads = [by_temperature[chosen]["probe_map"] - rows["probe_map"] for rows in ends]
+            assert all(each.notna().sum() >= 5 for each in leads)
+            assert f"best τ {chosen:g}" in part or f"τ {chosen:g} in points" in part
+            means = [100 * float(each.mean()) for each in leads]
+            found = [float(each) for each in re.findall(r"([+-]\d+\.\d+) \[", part)]
+            assert found == pytest.approx(means, abs=0.051)
+    assert f"Of {len(tasks)} tasks {len(judged)} can be judged" in said
+
+
+def test_label_space_from_its_runs() -> None:
+    """The best loss of each kind on validation at the most labels of every encoder, read with the probe."""
+    table = runs("02_label_space")
+    table = table[
+        (table["train_fraction"] == 1)
+        & table["label_draw"].isna()
+        & table["held_out"].isna()
+        & table["dataset"].isin(["debtags", "emoji"])
+    ]
+    leads: dict[str, list[float]] = {"probe_macro_f1": [], "probe_map": []}
+    for _, place in table.groupby(["dataset", "encoder"]):
+        trained = place[place["loss"].map(info) != ""]
+        own = place[place["num_labels"] == trained["num_labels"].max()].set_index("replicate")
+        untrained = own.loc[own["loss"] == "random_encoder", "probe_map"].mean()
+        best = {}
+        for family in ("contrastive", "classification"):
+            scores = own[own["loss"].map(info) == family].groupby("loss")["probe_validation_map"].mean()
+            best[family] = own[own["loss"] == scores.idxmax()]
+        if all(each["probe_map"].mean() >= untrained for each in best.values()):
+            for metric, values in leads.items():
+                difference = best["contrastive"][metric] - best["classification"][metric]
+                assert difference.notna().sum() >= 5
+                values.append(100 * float(difference.mean()))
+    said = sentence("02_label_space", published("02_label_space"))
+    for metric, name in (("probe_macro_f1", "macro-F1"), ("probe_map", "mAP")):
+        span = re.search(rf"([+-]\d+\.\d) to ([+-]\d+\.\d) points of {name}", said)
+        assert span is not None, said
+        expected = [min(leads[metric]), max(leads[metric])]
+        assert [float(each) for each in span.groups()] == pytest.approx(expected, abs=0.051)
+
+
+def test_the_ledger_counts_the_verdicts_of_the_studies() -> None:
+    """Every pair of a claim and a task of the other studies' tables, counted once."""
+    said = sentence("00_claims", published("00_claims"))
+    tables = [
+        pd.read_csv(published(name) / "tables" / "claims.csv")
+        for name in studies.names()
+        if name != "00_claims"
+    ]
+    rows = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    counts = (
+        rows["verdict"]
+        .where(~((rows["verdict"] == "reversed") & (rows["setting"] == "changed")), "did not transfer")
+        .value_counts()
+    )
+    assert f"Of {rows['claim'].nunique()} claims on {len(rows)} tasks" in said
+    assert {
+        word: int(count) for word, count in re.findall(r"([a-z][a-z ]+) on (\d+)", said.partition(": ")[2])
+    } == dict(counts)
+
+
 def info(loss: str) -> str:
     return losses.info(loss).family if loss in losses.available() else ""
 
