@@ -27,7 +27,8 @@ class Pool:
     Attributes:
         space: what they were drawn from.
         configs: n different configurations.
-        validation: (n, R) score after each epoch, higher is better; NaN from the epoch on in which one failed.
+        validation: (n, R) score after each epoch, higher is better; NaN from the epoch on in which one failed, or
+            everywhere if that is not known.
         test: (n, R) the same on test, which no method sees.
 
     Raises:
@@ -104,13 +105,15 @@ class PoolSampler(Sampler):
         """The stored validation score of a configuration at a resource.
 
         Raises:
-            EvaluationError: the configuration had failed by then.
+            EvaluationError: the configuration had failed by then. Where it is not known when, as in a real search, all
+                epochs that were asked for are charged.
         """
         curve = self.pool.validation[self.index[_key(config)]]
         score = float(curve[resource - 1])
         if math.isnan(score):
-            epoch = int(np.isnan(curve).argmax())
-            raise EvaluationError(f"failed in epoch {epoch}", trained=epoch + 1 - (checkpoint or 0))
+            before = int(np.isnan(curve).argmax())  # epochs without a failure
+            done = before + 1 if before else resource
+            raise EvaluationError(f"failed within {done} epochs", trained=done - (checkpoint or 0))
         return score, resource
 
 

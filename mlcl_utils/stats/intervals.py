@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ class Replicates:
         values: (R,) the quantity in each.
         resamples: (R, B) its values in resamples of the test groups, column b being one draw of the data for
             all replicates (:func:`mlcl_utils.stats.group_weights` with one seed); None if there are none.
-        test_ratio: number of test examples over number of training examples, 20/70 for the stored splits.
+        test_ratio: number of test examples over number of training examples, 20/70 for the stored splits. It stays so
+            where training sees a share of its part: replicates are correlated because their test parts overlap, which
+            is the same however much is trained on.
 
     Raises:
         ValueError: shapes that do not fit, no replicate, a value that is not finite, a ratio below 0.
@@ -114,6 +117,18 @@ class Interval:
     bootstrap: tuple[float, float]
     level: float
     n: int
+
+    def within(self, low: float, high: float) -> Interval:
+        """The interval of a quantity that cannot leave a range, such as a correlation: t knows nothing of its ends."""
+
+        def cut(bounds: tuple[float, float]) -> tuple[float, float]:
+            lower, upper = np.clip(bounds, low, high)  # NaN stays
+            return float(lower), float(upper)
+
+        (lower, upper), replicate, bootstrap = map(
+            cut, ((self.lower, self.upper), self.replicate, self.bootstrap)
+        )
+        return dataclasses.replace(self, lower=lower, upper=upper, replicate=replicate, bootstrap=bootstrap)
 
 
 def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:

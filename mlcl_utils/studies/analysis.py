@@ -139,6 +139,21 @@ class Carried:
         return [self.default, self.trials, self.grid] if self.choices else [self.default]
 
     @property
+    def compute(self) -> dict[str, float]:
+        """``runs`` that there are, those that ``failed`` and that ``existed`` before, and ``seconds`` of all of them.
+
+        A run that serves twice counts once; trials are among them.
+        """
+        finished = {run.config.id for part in self.parts for run in part.runs}
+        made = sum(len(part.runs) - part.existed for part in self.parts)
+        return {
+            "runs": len(finished),
+            "failed": len({config.id for part in self.parts for config, _, _ in part.failures}),
+            "existed": len(finished) - made,
+            "seconds": round(self.time_seconds, 1),
+        }
+
+    @property
     def time_seconds(self) -> float:
         """Compute of all runs together, trials and failures included; a run that serves twice counts once."""
         runs_ = {
@@ -215,12 +230,7 @@ def finish(study: Execution, carried: Carried) -> None:
     study.finish(
         device=grid.runs[0].environment["device"],
         seeds=sorted({run.config.seed for run in grid.runs}),
-        compute={
-            "runs": sum(len(part.runs) for part in carried.parts),
-            "failed": sum(len(part.failures) for part in carried.parts),
-            "existed": sum(part.existed for part in carried.parts),
-            "seconds": round(carried.time_seconds, 1),
-        },
+        compute=carried.compute,
     )
 
 

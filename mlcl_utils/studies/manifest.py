@@ -101,14 +101,15 @@ def hash_json(value: Any) -> str:
 
 
 def commit() -> str | None:
-    """The commit that is checked out, with ``+changes`` where tracked files differ; None if there is none."""
+    """The commit that is checked out, with ``+changes`` if tracked files but results differ; None if there is none."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(CHECKOUT), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+        changes = git("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)results")
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 _INCIDENTAL = frozenset({"preset", "results", "data_root", "workers", "devices", "engine"})
 
 
+MOST_TRIALS = 25
+"""As many as the smallest space of recipes has, :data:`mlcl_utils.studies.tuning.PRETRAINED_SPACE`."""
+
+
 class StudyParameters(BaseModel):
     """The parameters that every study has, resolved: whatever was not given has the preset's value.
 
@@ -63,8 +67,8 @@ class StudyParameters(BaseModel):
         description="number of replicates, at most 10; replicate r uses split r and seed r"
     )
     epochs: Count = Field(description="passes over the training part")
-    trials: Count = Field(
-        description="configurations tried for each loss, task and label count; 1 for the defaults"
+    trials: Annotated[Count, Field(le=MOST_TRIALS)] = Field(
+        description="configurations tried for each loss, task and label count, at most 25; 1 for the defaults"
     )
     config: Configurations = Field(
         default=(), description="files that mlcl search wrote: values in place of a loss's defaults"

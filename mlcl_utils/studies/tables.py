@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,13 +123,11 @@ def results_table(
 def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
     """What the tuning chose, its gain, and values at an end of their space; None without tuning.
 
-    The gain is that on the validation of replicate 0, by which was chosen, and that on test over all replicates: mAP of
-    the probe, in [0, 1].
+    The gain is that on the validation of replicate 0, by which was chosen, and that on test over the replicates that
+    both have: mAP of the probe, in [0, 1]. Where a study learns from a matched subset, tests are those of the subset
+    and trials those of the whole.
     """
-    tests = {
-        name: _mean_by_task(grid.runs, carried.trials.runs)
-        for name, grid in (("test_map", carried.grid), ("default_test_map", carried.default))
-    }
+    tests = _tests(carried)
     rows = [
         {
             **dict(zip(("dataset", "encoder", "loss", "num_labels"), task, strict=True)),
@@ -137,7 +135,7 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
             "trials": choice.trials,
             "validation_map": choice.score,
             "default_validation_map": choice.default,
-            **{name: means[task] for name, means in tests.items() if task in means},
+            **tests.get(task, {}),
             "at_edge": ", ".join(choice.at_edge),
         }
         for task, choice in carried.choices.items()
@@ -179,6 +177,7 @@ def reviewers_list(
     """
     runs = carried.grid.runs
     trained = [run for run in runs if not run.config.is_baseline]
+    compute = carried.compute
     slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
     first = runs[0]
     task = task_for(first.config)
@@ -197,17 +196,18 @@ def reviewers_list(
         f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"
         f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
         " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
-        f" objective: {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
+        " objective, and losses of two views, which are one without dropout:"
+        f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
         f"**Validation beside test.** {_validation_beside_test(runs)}",
         "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
         "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
         " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
         f"**Baselines.** {', '.join(style.look(name).label for name in _baselines(runs)) or 'none'};"
         f" {_remark_counts(found)}.",
-        f"**Failures.** {sum(len(part.failures) for part in carried.parts)} failed runs.",
-        f"**Compute.** {sum(len(part.runs) for part in carried.parts)} runs,"
+        f"**Failures.** {compute['failed']} failed runs.",
+        f"**Compute.** {compute['runs']} runs,"
         f" {carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
-        f" {sum(part.existed for part in carried.parts)} existed before. Device: {first.environment['device']},"
+        f" {compute['existed']} existed before. Device: {first.environment['device']},"
         f" {first.environment['threads']} thread a run; peak memory of a process {_peak(runs):.2f} GiB.",
         f"**Deviations from the source.** {deviations}",
         f"**What this setting cannot show.** {limits}",
@@ -219,18 +219,33 @@ def _baselines(runs: Sequence[Run]) -> list[str]:
     return style.order(list({run.config.loss for run in runs if run.config.is_baseline}))
 
 
-def _mean_by_task(found: Iterable[Run], trials: Iterable[Run]) -> dict[tuning.Task, float]:
-    """The probe's mAP on test, over replicates, where all data were learnt from and labels missing as in the trials."""
+def _tests(carried: Carried) -> dict[tuning.Task, dict[str, float]]:
+    """The probe's mAP on test with the chosen and with the default values, over the replicates that both have.
+
+    Where all data were learnt from and labels were missing as in the trials.
+    """
 
     def missing(run: Run) -> tuple[object, ...]:
         return run.config.kept_share, run.config.one_positive, run.config.clean_validation
 
-    tried = {tuning.task(run.config): missing(run) for run in trials}
-    values: dict[tuning.Task, list[float]] = {}
-    for run in found:
-        if tuning.is_whole(run.config) and tried.get(tuning.task(run.config)) == missing(run):
-            values.setdefault(tuning.task(run.config), []).append(run.metrics.get("probe_map", math.nan))
-    return {task: float(np.mean(each)) for task, each in values.items()}
+    tried = {tuning.task(run.config): missing(run) for run in carried.trials.runs}
+    found: dict[tuning.Task, dict[str, dict[int, float]]] = {}
+    for name, grid in (("test_map", carried.grid), ("default_test_map", carried.default)):
+        for run in grid.runs:
+            task = tuning.task(run.config)
+            if tuning.is_whole(run.config) and tried.get(task) == missing(run):
+                score = run.metrics.get("probe_map", math.nan)
+                found.setdefault(task, {}).setdefault(name, {})[run.config.replicate] = score
+    means: dict[tuning.Task, dict[str, float]] = {}
+    for task, by_name in found.items():
+        shared = set.intersection(*(set(scores) for scores in by_name.values()))
+        if len(by_name) == 2 and shared:
+            means[task] = {
+                name: float(np.mean([scores[each] for each in sorted(shared)]))
+                for name, scores in by_name.items()
+            }
+            means[task]["replicates"] = len(shared)
+    return means
 
 
 def _search(study: Execution, carried: Carried) -> str:
@@ -262,8 +277,8 @@ def _search(study: Execution, carried: Carried) -> str:
 
 
 def _validation_slope(run: Run) -> float:
-    """Relative change of the validation loss over the last tenth of training; NaN for REG, whose value is none."""
-    if run.config.loss == "reg":
+    """Relative change of the validation loss over the last tenth of training; NaN where its value is no objective."""
+    if run.config.loss == "reg" or "views" in losses.info(run.config.loss).tensors:
         return math.nan
     last = [row["validation_loss"] for row in run.history][-max(2, len(run.history) // 10) :]
     return (last[-1] - last[0]) / abs(last[0]) if len(last) > 1 and last[0] else math.nan

@@ -1,12 +1,15 @@
-"""Equal tuning: the same number of trials for every loss, task and label count, from one printed space.
+"""Equal tuning: the same trials for every loss, task and label count, as many of them, from one printed space.
 
 Trials are run on replicate 0 and chosen by the probe's validation mAP; the chosen values serve all replicates, training
-fractions and draws of labels of that size. The first trial is the default configuration.
+fractions and draws of labels of that size. The first trial is the default configuration. The others are drawn once for
+all losses of a task: if each had draws of its own, their luck would be part of every difference between two losses, and
+no interval would cover it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +22,7 @@ from mlcl_utils import losses, models
 from mlcl_utils.runs import Grid, Run, RunConfig
 
 RECIPE_SPACE: dict[str, tuple[float, ...]] = {
-    "learning_rate": (5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+    "learning_rate": (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3),
     "weight_decay": (1e-3, 1e-2, 1e-1, 3e-1),
     "dropout": (0.1, 0.3, 0.5),
 }
@@ -92,23 +95,37 @@ def _flat(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
 def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
     """Different configurations around a default one, which comes first.
 
+    All losses of a data set, encoder and number of labels have the same values of the recipe in the same order, and
+    those that share a hyperparameter, as a loss and its sum with another do, the same values of that too.
+
     Args:
-        config: with a recipe; its loss, data set and number of labels fix which configurations are drawn.
+        config: with a recipe.
         trials: how many, the default included.
 
     Raises:
-        ValueError: more trials than the space has configurations.
+        ValueError: more trials than the space has recipes.
     """
     grid = space(config.loss, config.encoder)
-    size = int(np.prod([len(values) for values in grid.values()]))
-    if trials > size:
-        raise ValueError(f"{trials} trials, but the space of {config.loss} has {size} configurations")
-    rng = np.random.default_rng(zlib.crc32(repr(task(config)).encode()))
+    own = {name: values for name, values in grid.items() if name in losses.info(config.loss).hyperparameters}
+    recipes = list(itertools.product(*(values for name, values in grid.items() if name not in own)))
+    if trials > len(recipes):
+        raise ValueError(f"{trials} trials, but the space of {config.encoder} has {len(recipes)} recipes")
+    names = [name for name in grid if name not in own]
+    drawn = {
+        name: _draws(config, _own_name(name)).choice(values, len(recipes)) for name, values in own.items()
+    }
     found = {config.id: config}
-    while len(found) < trials:
-        drawn = config.with_values({name: float(rng.choice(values)) for name, values in grid.items()})
-        found.setdefault(drawn.id, drawn)
-    return list(found.values())
+    for at, recipe in enumerate(_draws(config, "recipe").permutation(len(recipes))):
+        values = dict(zip(names, recipes[recipe], strict=True)) | {name: drawn[name][at] for name in own}
+        tried = config.with_values({name: float(value) for name, value in values.items()})
+        found.setdefault(tried.id, tried)
+    return list(found.values())[:trials]
+
+
+def _draws(config: RunConfig, what: str) -> np.random.Generator:
+    """The draws of one thing, the same for all losses of a data set, encoder and number of labels."""
+    key = (config.dataset, config.encoder, config.num_labels, what)
+    return np.random.default_rng(zlib.crc32(repr(key).encode()))
 
 
 def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:

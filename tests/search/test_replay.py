@@ -158,12 +158,17 @@ def test_a_failed_curve_is_charged_until_it_failed():
     configs = [{"rate": 0.1 * i, "kind": "plain"} for i in (1, 2, 3)]
     sample = PoolSampler(Pool(toys.SPACE, configs, curves, curves), 0)
     assert sample.evaluate(configs[1], 3, None) == (pytest.approx(0.3), 3)
-    with pytest.raises(search.EvaluationError, match="failed in epoch 4") as failure:
+    with pytest.raises(search.EvaluationError, match="failed within 5 epochs") as failure:
         sample.evaluate(configs[1], 9, 3)
     assert failure.value.trained == 2
     with pytest.raises(search.EvaluationError) as failure:
         sample.evaluate(configs[1], 9, None)
     assert failure.value.trained == 5
+    curves[2] = np.nan  # nobody knows when
+    for resource, checkpoint, trained in ((3, None, 3), (9, 3, 6)):
+        with pytest.raises(search.EvaluationError) as failure:
+            sample.evaluate(configs[2], resource, checkpoint)
+        assert failure.value.trained == trained
     found = replay(sample.pool, search.random_search, 3, budget=30, replays=20, seed=0)
     assert np.isfinite(found.test[:, -1]).all()
 

@@ -81,6 +81,7 @@ def test_every_variant_is_tuned_on_its_own_and_stays_what_it_is():
     for several in kernels:
         assert len({variant_of(config).arm for config in several}) == 1
         assert all("temperature" in config.hyperparameters for config in several[1:])
+        assert [config.recipe for config in several] == [config.recipe for config in kernels[0]]
 
 
 def made_summary(

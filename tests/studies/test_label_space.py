@@ -228,6 +228,33 @@ def test_tuning_gives_every_arm_as_many_trials_and_the_default_first():
     assert tuning.trials(configs, 8) == tried
 
 
+def test_all_losses_of_a_task_are_tried_with_the_same_draws():
+    configs = grid(
+        preset="smoke", losses=["bce", "reg", "msc", "asl"], num_labels=[10, 30], encoders="frozen"
+    )
+    tried: dict = {}
+    for config in tuning.trials(configs, 8):
+        tried.setdefault((config.dataset, config.num_labels), {}).setdefault(config.loss, []).append(config)
+    drawn = set()
+    for by_loss in tried.values():
+        recipes = {loss: [config.recipe for config in several[1:]] for loss, several in by_loss.items()}
+        assert recipes["bce"] == recipes["reg"] == recipes["msc"] == recipes["asl"]
+        assert len(set(recipes["bce"])) == 7
+        temperatures = [
+            [config.hyperparameters["temperature"] for config in by_loss[loss][1:]] for loss in ("reg", "msc")
+        ]
+        assert temperatures[0] == temperatures[1]
+        drawn.add((*recipes["bce"], *temperatures[0]))
+    assert len(drawn) == len(tried) == 4  # every task has draws of its own
+
+
+def test_more_trials_than_recipes_are_refused():
+    config = next(c for c in grid(preset="smoke") if c.loss == "bce" and c.encoder == "frozen")
+    assert len({each.id for each in tuning.candidates(config, 60)}) == 60
+    with pytest.raises(ValueError, match="61 trials, but the space of frozen has 60 recipes"):
+        tuning.candidates(config, 61)
+
+
 def test_tuning_takes_the_best_on_validation_and_flags_the_edges(tmp_path):
     given = {"num_labels": [10], "train_fractions": [1.0], "datasets": "debtags", "encoders": "frozen"}
     (default,) = [config for config in grid(preset="smoke", **given) if config.loss == "reg"]

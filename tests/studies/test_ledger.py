@@ -189,7 +189,7 @@ def test_tables_name_what_cannot_be_judged(tmp_path):
     effects = report.effects_table(found).reset_index()
     assert effects["verdict"].tolist() == ["not judged", "holds"]
     assert effects.loc[1, "over replicates"] != "–"
-    assert effects.loc[1, "over test data"] == "–"
+    assert effects.loc[1, "over test data (ratios: replays)"] == "–"
     overall = report.overall_table(execution, found)
     assert len(overall) == len(published.load())
     assert (execution.folder / "tables" / "overall.tex").is_file()

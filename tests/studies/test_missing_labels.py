@@ -113,6 +113,11 @@ def test_tuning_is_done_at_the_reference_and_varies_both_parts_of_a_sum_alike():
     assert ("fashion-scenes", "frozen", "bce+clml (clml.weight 0.0390625)", 10) in by_task
     both = by_task["fashion-scenes", "frozen", "splc+clml (clml.weight 0.00390625)", 10]
     assert {config.hyperparameters["clml"]["weight"] for config in both} == {1 / 256}
+    alone = by_task["fashion-scenes", "frozen", "splc", 10]
+    assert [config.recipe for config in both] == [config.recipe for config in alone]
+    assert [config.hyperparameters["splc"]["gamma"] for config in both[1:]] == [
+        config.hyperparameters["gamma"] for config in alone[1:]
+    ]
     gammas = [config.hyperparameters["splc"]["gamma"] for config in both if "splc" in config.hyperparameters]
     assert len(gammas) == 3
     assert set(gammas) <= set(tuning.LOSS_SPACE["gamma"])

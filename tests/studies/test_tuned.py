@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
 from mlcl_utils import studies
+from mlcl_utils.runs import Grid
 from mlcl_utils.studies import analysis, base, tables, tuning
 from mlcl_utils.training import BASELINES
 
@@ -67,5 +70,27 @@ def test_the_table_of_tuning_has_the_gain_on_test_too(execution, carried):
         whole = [run.metrics["probe_map"] for run in trained(grid) if tuning.is_whole(run.config)]
         assert len(whole) == 2
         assert row[name] == pytest.approx(sum(whole) / 2, rel=1e-12)
-    assert row["trials"] == 2
+    assert (row["trials"], row["replicates"]) == (2, 2)
     assert (execution.folder / "tables" / "choices.tex").is_file()
+
+
+def test_what_was_lost_by_one_is_taken_from_the_gain_of_both(execution, carried):
+    kept = [run for run in carried.default.runs if run.config.is_baseline or run.config.replicate == 1]
+    without = dataclasses.replace(carried, default=Grid(kept, [], 0))
+    (row,) = tables.choices_table(execution, without).reset_index().to_dict("records")
+    (tuned,) = (
+        run.metrics["probe_map"]
+        for run in trained(carried.grid)
+        if run.config.replicate == 1 and tuning.is_whole(run.config)
+    )
+    assert (row["test_map"], row["replicates"]) == (tuned, 1)
+
+
+def test_a_run_counts_once_in_the_compute(carried):
+    rows = {run.config.id for part in carried.parts for run in part.runs}
+    assert carried.compute["runs"] == len(rows) < sum(len(part.runs) for part in carried.parts)
+    assert carried.compute["existed"] == 0
+    config = carried.grid.runs[-1].config
+    failing = [dataclasses.replace(part, failures=[(config, "lost", 1.0)]) for part in carried.parts]
+    twice = dataclasses.replace(carried, default=failing[0], grid=failing[2])
+    assert twice.compute["failed"] == 1

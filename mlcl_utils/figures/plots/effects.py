@@ -35,9 +35,9 @@ def forest(
 ) -> Axes:
     """Effects with both components of their intervals, one row each from the top, with margins and verdicts.
 
-    The thin line with caps is the interval over replicates, the broad one that over test data; either may be
-    missing (NaN). The shaded box is what counts as no material effect. A plot takes a whole figure, whose
-    height it sets.
+    The thin line with caps is the interval over replicates, the broad one that over test data, or over replays where
+    searches are compared; either may be missing (NaN). The shaded box is what counts as no material effect. A plot
+    takes a whole figure, whose height it sets.
 
     Args:
         data: columns ``estimate``, ``replicate_lower``, ``replicate_upper``, ``bootstrap_lower``,

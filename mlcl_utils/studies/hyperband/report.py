@@ -229,7 +229,8 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
         f" {parameters.pool} is exhausted by a search that tries more: its configurations then come again.",
         "**Intervals.** Of means: normal, over replays. Of ratios: bootstrap over replays of both methods, at 95%. Of"
         " rank correlations: bootstrap over configurations. None of them covers another draw of the pool, another split"
-        " or another task: each task is printed by itself.",
+        " or another task: each task is printed by itself. Of verdicts: the wider of a corrected t interval over splits"
+        " and a normal one over replays.",
         f"**Training.** {parameters.epochs} epochs, the schedule's horizon the same for every configuration wherever it"
         f" is stopped; {np.median(seconds):.1f} s in the median run, {max(seconds):.1f} s at most;"
         f" {min(run.facts['parameters'] for run in grid.runs):,} to"

@@ -139,7 +139,7 @@ def effects_table(ledger: Ledger) -> pd.DataFrame:
     rows = ledger.rows[ledger.rows["estimate"].notna()]
     table = claims.table_of(rows)
     for name in ("replicate", "bootstrap"):
-        table[f"over {'replicates' if name == 'replicate' else 'test data'}"] = [
+        table["over replicates" if name == "replicate" else "over test data (ratios: replays)"] = [
             f"[{row[f'{name}_lower']:+.2f}, {row[f'{name}_upper']:+.2f}]"
             if pd.notna(row[f"{name}_lower"])
             else "–"
@@ -205,7 +205,7 @@ def reviewers_list(study: Execution, ledger: Ledger) -> Markdown:
             " bound is below its negative, *no material effect* if the 90% interval lies within the margin, else"
             " *undetermined*; *not judged* with fewer than five replicates or on degenerate arms.",
             "**Intervals.** The wider of two: over replicates, a t interval with the variance corrected for overlapping"
-            " splits; over 200 resamples of the test groups. Ratios have a bootstrap interval over replays.",
+            " splits; over 200 resamples of the test groups; for ratios of resources, over replays of the searches.",
             f"**Multiplicity.** Claims that choose the best of several arms are corrected by Holm within their study:"
             f" {corrected}. Claims are not corrected over studies.",
             f"**Baselines.** {below} effects rest on an arm below logistic regression on the input, and say so.",

@@ -56,7 +56,7 @@ class MissingLabelsParameters(StudyParameters):
         description="weights of CLML, 1 being the published one; all but the first at the reference alone, with the"
         " first of swept"
     )
-    learning_rate: Positive = Field(description="peak learning rate of every arm")
+    learning_rate: Positive = Field(description="peak learning rate of every arm, before tuning")
     encoder: Encoder = Field(default="frozen", description="encoder of every arm")
 
     @model_validator(mode="after")
@@ -226,7 +226,7 @@ STUDY = Study(
             "one_positive": True,
             "clml_weights": [1.0, 10.0, 100.0],
             "learning_rate": 5e-4,
-            "trials": 1,
+            "trials": 8,
         },
         "paper": {
             "datasets": ["coco", "voc2007", "nus-wide"],

@@ -49,7 +49,7 @@ def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
     for metric in ("uniformity", "tolerance"):
         measured = trend(summary, sweep, metric)
         if measured is not None:
-            found = stats.interval(measured)
+            found = stats.interval(measured).within(-1, 1)
             word = "has no clear trend"
             if found.lower > CLEAR or found.upper < -CLEAR:
                 word = "rises" if found.estimate > 0 else "falls"

@@ -34,12 +34,16 @@ def _pair(row: pd.Series) -> str:
         estimate, lower, upper = (float(row[f"{name}_{each}"]) for each in ("estimate", "lower", "upper"))
         if not math.isfinite(estimate):
             return "unknown"
-        # a t interval knows nothing of the ends of a correlation
-        bounds = f" [{max(lower, -1):+.2f}, {min(upper, 1):+.2f}]" if math.isfinite(lower) else ""
+        bounds = f" [{lower:+.2f}, {upper:+.2f}]" if math.isfinite(lower) else ""
         return f"{estimate:+.2f}{bounds}"
 
-    left_out = [style.look(name).label for name in str(row["left_out"]).split() if pd.notna(row["left_out"])]
-    without = f" (without {', '.join(left_out)}, which are degenerate)" if left_out else ""
+    groups = {"which are degenerate": row["left_out"], "of which runs have failed": row["lost"]}
+    said = [
+        f"{', '.join(style.look(name).label for name in listed.split())}, {word}"
+        for word, listed in groups.items()
+        if isinstance(listed, str) and listed
+    ]
+    without = f" (without {'; '.join(said)})" if said else ""
     return (
         f"Between {row['pair']}, the order of {len(row['losses'].split())} losses{without} by mAP"
         f" {_WORDS[row['verdict']]}: the rank correlation is {number('between')}, beside {number('within texts')}"

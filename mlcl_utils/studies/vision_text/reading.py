@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +94,7 @@ class CarryOver:
         metric: by which losses are ordered.
         losses: that are ordered.
         left_out: those that are degenerate in one of the tasks, on which no verdict rests.
+        lost: those of which runs have failed, so that a replicate or all lack.
         between: Spearman's correlation of texts and images.
         text: the ceiling within texts; NaN with a single replicate.
         image: the ceiling within images.
@@ -105,6 +106,7 @@ class CarryOver:
     metric: str
     losses: tuple[str, ...]
     left_out: tuple[str, ...]
+    lost: tuple[str, ...]
     between: Interval
     text: Interval
     image: Interval
@@ -124,7 +126,7 @@ class CarryOver:
 
 
 def carry_overs(summary: Summary) -> list[CarryOver]:
-    """The correlations of every pair, head and metric; none where a replicate of a loss failed."""
+    """The correlations of every pair, head and metric over the losses that have all replicates on both sides."""
     found = []
     for pair, head, metric in itertools.product(summary.pairs, HEADS, METRICS):
         whole = names(summary, pair)
@@ -136,13 +138,20 @@ def carry_overs(summary: Summary) -> list[CarryOver]:
                 for task in summary.pairs[pair]
             )
         ]
-        compared = [loss for loss in whole if loss not in left_out]
-        sides = [
-            [side(summary, task, loss, head, metric) for loss in compared] for task in summary.pairs[pair]
+        judged = [loss for loss in whole if loss not in left_out]
+        measured = {
+            loss: [side(summary, task, loss, head, metric) for task in summary.pairs[pair]] for loss in judged
+        }
+        indices = [each.index for both in measured.values() for each in both if each is not None]
+        most = max(indices, key=len, default=())
+        compared = [
+            loss
+            for loss, both in measured.items()
+            if all(each is not None and each.index == most for each in both)
         ]
-        parts = [each for own in sides for each in own if each is not None]
-        if len(compared) < 3 or len(parts) < 2 * len(compared) or len({each.index for each in parts}) > 1:
+        if len(compared) < 3:
             continue
+        parts = [each for at in range(2) for loss in compared if (each := measured[loss][at]) is not None]
         found.append(
             CarryOver(
                 pair,
@@ -150,15 +159,28 @@ def carry_overs(summary: Summary) -> list[CarryOver]:
                 metric,
                 tuple(compared),
                 tuple(left_out),
-                between=stats.interval_of(parts, _between),
-                text=stats.interval_of(parts, lambda values: _within(values, 0)),
-                image=stats.interval_of(parts, lambda values: _within(values, 1)),
+                (*(loss for loss in judged if loss not in compared), *_lost(summary, pair, whole)),
+                between=stats.interval_of(parts, _between).within(-1, 1),
+                text=stats.interval_of(parts, lambda values: _within(values, 0)).within(-1, 1),
+                image=stats.interval_of(parts, lambda values: _within(values, 1)).within(-1, 1),
                 shortfall=stats.interval_of(
                     parts, lambda values: (_within(values, 0) + _within(values, 1)) / 2 - _between(values)
                 ),
             )
         )
     return found
+
+
+def _lost(summary: Summary, pair: Pair, trained: Collection[str]) -> list[str]:
+    """The losses that have no run at all on a side of a pair, since all have failed."""
+    tasks = summary.pairs[pair]
+    asked = {
+        config.loss
+        for config, _, _ in summary.carried.grid.failures
+        if not config.is_baseline
+        and (config.dataset, config.matched_to) in {(t.dataset, t.matched_to) for t in tasks}
+    }
+    return style.order(sorted(asked - set(trained)))
 
 
 def _halves(count: int) -> list[tuple[list[int], list[int]]]:
@@ -293,7 +315,8 @@ def sentences(summary: Summary) -> list[str]:
     lines = [_carried_over(each) for each in carried if each.head == "probe"]
     if not carried and summary.pairs:
         lines.append(
-            "The order of losses cannot be compared: fewer than three have all replicates and are not degenerate."
+            "The order of losses cannot be compared: fewer than three have all replicates in both modalities and"
+            " are not degenerate."
         )
     lines += [_both(each) for each in best_leads(summary)]
     lines += _agreement(leads(summary))
@@ -316,9 +339,13 @@ def _carried_over(each: CarryOver) -> str:
         "does not carry over": "does not carry over, though it repeats within a modality",
         "cannot be told": "cannot be said to carry over or not",
     }[each.verdict]
-    without = (
-        f" (without {', '.join(style.look(loss).label for loss in each.left_out)})" if each.left_out else ""
-    )
+    groups = {"degenerate": each.left_out, "of failed runs": each.lost}
+    said = [
+        f"{', '.join(style.look(loss).label for loss in group)}, {word}"
+        for word, group in groups.items()
+        if group
+    ]
+    without = f" (without {'; '.join(said)})" if said else ""
     ceilings = f"within texts {wording.signed(each.text)}, within images {wording.signed(each.image)}"
     return (
         f"**{each.pair.describe()}, {style.metric(each.metric).label}, {HEADS[each.head]}:** the order of"

@@ -119,6 +119,7 @@ def correlations_table(study: Execution, summary: Summary) -> pd.DataFrame:
             "head": each.head,
             "losses": " ".join(each.losses),
             "left_out": " ".join(each.left_out),
+            "lost": " ".join(each.lost),
             **{
                 f"{name}_{column}": value
                 for name, interval in _intervals(each).items()
