@@ -141,6 +141,15 @@ def test_shared_legend_names_each_arm_once(results):
     assert not any(legend.get_window_extent().overlaps(ax.get_tightbbox()) for ax in axes[0])
 
 
+def test_values_of_near_ticks_do_not_run_together():
+    temperatures = [0.02, 0.07, 0.3, 0.7, 1.0]
+    data = pd.DataFrame({"loss": "reg", "temperature": temperatures, "map": 0.5, "lower": 0.4, "upper": 0.6})
+    ax = plots.lines_with_intervals(data, x="temperature", y="map", log_x=True)
+    ax.figure.canvas.draw()
+    assert ax.get_xticks().tolist() == temperatures
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.02", "0.07", "0.3", "", "1"]
+
+
 def test_huge_intervals_run_out_and_leave_the_lines_readable(results):
     lines, points = results
     wide = lines.assign(lower=lines.macro_f1 - 5, upper=lines.macro_f1 + 5)

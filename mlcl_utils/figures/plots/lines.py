@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -14,6 +15,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from mlcl_utils.figures import style
 from mlcl_utils.figures.plots.common import axes_or_own, figure_of, font_size, need_columns, shared_legend
 from mlcl_utils.metrics.arrays import Floats
+
+TICK_DISTANCE = 0.12
+"""Least distance of two ticks whose values are written, as a share of the axis: a number's width in a small panel."""
 
 
 def lines_with_intervals(
@@ -137,7 +141,23 @@ def _x_axis(ax: Axes, positions: Floats, log_x: bool) -> None:
     if len(positions) <= 8:
         ax.xaxis.set_major_locator(FixedLocator(positions.tolist()))
         ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    written = _written(np.log(positions) if log_x else positions)
+    unwritten = set(positions[~written].tolist()) if len(positions) <= 8 else set()
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "" if float(value) in unwritten else f"{value:g}")
+    )
+
+
+def _written(places: Floats) -> npt.NDArray[np.bool_]:
+    """Which of ascending ticks have their value written: both ends, and what is not too near to another that has."""
+    least = TICK_DISTANCE * float(places[-1] - places[0])
+    written = np.zeros(len(places), dtype=bool)
+    written[[0, -1]] = True
+    last = places[0]
+    for at in range(1, len(places) - 1):
+        if places[at] - last >= least and places[-1] - places[at] >= least:
+            written[at], last = True, places[at]
+    return written
 
 
 def _write_beside(ax: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
