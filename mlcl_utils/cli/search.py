@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--budget",
     metavar="EPOCHS",
     type=click.IntRange(min=1),
-    help="Epochs in all; by default those of one pass of Hyperband.",
+    help="Epochs in all; by default those of one pass of Hyperband, or of the one bracket of successive_halving.",
 )
 @click.option(
     "--num-labels",
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     "--replicate", metavar="N", type=click.IntRange(0, 9), default=0, help="Number of the stored split (0)."
 )
 @click.option(
-    "--seed", metavar="N", type=click.IntRange(min=0), default=0, help="Of draws and trainings (0)."
+    "--seed", metavar="N", type=click.IntRange(min=0), default=0, help="Seed of draws and trainings (0)."
 )
 @click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Trainings side by side.")
 @click.option(
@@ -128,7 +128,7 @@ def search(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = place / "search" / f"{name}-{loss}-{method}-{digest}"
 
-    _announce(base, space, method, resource, eta, budget)
+    epochs = _announce(base, space, method, resource, eta, budget)
     with closing(opened):
         result = searching.METHODS[method](
             resource,
@@ -138,7 +138,7 @@ def search(
             budget=budget,
             journal=folder / "journal.jsonl",
             map=objective.map,
-            watch=_Watch(budget or searching.cost(searching.brackets(resource, eta))),
+            watch=_Watch(epochs),
         )
     objective.finish(result)
     return _conclude(result, space, base, objective, folder)
@@ -185,10 +185,8 @@ def _base(
     )
 
 
-def _announce(
-    base: RunConfig, space: Space, method: str, resource: int, eta: int, budget: int | None
-) -> None:
-    """What is going to be done, before it begins."""
+def _announce(base: RunConfig, space: Space, method: str, resource: int, eta: int, budget: int | None) -> int:
+    """Says what is going to be done, before it begins; the epochs that are trained at most."""
     from mlcl_utils import search as searching
 
     part = "" if base.train_fraction == 1 else f", {base.train_fraction:.0%} of the training part"
@@ -199,8 +197,9 @@ def _announce(
         plan = plan[:1]
     if method in ("hyperband", "successive_halving"):
         print(searching.describe(plan))
-        budget = budget or searching.cost(plan)
-    print(f"{method}: {budget or searching.cost(plan)} epochs at most\n", flush=True)
+    epochs = budget or searching.cost(plan)
+    print(f"{method}: {epochs} epochs at most\n", flush=True)
+    return epochs
 
 
 class _Watch:
@@ -256,6 +255,6 @@ def _conclude(result: Result, space: Space, base: RunConfig, objective: Training
     print(
         f"\n{len(result.evaluations)} evaluations{failed}, {result.trained} epochs,"
         f" {common.duration(seconds)} of computation; in {shown(folder)}:"
-        f" trials.csv, search.pdf, best.toml, for: mlcl run -p config={shown(folder / 'best.toml')}"
+        f" trials.csv, search.pdf, best.toml, for: mlcl run STUDY -p config={shown(folder / 'best.toml')}"
     )
     return 0

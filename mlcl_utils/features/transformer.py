@@ -30,7 +30,7 @@ def open_model(
         import transformers
     except ImportError:
         raise UsageError(
-            "Hugging Face encoders need transformers: pip install 'mlcl-studies[transformers]'"
+            "Hugging Face encoders need transformers: pip install -e '.[transformers]'"
         ) from None
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -136,7 +136,7 @@ def _downloaded(base: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise UsageError(
-            "Hugging Face encoders need transformers: pip install 'mlcl-studies[transformers]'"
+            "Hugging Face encoders need transformers: pip install -e '.[transformers]'"
         ) from None
     try:
         kinds = ["*.safetensors", "*.json", "*.txt", "*.model"]

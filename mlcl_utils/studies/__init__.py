@@ -1,4 +1,4 @@
-"""The studies: one module each, found by name.
+"""The studies: a folder each, found by name.
 
 A study is registered by one line in the catalogue below. Names and parameters are to be had without importing
 torch; what a study computes is imported when it is used.

@@ -149,7 +149,7 @@ def available_engine(engine: str) -> str:
         UsageError: it is missing.
     """
     if engine == "ray" and importlib.util.find_spec("ray") is None:
-        raise UsageError("engine 'ray': the package 'ray' is missing; run pip install 'mlcl-studies[ray]'")
+        raise UsageError("engine 'ray': the package 'ray' is missing; run pip install -e '.[ray]'")
     return engine
 
 

@@ -152,7 +152,5 @@ def test_without_the_package_it_is_refused_in_one_line(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "mlcl: engine 'ray': the package 'ray' is missing; run pip install 'mlcl-studies[ray]'\n"
-    )
+    assert done.stderr == ("mlcl: engine 'ray': the package 'ray' is missing; run pip install -e '.[ray]'\n")
     assert list(tmp_path.iterdir()) == []
