@@ -12,17 +12,18 @@ FIGURE = "scores"
 
 
 def sentence(folder: Path) -> str:
-    """Where an intermediate temperature is best, by how much, and where nothing can be judged."""
+    """On how many tasks an intermediate temperature is best, and by how much it leads on all that can be judged."""
     rows = findings.judged(folder, "intermediate_best")
     tasks = list(rows.groupby("task", sort=False))
     tested = [(str(task), own) for task, own in tasks if (own["verdict"] != "not judged").all()]
     holds = [(task, own) for task, own in tested if (own["verdict"] == "holds").all()]
     if not tested:
         return f"On none of {len(tasks)} tasks can the best temperature be judged."
-    start = f"Of {len(tasks)} tasks {len(tested)} can be judged, and an intermediate temperature is clearly best on"
-    if not holds:
-        return f"{start} none of them."
-    return f"{start} {len(holds)}: {'; '.join(_best(task, own) for task, own in holds)}."
+    count = f"{len(holds)}" if holds else "none"
+    return (
+        f"Of {len(tasks)} tasks {len(tested)} can be judged, and an intermediate temperature is clearly best on {count}"
+        f" of them: {'; '.join(_best(task, own) for task, own in tested)}."
+    )
 
 
 def _best(task: str, rows: pd.DataFrame) -> str:
