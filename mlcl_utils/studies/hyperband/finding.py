@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlcl_utils.studies import claims, findings
 
-FIGURE = "incumbents"
+FIGURE = "speed_ups"
 
 
 def sentence(folder: Path) -> str:
@@ -15,15 +15,18 @@ def sentence(folder: Path) -> str:
     tested = rows[rows["verdict"] != "not judged"]
     if tested.empty:
         return "No search can be judged."
+    censored = ", counted as reached at the end of the budget"
     said = []
     for arms, own in tested.groupby("arms", sort=False):
         on = [
-            f"{claims.effect_words(row)} times on {row['task']}"
-            + (f" ({row['remark']})" if row["remark"] else "")
+            f"{'at most ' * (censored in row['remark'])}{claims.effect_words(row)} times on {row['task']}"
+            + (f" ({row['remark'].replace(censored, '')})" if row["remark"] else "")
             for _, row in own.iterrows()
         ]
         said.append(f"{str(arms).split(' / ')[0]} {' and '.join(on)}")
+    counted = "; a score that is not reached counts as reached at the end of the budget"
     return (
         "To the score on test that they end with, other searches take this many times the epochs of Hyperband:"
-        f" {'; '.join(said)} (that it is tenfold: {findings.counted(rows)})."
+        f" {'; '.join(said)}{counted if tested['remark'].str.contains(censored).any() else ''}."
+        f" That it is tenfold: {findings.counted(rows)}."
     )
