@@ -70,11 +70,12 @@ def test_a_network_without_a_last_linear_layer_is_refused() -> None:
         open_encoder("squeezenet1_1", "image", weights="random")
 
 
-class TestWeightsFromAFile:
-    @pytest.fixture(scope="class")
-    def expected(self) -> np.ndarray:
-        return encoded(open_encoder("resnet18", "image", weights="random"), IMAGES)
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    return encoded(open_encoder("resnet18", "image", weights="random"), IMAGES)
 
+
+class TestWeightsFromAFile:
     @pytest.mark.parametrize("form", ["plain", "wrapped", "parallel", "safetensors", "other classes"])
     def test_forms(self, tmp_path: Path, expected: np.ndarray, form: str) -> None:
         state = drawn("resnet18").state_dict()
