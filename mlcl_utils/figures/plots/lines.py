@@ -138,11 +138,11 @@ def _x_axis(ax: Axes, positions: Floats, log_x: bool) -> None:
         ax.set_xscale("log")
     left, right = ax.get_xlim()  # arms that stand beside a position must not leave it outside
     ax.set_xlim(min(left, positions[0]), max(right, positions[-1]))
+    unwritten: set[float] = set()
     if len(positions) <= 8:
         ax.xaxis.set_major_locator(FixedLocator(positions.tolist()))
         ax.xaxis.set_minor_locator(NullLocator())
-    written = _written(np.log(positions) if log_x else positions)
-    unwritten = set(positions[~written].tolist()) if len(positions) <= 8 else set()
+        unwritten = set(positions[~_written(np.log(positions) if log_x else positions)].tolist())
     ax.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: "" if float(value) in unwritten else f"{value:g}")
     )
