@@ -114,7 +114,8 @@ def forest(
         heading.set_in_layout(False)  # it runs over the frame, between the rows
     ax.set_yticks(heights, [str(name) for name in data[label]])
     ax.set_ylim(-depth, 0)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3))
+    # "auto": as many as the frame has room for
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
