@@ -6,6 +6,7 @@ import click
 
 from mlcl_utils.cli import common
 from mlcl_utils.cli.common import RESULTS, ROOT
+from mlcl_utils.errors import UsageError
 
 
 @click.command("verify")
@@ -28,10 +29,14 @@ def verify(
     from mlcl_utils.paths import shown
     from mlcl_utils.studies import verification
 
+    chosen = common.studies(names)
+    for study in chosen:
+        if study.last and names:
+            raise UsageError(f"{study.name} has no runs of its own; verify the studies that it reads")
     failed = 0
-    for study in common.studies(names):
-        if study.last and not names:
-            continue  # it has no runs of its own
+    for study in chosen:
+        if study.last:
+            continue
         given = common.parameters((), preset=preset, results=results, data_root=root)
         folder = study.folder(study.resolve(given))
         if not names and not (folder / "runs.csv").is_file():

@@ -103,3 +103,10 @@ def test_from_the_command_line(made: Path, tmp_path: Path) -> None:
     rows.to_csv(path, index=False)
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, "metrics differ, such as" in done.stdout) == (1, True), done.stdout
+
+
+def test_the_ledger_has_nothing_to_repeat() -> None:
+    refused = subprocess.run([MLCL, "verify", "03", "00"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert "00_claims has no runs of its own" in refused.stderr
