@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlcl_utils import studies
 from mlcl_utils.paths import CHECKOUT
-from mlcl_utils.studies import findings
+from mlcl_utils.studies import findings, published
 from mlcl_utils.studies.base import Study
 from mlcl_utils.studies.manifest import MANIFEST, whole
 
@@ -50,11 +50,13 @@ def _claims(study: Study) -> str:
         return f"{head} No results at the preset `standard` yet."
     place = folder.relative_to(CHECKOUT).as_posix()
     rows = findings.judged(folder)
+    strict = {claim.id for claim in published.load() if claim.every}
     lines = [
-        f"| {own['statement'].iloc[0].rstrip('.')} | {findings.counted(own)} |"
-        for _, own in rows.groupby("claim", sort=False)
+        f"| {own['statement'].iloc[0].rstrip('.')} | "
+        f"{'every one has to hold: ' * (name in strict)}{findings.counted(own)} |"
+        for name, own in rows.groupby("claim", sort=False)
     ]
-    table = "\n".join(["| published claim | tasks |", "|---|---|", *lines])
+    table = "\n".join(["| published claim | effects |", "|---|---|", *lines])
     return f"{head} {found.sentence} [Executed notebook]({place}/notebook.ipynb)\n\n{table}"
 
 

@@ -150,8 +150,16 @@ def test_hyperband_from_its_replays() -> None:
         for rival in ("random_search", "tpe")
         for dataset in ("debtags", "emoji")
     ]
-    found = numbers(sentence("05_hyperband", published("05_hyperband")))
-    assert found[::3] == pytest.approx(expected, abs=0.051)
+    said = sentence("05_hyperband", published("05_hyperband"))
+    found = [float(each) for each in re.findall(r"(\d+\.\d+)(?: \[[^]]*\])? times on", said)]
+    reached = [
+        bool((table["ratio"] > 0)[(table["rival"] == rival) & (table["dataset"] == dataset)].all())
+        for rival in ("random_search", "tpe")
+        for dataset in ("debtags", "emoji")
+    ]
+    assert said.count("at most") == reached.count(False)
+    assert said.count("[") == reached.count(True)  # a bound has no interval
+    assert found == pytest.approx(expected, abs=0.051)
 
 
 def test_vision_text_from_its_runs() -> None:

@@ -11,7 +11,15 @@ from mlcl_utils import losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, RunConfig
 from mlcl_utils.studies import claims
-from mlcl_utils.studies.temperature import RATE_FACTORS, WITH_TEMPERATURE, rates, reading, sweeps, variant
+from mlcl_utils.studies.temperature import (
+    RATE_FACTORS,
+    WITH_TEMPERATURE,
+    rates,
+    reading,
+    report,
+    sweeps,
+    variant,
+)
 from mlcl_utils.training import BASELINES, Recipe
 from tests.studies import made
 
@@ -220,6 +228,36 @@ def test_the_reading_follows_the_numbers(tmp_path):
 
     few = reading.sentences(made_summary(tmp_path / "c", replicates=2, **AS_PUBLISHED))
     assert any("2 replicates" in line and "no verdict" in line for line in few)
+
+
+def test_without_the_temperatures_that_the_source_has_not(tmp_path):
+    """Uniformity collapses at 0.02 alone: the trend of three points is lost, that of the source's two is not."""
+    collapsing = {"scores": (0.40, 0.55, 0.50), "uniformity": (2.0, 3.4, 2.9), "hard": (2.0, 3.4, 3.38)}
+    summary = made_summary(tmp_path / "a", **collapsing)
+    assert report.PUBLISHED["temperature"].min() == sweeps.LOWEST_OF_SOURCE
+    found = {each.words: each for each in sweeps.comparisons(summary)}
+    assert [each.below for each in found.values()] == [[0.02]] * 3
+    whole, part = (found["−ρ(τ, uniformity)"].everywhere, found["−ρ(τ, uniformity)"].source)
+    assert (whole.estimate, part.estimate) == (pytest.approx(-0.5), pytest.approx(1.0))
+    hard = found["range of plain − range of hard"]
+    assert hard.everywhere.estimate == pytest.approx(1.4 - 1.4)
+    assert hard.source.estimate == pytest.approx(0.5 - 0.02)
+    lines = reading.sentences(summary)
+    assert any(
+        "without τ 0.02" in line and "hard is +0.48 [+0.48, +0.48] from τ 0.07 on" in line for line in lines
+    )
+
+    # judged over all temperatures, whatever the others say
+    assert verdicts(summary)["uniformity_falls"] == ["reversed"]
+    # nothing is said where nothing turns, nor where the source has every temperature
+    assert not any(
+        "without τ" in line for line in reading.sentences(made_summary(tmp_path / "b", **AS_PUBLISHED))
+    )
+    kept = [sweep.above(0.07) for sweep in summary.sweeps]
+    assert sweeps.comparisons(dataclasses.replace(summary, sweeps=kept)) == []
+    # what the arms of the source's temperatures lack stands beside it
+    degenerate = made_summary(tmp_path / "c", baseline=0.52, **collapsing)
+    assert {each.impediment for each in sweeps.comparisons(degenerate)} == {"degenerate: Instance"}
 
 
 def test_an_arm_that_lost_a_replicate_is_left_out(tmp_path):

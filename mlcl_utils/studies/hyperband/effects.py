@@ -68,8 +68,9 @@ def over_splits(found: Sequence[SpeedUp]) -> Interval:
     """The geometric mean of ratios over splits, with its interval, the wider of two.
 
     Over splits: Student's t on the logarithms, corrected for splits that overlap. Over replays: normal, from the
-    intervals of the splits. A target that was not reached is censored: it counts as reached at the end of the budget,
-    which favours the method.
+    intervals of the splits. A target that was not reached is censored: it counts as reached at the end of the budget.
+    That favours the method in the mean, which then is a bound; how far below it a ratio lies is not known, so that the
+    interval is that of the bounds and may be too narrow on either side.
     """
     bounds = [each.rival_epochs / each.budget for each in found]
     ratios = [each.ratio or bound for each, bound in zip(found, bounds, strict=True)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from mlcl_utils.studies import claims, findings
 
 FIGURE = "speed_ups"
@@ -16,10 +18,11 @@ def sentence(folder: Path) -> str:
     if tested.empty:
         return "No search can be judged."
     censored = ", counted as reached at the end of the budget"
+    unreached = tested["remark"].str.contains(censored)
     said = []
     for arms, own in tested.groupby("arms", sort=False):
         on = [
-            f"{'at most ' * (censored in row['remark'])}{claims.effect_words(row)} times on {row['task']}"
+            f"{_times(row, bound=censored in row['remark'])} times on {row['task']}"
             + (f" ({row['remark'].replace(censored, '')})" if row["remark"] else "")
             for _, row in own.iterrows()
         ]
@@ -27,6 +30,11 @@ def sentence(folder: Path) -> str:
     counted = "; a score that is not reached counts as reached at the end of the budget"
     return (
         "To the score on test that they end with, other searches take this many times the epochs of Hyperband:"
-        f" {'; '.join(said)}{counted if tested['remark'].str.contains(censored).any() else ''}."
+        f" {'; '.join(said)}{counted if unreached.any() else ''}."
         f" That it is tenfold: {findings.counted(rows)}."
     )
+
+
+def _times(row: pd.Series, *, bound: bool) -> str:
+    """A ratio with its interval, or what it is at most: how far below it may lie, no interval tells."""
+    return f"at most {row['estimate']:.1f}" if bound else claims.effect_words(row)

@@ -36,5 +36,6 @@ def _task(folder: Path, task: str, rows: pd.DataFrame) -> str:
     own = differences[differences["dataset"] == task].set_index("loss")["estimate"]
     if {"bce", "kmcl"} <= set(own.index):
         behind = own["bce"] - own["kmcl"]
-        words += f", and the whole ends {abs(behind):.1f} points {'behind' if behind > 0 else 'ahead of'} BCE"
+        side = "behind" if behind > 0 else "ahead of"
+        words += f", and on average the whole ends {abs(behind):.1f} points {side} BCE"
     return words

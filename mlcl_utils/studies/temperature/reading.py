@@ -9,7 +9,17 @@ from IPython.display import Markdown
 from mlcl_utils import stats
 from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.tables import FEW, markdown
-from mlcl_utils.studies.temperature.sweeps import Summary, Sweep, leads, narrower, sibling, spread, trend
+from mlcl_utils.studies.temperature.sweeps import (
+    LOWEST_OF_SOURCE,
+    Summary,
+    Sweep,
+    comparisons,
+    leads,
+    narrower,
+    sibling,
+    spread,
+    trend,
+)
 from mlcl_utils.training import BASELINES
 
 CLEAR = 0.5
@@ -32,6 +42,7 @@ def sentences(summary: Summary) -> list[str]:
                 lines += _scaled(summary, sweep)
             case _:
                 lines += _geometry(summary, sweep) + _best(summary, sweep) + _where_it_acts(summary, sweep)
+    lines += _beside_source(summary)
     lines += _remarks(summary)
     count = min(
         (len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES), default=0
@@ -55,6 +66,21 @@ def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
                 word = "rises" if found.estimate > 0 else "falls"
             parts.append(f"{metric} {word} with τ (rank correlation {wording.signed(found)})")
     return [f"**{sweep.task}, {sweep.label}:** {'; '.join(parts)}."] if parts else []
+
+
+def _beside_source(summary: Summary) -> list[str]:
+    """Where an effect on geometry turns if temperatures that the source has not are left out."""
+    lines = []
+    for each in comparisons(summary):
+        if wording.direction(each.everywhere) == wording.direction(each.source):
+            continue
+        rests = f"; {each.impediment}, so that nothing rests on it" if each.impediment else ""
+        lines.append(
+            f"**{each.sweep.task}, without τ {', '.join(f'{t:g}' for t in each.below)}**, which the source has not:"
+            f" {each.words} is {wording.signed(each.source)} from τ {LOWEST_OF_SOURCE:g} on, and"
+            f" {wording.signed(each.everywhere)} over all, by which the claim is judged{rests}."
+        )
+    return lines
 
 
 def _best(summary: Summary, sweep: Sweep) -> list[str]:

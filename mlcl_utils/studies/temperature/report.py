@@ -14,11 +14,19 @@ from mlcl_utils import data, figures, losses, models, stats
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.representation import BINS
 from mlcl_utils.runs.execute import task_for
-from mlcl_utils.studies import analysis, drawing, tables
+from mlcl_utils.studies import analysis, drawing, tables, wording
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.temperature import BASE_LABELS, VIEWS, Place, TemperatureParameters, rates
 from mlcl_utils.studies.temperature.figures import RANKS
-from mlcl_utils.studies.temperature.sweeps import GEOMETRY, READINGS, Summary, Sweep, quantities
+from mlcl_utils.studies.temperature.sweeps import (
+    GEOMETRY,
+    LOWEST_OF_SOURCE,
+    READINGS,
+    Summary,
+    Sweep,
+    comparisons,
+    quantities,
+)
 from mlcl_utils.training import BASELINES, Recipe
 
 PUBLISHED = pd.DataFrame(
@@ -196,6 +204,42 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
     return shown.set_index(["place", "temperature"]).rename(columns=names)[
         [names["score"], "uniformity", "tolerance", names["score_hard"]]
     ]
+
+
+def source_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
+    """What claims on geometry are judged by, over all temperatures and the source's; also written as CSV and LaTeX.
+
+    None where the source has all of the temperatures.
+    """
+    found = comparisons(summary)
+    if not found:
+        return None
+    rows = pd.DataFrame(
+        {
+            "task": each.sweep.task,
+            "measured": each.words,
+            **{name: getattr(each.everywhere, name) for name in ("estimate", "lower", "upper")},
+            **{f"source_{name}": getattr(each.source, name) for name in ("estimate", "lower", "upper")},
+            "lowest": LOWEST_OF_SOURCE,
+            "impediment": each.impediment,
+        }
+        for each in found
+    )
+    shown = rows[["task", "measured"]].assign(
+        all=[wording.signed(each.everywhere) for each in found],
+        source=[wording.signed(each.source) for each in found],
+        impediment=rows["impediment"],
+    )
+    names = {
+        "all": "all temperatures",
+        "source": f"from τ {LOWEST_OF_SOURCE:g} on",
+        "impediment": "against these",
+    }
+    shown = shown.rename(columns=names)
+    figures.save_table(
+        shown.to_latex(index=False, escape=True), study.folder / "tables", "source_range", data=rows
+    )
+    return shown.set_index("task")
 
 
 def _place_words(rows: pd.DataFrame) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from mlcl_utils import stats
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.stats import Replicates
+from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import analysis, claims
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.claims import Effect
@@ -27,6 +27,9 @@ READINGS = {
 
 SCORES = ("map", "macro_f1")
 GEOMETRY = ("uniformity", "tolerance", "tolerance_gap", "effective_rank", "penalty_entropy")
+LOWEST_OF_SOURCE = 0.07
+"""The source's temperatures begin here; the grid of this study goes lower."""
+
 VARIANTS = {"": "", "hard": ", hard negatives", "scaled": ", times τ"}
 
 
@@ -56,6 +59,10 @@ class Sweep:
         """The place in words."""
         first = next(iter(self.arms.values()))
         return first._replace(setting="").describe()
+
+    def above(self, lowest: float) -> Sweep:
+        """Without the temperatures below the lowest."""
+        return replace(self, arms={t: arm for t, arm in self.arms.items() if t >= lowest})
 
 
 @dataclass(frozen=True)
@@ -195,24 +202,93 @@ def effects(summary: Summary) -> dict[str, list[Effect]]:
     for sweep in summary.sweeps:
         if sweep.loss != "instance":
             continue
-        whole = list(sweep.arms.values())
+        for each in geometry(summary, sweep):
+            add(each.claim, sweep, each.words, each.measured, each.arms)
         if not sweep.variant:
-            falls = trend(summary, sweep, "uniformity")
-            opposite = None if falls is None else stats.combine([falls], lambda part: -part[0])
-            add("uniformity_falls", sweep, "−ρ(τ, uniformity)", opposite, whole)
-            add("tolerance_rises", sweep, "ρ(τ, tolerance)", trend(summary, sweep, "tolerance"), whole)
             if quantities(summary, sweep, "probe_map") is None:
-                add("intermediate_best", sweep, "best τ − both ends", None, whole)
+                add("intermediate_best", sweep, "best τ − both ends", None, list(sweep.arms.values()))
             for lead in leads(summary, sweep):
                 compared = [sweep.arms[lead.best], sweep.arms[lead.end]]
                 which = "lowest" if lead.end == min(sweep.arms) else "highest"
                 words = f"best τ {lead.best:g} − {which} τ {lead.end:g}"
                 add("intermediate_best", sweep, words, lead.difference, compared)
-        if sweep.variant == "hard":
-            plain = sibling(summary, sweep)
-            difference = None if plain is None else narrower(summary, plain, sweep)
-            arms = whole if plain is None else [*plain.arms.values(), *whole]
-            add("hard_negatives_uniform", sweep, "range of plain − range of hard", difference, arms)
+    return found
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a claim on geometry is judged by.
+
+    Attributes:
+        claim: its name in ``claims.toml``.
+        words: what is measured.
+        measured: in every replicate; None where it is undefined.
+        arms: those that it rests on.
+    """
+
+    claim: str
+    words: str
+    measured: Replicates | None
+    arms: list[Arm]
+
+
+def geometry(summary: Summary, sweep: Sweep, lowest: float = 0.0) -> list[Geometry]:
+    """What the claims on geometry are judged by, over the temperatures of a sweep from the lowest given on."""
+    part = sweep.above(lowest)
+    whole = list(part.arms.values())
+    if not sweep.variant:
+        falls = trend(summary, part, "uniformity")
+        opposite = None if falls is None else stats.combine([falls], lambda values: -values[0])
+        rises = trend(summary, part, "tolerance")
+        return [
+            Geometry("uniformity_falls", "−ρ(τ, uniformity)", opposite, whole),
+            Geometry("tolerance_rises", "ρ(τ, tolerance)", rises, whole),
+        ]
+    if sweep.variant != "hard":
+        return []
+    plain = sibling(summary, sweep)
+    plain = None if plain is None else plain.above(lowest)
+    difference = None if plain is None else narrower(summary, plain, part)
+    arms = whole if plain is None else [*plain.arms.values(), *whole]
+    return [Geometry("hard_negatives_uniform", "range of plain − range of hard", difference, arms)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a claim on geometry is judged by, over all temperatures and over those of the source alone.
+
+    Attributes:
+        sweep: the loss and the place.
+        words: what is measured.
+        everywhere: over all temperatures, as the claim is judged.
+        source: over those of the source.
+        below: temperatures that the source has not.
+        impediment: why nothing rests on the arms of the source's temperatures; empty if something does.
+    """
+
+    sweep: Sweep
+    words: str
+    everywhere: Interval
+    source: Interval
+    below: list[float]
+    impediment: str
+
+
+def comparisons(summary: Summary) -> list[Comparison]:
+    """How the effects on geometry change if temperatures below the source's are left out; none where there are none."""
+    found = []
+    for sweep in summary.sweeps:
+        below = [t for t in sweep.arms if t < LOWEST_OF_SOURCE]
+        if sweep.loss != "instance" or not below:
+            continue
+        both = zip(geometry(summary, sweep), geometry(summary, sweep, LOWEST_OF_SOURCE), strict=True)
+        for each, part in both:
+            if each.measured is not None and part.measured is not None:
+                impediment = claims.against(summary.arms, part.arms).get("impediment", "")
+                intervals = [stats.interval(one.measured) for one in (each, part) if one.measured is not None]
+                if each.claim != "hard_negatives_uniform":
+                    intervals = [one.within(-1, 1) for one in intervals]
+                found.append(Comparison(sweep, each.words, *intervals, below, impediment))
     return found
 
 

@@ -47,5 +47,6 @@ def _pair(row: pd.Series) -> str:
     return (
         f"Between {row['pair']}, the order of {len(row['losses'].split())} losses{without} by mAP"
         f" {_WORDS[row['verdict']]}: the rank correlation is {number('between')}, beside {number('within texts')}"
-        f" within texts and {number('within images')} within images."
+        f" within texts and {number('within images')} within images. So few losses can agree by chance, which no"
+        " interval covers."
     )

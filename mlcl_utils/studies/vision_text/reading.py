@@ -130,14 +130,7 @@ def carry_overs(summary: Summary) -> list[CarryOver]:
     found = []
     for pair, head, metric in itertools.product(summary.pairs, HEADS, METRICS):
         whole = names(summary, pair)
-        left_out = [
-            loss
-            for loss in whole
-            if any(
-                analysis.remark(summary.arms, task._replace(loss=loss)) == "degenerate"
-                for task in summary.pairs[pair]
-            )
-        ]
+        left_out = degenerate(summary, pair)
         judged = [loss for loss in whole if loss not in left_out]
         measured = {
             loss: [side(summary, task, loss, head, metric) for task in summary.pairs[pair]] for loss in judged
@@ -247,6 +240,18 @@ class Lead:
         return "same direction" if len(sides) == 1 else "opposite directions"
 
 
+def degenerate(summary: Summary, pair: Pair) -> list[str]:
+    """The losses that are below the untrained encoder in one of the modalities, so that nothing rests on them."""
+    return [
+        loss
+        for loss in names(summary, pair)
+        if any(
+            analysis.remark(summary.arms, task._replace(loss=loss)) == "degenerate"
+            for task in summary.pairs[pair]
+        )
+    ]
+
+
 def reference(compared: list[str]) -> str:
     """The loss that others are compared with: BCE, or the first."""
     return "bce" if "bce" in compared else compared[0]
@@ -319,7 +324,7 @@ def sentences(summary: Summary) -> list[str]:
             " are not degenerate."
         )
     lines += [_both(each) for each in best_leads(summary)]
-    lines += _agreement(leads(summary))
+    lines += _agreement(summary)
     lines += _remarks(summary)
     count = min(
         (len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES), default=0
@@ -363,12 +368,18 @@ def _both(each: Lead) -> str:
     )
 
 
-def _agreement(found: list[Lead]) -> list[str]:
+def _agreement(summary: Summary) -> list[str]:
     lines = []
+    found = leads(summary)
     for pair, metric in dict.fromkeys((each.pair, each.metric) for each in found):
-        words = [each.agreement for each in found if (each.pair, each.metric) == (pair, metric)]
+        own = [each for each in found if (each.pair, each.metric) == (pair, metric)]
+        left_out = degenerate(summary, pair)
+        words = [each.agreement for each in own if each.first not in left_out]
+        if not words or reference(names(summary, pair)) in left_out:
+            continue
+        which = "losses that are not degenerate" if len(words) < len(own) else "losses"
         lines.append(
-            f"**{pair.describe()}, {style.metric(metric).label}:** of {len(words)} losses beside the reference,"
+            f"**{pair.describe()}, {style.metric(metric).label}:** of {len(words)} {which} beside the reference,"
             f" {words.count('same direction')} differ from it in the same direction in both modalities,"
             f" {words.count('opposite directions')} in opposite ones; of {words.count('cannot be told')} it cannot be"
             " told."
