@@ -266,7 +266,7 @@ def test_the_ledger_counts_the_verdicts_of_the_studies() -> None:
         .where(~((rows["verdict"] == "reversed") & (rows["setting"] == "changed")), "did not transfer")
         .value_counts()
     )
-    assert f"Of {rows['claim'].nunique()} claims on {len(rows)} tasks" in said
+    assert f"For {rows['claim'].nunique()} claims there are {len(rows)} effects" in said
     assert {
         word: int(count) for word, count in re.findall(r"([a-z][a-z ]+) on (\d+)", said.partition(": ")[2])
     } == dict(counts)
