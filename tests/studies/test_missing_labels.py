@@ -184,6 +184,16 @@ def said(summary: Summary, *words: str) -> str:
     return line
 
 
+def test_default_configurations_stand_beside_tuned_ones(tmp_path):
+    tuned, default = made_summary(tmp_path / "a"), made_summary(tmp_path / "b", clml=-0.01)
+    line = said(dataclasses.replace(tuned, untuned=default.arms), "default configuration")
+    assert "-1.0 to -1.0 points" in line
+    assert line.endswith("hangs on that for BCE (40% kept).")
+    same = said(dataclasses.replace(tuned, untuned=tuned.arms), "default configuration")
+    assert same.endswith("+2.0 to +2.0 points.")
+    assert not any("default configuration" in line for line in sentences(tuned))  # where nothing was tuned
+
+
 def test_contrasts_are_paired_and_read_with_the_head_that_validation_prefers(tmp_path):
     summary = made_summary(tmp_path, datasets="debtags,fashion-scenes")
     found = {(each.first.dataset, each.first.kept_share): each for each in additions(summary, "map")}

@@ -119,14 +119,18 @@ def _fall(fractions: Sequence[float], leads: Sequence[Replicates]) -> Replicates
 def _effect(
     summary: Summary, contrasts_: Sequence[Contrast], measured: Replicates, *, reverse: bool = False
 ) -> Effect:
-    """An effect of one contrast, or of several on tasks of which the first names it."""
+    """An effect of one contrast, or of several on tasks of which the first names it.
+
+    What is compared on these tasks may differ, since the best are chosen on each: the words have every pair once.
+    """
     first = contrasts_[0]
-    names = [style.look(each).label for each in (first.first, first.second)]
+    pairs = [[style.look(loss).label for loss in (each.first, each.second)] for each in contrasts_]
+    words = [" − ".join(pair[::-1] if reverse else pair) for pair in pairs]
     compared = [each.task._replace(loss=loss) for each in contrasts_ for loss in (each.first, each.second)]
     return Effect(
         dataset=first.task.dataset,
         task=first.task.describe(),
-        arms=" − ".join(names[::-1] if reverse else names),
+        arms=" / ".join(dict.fromkeys(words)),
         measured=measured,
         **claims.against(summary.arms, compared),
     )

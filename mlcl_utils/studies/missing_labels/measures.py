@@ -32,6 +32,7 @@ class Summary:
         reference: the condition in which everything is compared.
         intervals: one row an arm, head and metric; ``head`` is empty for metrics of the representation.
         points: the replicates behind them.
+        untuned: the arms with default configurations; empty where nothing is tuned.
     """
 
     carried: Carried
@@ -40,6 +41,7 @@ class Summary:
     reference: Condition
     intervals: pd.DataFrame
     points: pd.DataFrame
+    untuned: Arms
 
     def at_reference(self, arm: Arm) -> bool:
         """Whether an arm is in the condition in which everything is compared, validation included."""
@@ -63,6 +65,7 @@ def summarise(carried: Carried, parameters: MissingLabelsParameters) -> Summary:
         parameters.reference,
         pd.concat(intervals, ignore_index=True),
         pd.concat(points, ignore_index=True),
+        analysis.arms(carried.default, setting) if carried.choices else {},
     )
 
 
