@@ -285,10 +285,10 @@ def comparisons(summary: Summary) -> list[Comparison]:
         for each, part in both:
             if each.measured is not None and part.measured is not None:
                 impediment = claims.against(summary.arms, part.arms).get("impediment", "")
-                intervals = [stats.interval(one.measured) for one in (each, part) if one.measured is not None]
+                everywhere, source = stats.interval(each.measured), stats.interval(part.measured)
                 if each.claim != "hard_negatives_uniform":
-                    intervals = [one.within(-1, 1) for one in intervals]
-                found.append(Comparison(sweep, each.words, *intervals, below, impediment))
+                    everywhere, source = everywhere.within(-1, 1), source.within(-1, 1)
+                found.append(Comparison(sweep, each.words, everywhere, source, below, impediment))
     return found
 
 
