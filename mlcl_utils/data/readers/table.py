@@ -20,6 +20,8 @@ column of 0 and 1 an empty cell, ``?`` or -1 is an unobserved label.
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,13 @@ from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.errors import DataError
 
 _SEPARATORS = (";", "|", ",")
+# A list, set or tuple as Python writes it: in brackets, and round ones and braces not around parts of the text alone.
+_BRACKETED = re.compile(
+    r"""\[.*\]|\((?:\s*['"].*|[^()]*)\)|\{(?:\s*['"].*|[^{}]*)\}|(?:frozen)?set\(.*\)""", re.DOTALL
+)
+_SET = re.compile(r"^(?:frozen)?set\((.*)\)$", re.DOTALL)
+_TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|,|[^\s,'"]+|['"]""", re.DOTALL)
+_NO_LABEL = (list, tuple, set, dict, bytes, type(...))
 _STATES = {"0": 0, "1": 1, "false": 0, "true": 1, "-1": -1, "?": -1, "": -1}
 
 
@@ -120,6 +129,11 @@ def _images(rows: Rows, column: str) -> list[str]:
 
 def _features(rows: Rows, columns: Sequence[str]) -> npt.NDArray[np.float32]:
     values = [rows.columns[column] for column in columns]
+    for column in columns if len(columns) > 1 else ():
+        if any(isinstance(cell, list) for cell in rows.columns[column]):
+            raise DataError(
+                f"{rows.path}: column '{column}' holds lists; name it alone as features, or columns of numbers"
+            )
     table = values[0] if isinstance(values[0][0], list) else list(zip(*values, strict=True))
     features = np.empty((len(rows), len(table[0])), dtype=np.float32)
     for row, cells in enumerate(table):
@@ -196,17 +210,45 @@ def _listed(
 
 
 def _lists(rows: Rows, column: str) -> list[list[Any]] | None:
-    """The cells as lists, if they are lists, or texts such as ``['a', 'b']``."""
+    """The cells as lists, if they are lists, or texts such as ``['a', 'b']`` or ``{'a', 'b'}``."""
     cells = rows.columns[column]
-    if any(isinstance(cell, list) for cell in cells):
-        return [cell or [] for cell in cells]
-    texts = [cell_text(cell) for cell in cells]
-    if not all(text.startswith("[") and text.endswith("]") for text in texts if text):
+    if any(isinstance(cell, list | dict) for cell in cells):
+        lists = [[] if cell is None else _labels_of(cell) for cell in cells]
+    else:
+        texts = [cell_text(cell) for cell in cells]
+        bracketed = [text == "" or _BRACKETED.fullmatch(text) is not None for text in texts]
+        lists = [_written(text) if here else None for text, here in zip(texts, bracketed, strict=True)]
+        if not all(bracketed) and not any(isinstance(label, str) for each in lists for label in each or ()):
+            return None
+    for row, each in enumerate(lists):
+        if each is None:
+            shown = " ".join(cell_text(cells[row]).split())[:40]
+            raise DataError(
+                f"{rows.where(row)}: '{shown}' in column '{column}' is not a list of labels; "
+                "write every cell as ['a', 'b'], or every cell as a; b"
+            )
+    return [each or [] for each in lists]
+
+
+def _written(text: str) -> list[Any] | None:
+    """The labels of a text in brackets; None where it is no list of them, or its meaning is unsure."""
+    text = _SET.sub(r"\1", text) or "[]"  # an empty set is written set()
+    tokens = _TOKEN.findall(text[1:-1])
+    if any(one[0] in "'\"" and after != "," for one, after in itertools.pairwise(tokens)):
+        # Python would join what no comma parts: it is NumPy's list of texts, or a comma is missing.
+        if text[0] != "[" or any(token[0] not in "'\"" for token in tokens):
+            return None
+        text = f"[{', '.join(tokens)}]"
+    try:
+        return _labels_of(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    lists = []
-    for row, text in enumerate(texts):
-        try:
-            lists.append(list(ast.literal_eval(text)) if text else [])
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise DataError(f"{rows.where(row)}: '{text[:40]}' in column '{column}' is not a list") from None
-    return lists
+
+
+def _labels_of(value: Any) -> list[Any] | None:
+    """The labels of a list, tuple or set; None if it is none of them, or holds what is no label."""
+    if value == {}:
+        return []
+    if not isinstance(value, list | tuple | set):
+        return None
+    return None if any(isinstance(each, _NO_LABEL) for each in value) else list(value)

@@ -1,0 +1,100 @@
+"""Cells of tables that are not what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mlcl_utils import data
+from mlcl_utils.errors import DataError
+from tests.data.readers.tables import TAGS, expected_labels, reviews, tags, write_csv
+
+
+def a_set(labels: list[str]) -> str:
+    return str(set(labels)) if labels else "set()"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        a_set,
+        lambda labels: str(tuple(labels)),
+        lambda labels: str(frozenset(labels)),
+        lambda labels: str(np.array(labels, dtype=object)),
+    ],
+    ids=["set", "tuple", "frozenset", "numpy"],
+)
+def test_lists_in_other_brackets(tmp_path: Path, form: Callable[[list[str]], str]) -> None:
+    rows = reviews(tags=[form(tags(i)) for i in range(60)])
+    rows[8]["tags"], rows[30]["tags"] = form([]), ""
+    rows[9]["tags"] = form(["it's", "a, b", "long"])
+    write_csv(tmp_path / "t.csv", rows)
+    dataset = data.load("t.csv", tmp_path)
+    assert dataset.label_names == ("a, b", *TAGS[:1], "it's", *TAGS[1:])
+    assert dataset.labels[:8, [1, 3, 4, 5]].tolist() == expected_labels()[:8].tolist()
+    assert not dataset.labels[[8, 30]].any()
+    assert dataset.labels[9].tolist() == [1, 0, 1, 1, 0, 0]
+
+
+def test_brackets_within_labels_are_no_lists(tmp_path: Path) -> None:
+    rows = reviews(tags=[f"(old) {tags(i)[0]}; two (b)" for i in range(60)])
+    write_csv(tmp_path / "t.csv", rows)
+    assert data.load("t.csv", tmp_path).label_names == (*(f"(old) {tag}" for tag in TAGS), "two (b)")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{'funny': 1, 'slow': 0}",
+        "['funny' 'slow', 'long']",
+        "('funny' 'slow')",
+        "['funny'\n ... 'slow']",
+        "[['funny'], ['slow']]",
+        "{funny,slow}",
+        "(1)",
+        "funny",
+    ],
+    ids=["dict", "comma missing", "no tuple", "left out", "nested", "words", "number", "plain"],
+)
+def test_label_cells_whose_meaning_is_unsure(tmp_path: Path, cell: str) -> None:
+    rows = reviews(tags=[str(tags(i)) for i in range(60)])
+    rows[4]["tags"] = cell
+    path = write_csv(tmp_path / "t.csv", rows)
+    with pytest.raises(DataError) as caught:
+        data.load("t.csv", tmp_path)
+    assert str(caught.value) == (
+        f"{path}, line 6: '{' '.join(cell.split())}' in column 'tags' is not a list of labels; "
+        "write every cell as ['a', 'b'], or every cell as a; b"
+    )
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [{"funny": 1, "slow": 0}, [{"name": "funny"}], [["funny"], ["slow"]]],
+    ids=["struct", "structs", "lists"],
+)
+def test_parquet_cells_that_are_no_lists_of_labels(tmp_path: Path, cell: Any) -> None:
+    texts = [f"a text with the number {i}" for i in range(60)]
+    pq.write_table(pa.table({"text": texts, "labels": [None, *[cell] * 59]}), tmp_path / "t.parquet")
+    with pytest.raises(
+        DataError, match=r"t\.parquet, row 2: '.*' in column 'labels' is not a list of labels"
+    ):
+        data.load("t.parquet", tmp_path)
+
+
+def test_several_columns_of_lists_are_no_features(tmp_path: Path) -> None:
+    columns = {name: [[float(i), 1.0] for i in range(60)] for name in ("emb_a", "emb_b")}
+    table = pa.table({"number": list(range(60)), **columns, "labels": [tags(i) for i in range(60)]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    for named in ('["emb_*"]', '["number", "emb_a"]'):
+        (tmp_path / "t.toml").write_text(f"features = {named}\n")
+        with pytest.raises(DataError, match=r"t\.parquet: column 'emb_a' holds lists; name it alone"):
+            data.load("t.parquet", tmp_path)
+    (tmp_path / "t.toml").write_text('features = ["emb_b"]\n')
+    assert data.load("t.parquet", tmp_path).features[7].tolist() == [7, 1]
