@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,8 @@ KEYS: dict[str, type | tuple[type, ...]] = {
 }
 """What the file beside a table may say, with types: columns, folder of the images, label separator, encoding."""
 
+# Names of the numbers of rows in what pandas writes. Where rows are sorted by their labels, they tell them.
+_ROW_NUMBERS = re.compile(r"|unnamed: \d+|index|__index_level_\d+__", re.IGNORECASE)
 _INDICATOR = frozenset({"0", "1", "-1", "0.0", "1.0", "-1.0", "True", "False", "?", ""})
 _LONG = 20  # characters of a column's mean value from which on it may be the text
 
@@ -46,6 +49,7 @@ class Columns:
         labels: one column that lists labels, or several with 0 and 1, one a label.
         indicators: whether ``labels`` are such.
         features: one column of lists, or several of numbers.
+        notes: which columns were left out of the guess, and why.
     """
 
     labels: tuple[str, ...]
@@ -57,6 +61,7 @@ class Columns:
     id: str | None = None
     group: str | None = None
     split: str | None = None
+    notes: tuple[str, ...] = ()
 
     def described(self) -> str:
         """One sentence on what was taken for what."""
@@ -92,6 +97,7 @@ def choose(rows: Rows, given: Mapping[str, Any]) -> Columns:
     named = {kind: _named(rows, kind, given[kind]) for kind in _USUAL if kind in given}
     free = [name for name in rows.columns if name not in {n for names in named.values() for n in names}]
     guess = _Guess(rows, free)
+    guess.leave_out()
     labels = named.get("labels") or guess.labels()
     single = {kind: _one(named, kind) for kind in ("id", "group", "split", "title", "text", "image")}
     for kind in ("split", "id", "group"):
@@ -118,6 +124,7 @@ def choose(rows: Rows, given: Mapping[str, Any]) -> Columns:
         labels=labels,
         indicators=len(labels) > 1 or _is_indicator(rows.columns[labels[0]]),
         features=features,
+        notes=guess.notes(),
         **single,
     )
 
@@ -147,7 +154,32 @@ class _Guess:
     """Guesses among the columns that nobody has taken yet; what is guessed is taken."""
 
     def __init__(self, rows: Rows, free: list[str]) -> None:
-        self._rows, self._free = rows, free
+        self._rows, self._free, self._left = rows, free, list[str]()
+
+    def leave_out(self) -> None:
+        """Take what is neither label nor feature though it is numbers: those of rows, and of the folds of a split."""
+        for name in self._free:
+            values = self._rows.columns[name]
+            fold = name.lower() in _USUAL["split"] and not self._can_be("split", values, name)
+            if _ROW_NUMBERS.fullmatch(name) or (fold and (_numeric(values) or _is_indicator(values))):
+                self._left.append(name)
+        self._take(*self._left)
+
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of columns that were left out, or look like a split and are none."""
+        sidecar = self._rows.path.with_suffix(".toml").name
+        notes = []
+        for name in self._rows.columns:
+            if name in self._left and _ROW_NUMBERS.fullmatch(name):
+                notes.append(
+                    f"column '{name}' is not used: such a column numbers the rows; if not, name it in {sidecar}"
+                )
+            elif name in self._left or (name in self._free and name.lower() in _USUAL["split"]):
+                notes.append(
+                    f"column '{name}' is not used as a split, nor guessed to be a label or feature: "
+                    "its values are not train, validation or test"
+                )
+        return tuple(notes)
 
     def _take(self, *names: str) -> tuple[str, ...]:
         self._free = [name for name in self._free if name not in names]
@@ -157,13 +189,15 @@ class _Guess:
         """The column whose name is usual for the kind, and whose values can be of it."""
         by_name = {name.lower(): name for name in reversed(self._free)}
         for word in _USUAL[kind]:
-            if word in by_name and self._can_be(kind, self._rows.columns[by_name[word]]):
+            if word in by_name and self._can_be(kind, self._rows.columns[by_name[word]], word):
                 return self._take(by_name[word])[0]
         return None
 
-    def _can_be(self, kind: str, values: list[Any]) -> bool:
+    def _can_be(self, kind: str, values: list[Any], name: str = "") -> bool:
         if kind == "split":
-            return all(cell_text(value).lower() in PART_WORDS for value in values)
+            known = (cell_text(value).lower() in PART_WORDS for value in values)
+            # A name that means nothing else: a word that is unknown is an error, and no reason to ignore the column.
+            return any(known) if name.lower() in {"split", "split_name"} else all(known)
         if kind == "image":
             return all(cell_text(value).lower().endswith(IMAGE_ENDINGS) for value in values)
         if kind == "features":

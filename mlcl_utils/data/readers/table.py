@@ -67,7 +67,7 @@ def read(source: Source) -> Examples:
     )
     images = _images(rows, columns.image) if columns.image else []
     features = _features(rows, columns.features) if columns.features else None
-    notes = [columns.described(), *said]
+    notes = [columns.described(), *columns.notes, *said]
     empty = sum(not text and not title for text, title in zip(texts, titles, strict=True))
     if empty:
         notes.append(f"{empty} texts are empty")

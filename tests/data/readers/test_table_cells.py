@@ -1,4 +1,4 @@
-"""Cells of tables that are not what they look like."""
+"""Cells and columns of tables that are not what they look like."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -98,3 +99,68 @@ def test_several_columns_of_lists_are_no_features(tmp_path: Path) -> None:
             data.load("t.parquet", tmp_path)
     (tmp_path / "t.toml").write_text('features = ["emb_b"]\n')
     assert data.load("t.parquet", tmp_path).features[7].tolist() == [7, 1]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index", "Index"])
+def test_the_numbers_of_rows_are_no_feature(tmp_path: Path, name: str) -> None:
+    rows = [
+        {name: str(i), "size": str(i % 7), "weight": str(i / 4), "labels": "ab"[i // 30]} for i in range(60)
+    ]
+    write_csv(tmp_path / "t.csv", rows)
+    dataset = data.load("t.csv", tmp_path)
+    assert dataset.features.tolist() == [[i % 7, i / 4] for i in range(60)]
+    assert (
+        f"column '{name}' is not used: such a column numbers the rows; if not, name it in t.toml"
+        in dataset.notes
+    )
+    (tmp_path / "t.toml").write_text(f'features = ["{name}", "size"]\n')
+    named = data.load("t.csv", tmp_path)
+    assert named.features.tolist() == [[i, i % 7] for i in range(60)]
+    assert not any("is not used" in note for note in named.notes)
+
+
+def test_the_index_that_pandas_leaves_in_a_parquet_file_is_no_feature(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"size": [float(i % 7) for i in range(60)], "labels": [tags(i) for i in range(60)]})
+    frame.sort_values("size").to_parquet(tmp_path / "t.parquet")
+    dataset = data.load("t.parquet", tmp_path)
+    assert dataset.features.tolist() == sorted([i % 7] for i in range(60))
+    assert any("column '__index_level_0__' is not used" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("name", ["split", "split_name"])
+def test_a_split_with_an_unknown_word_is_refused(tmp_path: Path, name: str) -> None:
+    path = write_csv(tmp_path / "t.csv", reviews(**{name: [*["train"] * 40, *["test"] * 19, "unlabeled"]}))
+    with pytest.raises(DataError) as caught:
+        data.load("t.csv", tmp_path)
+    assert str(caught.value) == (
+        f"{path}, line 61: 'unlabeled' in column '{name}' is not train, validation or test"
+    )
+
+
+@pytest.mark.parametrize("name", ["fold", "split", "subset"])
+def test_folds_are_neither_split_nor_label_nor_feature(tmp_path: Path, name: str) -> None:
+    said = f"column '{name}' is not used as a split, nor guessed to be a label or feature: "
+    rows = [
+        {"text": f"a text with the number {i}", "x": str(i % 2), "y": str(i // 2 % 2), name: str(i // 30)}
+        for i in range(60)
+    ]
+    write_csv(tmp_path / "t.csv", rows)
+    dataset = data.load("t.csv", tmp_path)
+    assert dataset.label_names == ("x", "y")
+    assert any(note.startswith(said) for note in dataset.notes)
+    rows = [{"size": str(i / 4), name: str(i // 20), "labels": "ab"[i % 2]} for i in range(60)]
+    write_csv(tmp_path / "t.csv", rows)
+    dataset = data.load("t.csv", tmp_path)
+    assert dataset.features.tolist() == [[i / 4] for i in range(60)]
+    assert any(note.startswith(said) for note in dataset.notes)
+
+
+def test_a_usual_name_of_a_split_may_mean_something_else(tmp_path: Path) -> None:
+    write_csv(
+        tmp_path / "t.csv",
+        reviews(part=["train", "wing", "tail"] * 20, subset=["test"] * 20 + ["train"] * 40),
+    )
+    dataset = data.load("t.csv", tmp_path)
+    assert any("split 'subset'" in note for note in dataset.notes)
+    assert any("column 'part' is not used as a split" in note for note in dataset.notes)
+    assert all((split == 2).tolist() == [i < 20 for i in range(60)] for split in dataset.splits)
