@@ -181,6 +181,15 @@ def label_matrix(rows: Sequence[Sequence[int]], width: int) -> npt.NDArray[np.in
     return labels
 
 
+# The numbers from here on are infinite in float32; those between its largest number and this one round to that.
+_INFINITE = 2.0**128 - 2.0**103
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is neither NaN nor infinite in float32, which is what features are kept as."""
+    return abs(value) < _INFINITE
+
+
 def check_distinct(ids: Sequence[str], where: Callable[[int], str]) -> None:
     """Check that no two examples have the same id.
 

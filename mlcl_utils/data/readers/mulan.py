@@ -21,7 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from mlcl_utils.data.readers.common import Examples, Source, not_found, parts, places, read_text, resolve
+from mlcl_utils.data.readers.common import (
+    Examples,
+    Source,
+    is_finite,
+    not_found,
+    parts,
+    places,
+    read_text,
+    resolve,
+)
 from mlcl_utils.data.splits import TEST, TRAIN
 from mlcl_utils.errors import DataError
 
@@ -246,7 +255,7 @@ def _number(path: Path, number: int, attribute: _Attribute, word: str) -> float:
         if attribute.nominal is not None and not attribute.binary:
             return attribute.nominal.index(word)
         value = float(word)
-        if np.isfinite(value) and (attribute.nominal is None or value in (0, 1)):
+        if is_finite(value) and (attribute.nominal is None or value in (0, 1)):
             return value
     except ValueError:
         pass

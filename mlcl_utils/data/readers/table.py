@@ -30,7 +30,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcl_utils.data.readers.columns import KEYS, Columns, choose
-from mlcl_utils.data.readers.common import PART_WORDS, Examples, Source, check_distinct, label_matrix, resolve
+from mlcl_utils.data.readers.common import (
+    PART_WORDS,
+    Examples,
+    Source,
+    check_distinct,
+    is_finite,
+    label_matrix,
+    resolve,
+)
 from mlcl_utils.data.readers.rows import Rows, cell_text, read_rows
 from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.errors import DataError
@@ -152,7 +160,7 @@ def _number(rows: Rows, row: int, column: str, cell: Any) -> float:
         value = float(cell)
     except (TypeError, ValueError):
         value = np.nan
-    if not np.isfinite(value):
+    if not is_finite(value):
         shown = "is empty" if cell_text(cell) == "" else f"has '{cell}'"
         raise DataError(f"{rows.where(row)}: column '{column}' {shown}; every feature has to be a number")
     return value

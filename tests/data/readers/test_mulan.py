@@ -138,6 +138,8 @@ def test_a_missing_label_is_unobserved(tmp_path: Path) -> None:
         ("1,0,?,mid,0", "line 14: attribute 'size' is missing (?)"),
         ("1,0,big,mid,0", "line 14: 'big' for attribute 'size' is not a number"),
         ("1,0,nan,mid,0", "line 14: 'nan' for attribute 'size' is not a number"),
+        ("1,0,-1e39,mid,0", "line 14: '-1e39' for attribute 'size' is not a number"),
+        ("{2 1e39}", "line 14: '1e39' for attribute 'size' is not a number"),
         ("1,0,1e99999,mid,0", "line 14: '1e99999' for attribute 'size' is not a number"),
         (
             "1,0,1,middle,0",
@@ -149,7 +151,20 @@ def test_a_missing_label_is_unobserved(tmp_path: Path) -> None:
         ("{0 1, 2", "line 14: the closing brace is missing"),
         ("{0 1, two}", "line 14: 'two' is not a column and a value"),
     ],
-    ids=["missing", "word", "nan", "infinite", "nominal", "label", "short", "column", "cut off", "no value"],
+    ids=[
+        "missing",
+        "word",
+        "nan",
+        "float32",
+        "sparse float32",
+        "infinite",
+        "nominal",
+        "label",
+        "short",
+        "column",
+        "cut off",
+        "no value",
+    ],
 )
 def test_what_cannot_be_read_names_file_and_line(tmp_path: Path, row: str, said: str) -> None:
     rows = rows_of(20)

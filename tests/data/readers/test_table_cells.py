@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlcl_utils import data
+from mlcl_utils.data.readers.common import is_finite
 from mlcl_utils.errors import DataError
 from tests.data.readers.tables import TAGS, expected_labels, reviews, tags, write_csv
 
@@ -164,3 +165,25 @@ def test_a_usual_name_of_a_split_may_mean_something_else(tmp_path: Path) -> None
     assert any("split 'subset'" in note for note in dataset.notes)
     assert any("column 'part' is not used as a split" in note for note in dataset.notes)
     assert all((split == 2).tolist() == [i < 20 for i in range(60)] for split in dataset.splits)
+
+
+def test_features_are_finite_in_float32(tmp_path: Path) -> None:
+    rows = [{"f1": str(i), "f2": str(i / 4), "labels": "ab"[i % 2]} for i in range(60)]
+    rows[3]["f2"], rows[4]["f2"] = str(np.finfo(np.float32).max), "-3.4028235e38"
+    path = write_csv(tmp_path / "t.csv", rows)
+    features = data.load("t.csv", tmp_path).features
+    assert features[3:5, 1].tolist() == [np.finfo(np.float32).max, np.finfo(np.float32).min]
+    rows[5]["f2"] = "1e39"
+    write_csv(path, rows)
+    with pytest.raises(DataError) as caught:
+        data.load("t.csv", tmp_path)
+    assert str(caught.value) == f"{path}, line 7: column 'f2' has '1e39'; every feature has to be a number"
+
+
+@pytest.mark.parametrize(
+    "value", [3.4e38, 3.4028235e38, 3.4028235677973362e38, 3.40282356779733e38, 1e39, np.inf, np.nan]
+)
+def test_what_is_finite_is_so_in_numpy_too(value: float) -> None:
+    with np.errstate(over="ignore"):
+        for each in (value, -value):
+            assert is_finite(each) == np.isfinite(np.float32(each))
