@@ -46,14 +46,20 @@ def _data_list() -> None:
 def _data_check(names: tuple[str, ...], root: str | None) -> int:
     """Compare every file of the sets that ship with its SHA-256, or look your own set through and say what is in it."""
     from mlcl_utils import data
+    from mlcl_utils.data import registry
     from mlcl_utils.errors import DataError
 
     folder = common.data_root(root)
     status = 0
     for name in names or data.names():
         try:
-            if name in data.names():
-                data.verify(name)
+            base, wanted = registry.parted(name)
+            if base in data.names():
+                data.verify(name, folder)
+                if wanted is not None:
+                    _ = data.load(
+                        name, folder
+                    ).features  # there are some of that name, or this says what to do
                 problems: Sequence[str] = ()
             else:
                 problems = _looked_through(name, folder)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from mlcl_utils import data, runs, studies
-from mlcl_utils.data import user_sets
+from mlcl_utils.data import features, user_sets
+from mlcl_utils.data.dataset import file_digest
 from mlcl_utils.paths import CHECKOUT
 from tests.data.readers.conftest import SHARED, write_coco, write_image
 from tests.features.models import WORDS, write_text_model
@@ -93,6 +94,31 @@ def test_check_of_damaged_annotations(coco: Path) -> None:
     assert done.returncode == 1
     place = re.escape(f"{file}, line 1, character ")
     assert re.fullmatch(rf"mlcl: {place}\d+: damaged or cut off \(.*\)\n", done.stderr)
+
+
+def test_check_of_a_set_that_ships_with_features_of_its_own(tmp_path: Path) -> None:
+    done = mlcl("data", "check", "fashion-scenes@toy", "--root", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "mlcl: 'fashion-scenes' has no features yet; extract them with: mlcl features"
+    )
+    dataset = data.load("fashion-scenes")
+    folder = features.folder_of(dataset, tmp_path) / "toy-0123abcd"
+    folder.mkdir(parents=True)
+    np.save(folder / features.MATRIX, np.ones((len(dataset), 2), dtype=np.float16))
+    shape = [len(dataset), 2]
+    described = {
+        "encoder": "toy",
+        "weights": "",
+        "shape": shape,
+        "sha256": file_digest(folder / features.MATRIX),
+    }
+    (folder / features.DESCRIPTION).write_text(json.dumps(described))
+    done = mlcl("data", "check", "fashion-scenes@toy", "--root", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "fashion-scenes@toy: whole\n")
+    assert "unknown features 'foo'" in refused(
+        mlcl("data", "check", "fashion-scenes@foo", "--root", str(tmp_path))
+    )
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

@@ -10,6 +10,7 @@ import importlib
 from pathlib import Path
 
 from mlcl_utils.data.readers.common import Examples, Source
+from mlcl_utils.errors import unknown
 
 __all__ = ["Examples", "Source", "find", "names", "reader"]
 
@@ -46,8 +47,10 @@ def find(name: str, root: Path | None) -> Source:
         root: folder that holds the set; paths that are not absolute are taken from it, or from the checkout.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: it is not there, or there is no reader for it; the nearest name is suggested.
     """
-    module = importlib.import_module(f"{__name__}.{reader(name)}")
-    source: Source = module.find(name, root)
+    module = reader(name)
+    if module is None:
+        raise unknown("data set", name, names())
+    source: Source = importlib.import_module(f"{__name__}.{module}").find(name, root)
     return source

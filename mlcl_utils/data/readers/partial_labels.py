@@ -33,8 +33,9 @@ from mlcl_utils.data.readers.common import (
 )
 from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.data.splits import TEST, TRAIN
-from mlcl_utils.errors import DataError
+from mlcl_utils.errors import DataError, unknown
 
+_TOO_MANY = 1_000_000  # labels; a larger index, from an id in its place, would take all memory
 _KEYS = {"set": str, "labels": str, "test": str, "images": str}
 
 
@@ -62,7 +63,7 @@ def find(name: str, root: Path | None) -> Source:
     for key in {"labels", "test"} & given.keys():
         if not path.with_name(given[key]).is_file():
             raise DataError(f"{path.with_name(given[key])}, which {sidecar} names, is missing")
-    complete = readers.find(given["set"], root) if "set" in given else None
+    complete = _complete(given["set"], root, sidecar) if "set" in given else None
     classes = path.with_name(given.get("labels", "classes.txt"))
     lists = [path, *([path.with_name(given["test"])] if "test" in given else [])]
     others = [file for file in (classes, sidecar) if file is not None and file.is_file()]
@@ -74,6 +75,18 @@ def find(name: str, root: Path | None) -> Source:
         read, files = _read_alone, (*lists, *others)
     facts = {"lists": lists, "classes": classes if classes.is_file() else None, "complete": complete}
     return Source(path.stem, path.parent, files, read, folders, facts=facts)
+
+
+def _complete(name: str, root: Path | None, sidecar: Path | None) -> Source:
+    """The complete set of a name, which is not a list: that would not tell more, and might be this one."""
+    module = readers.reader(name)
+    if module is None:
+        raise DataError(f"{sidecar}, key 'set': {unknown('data set', name, readers.names())}")
+    if module == readers.reader(".txt"):
+        raise DataError(
+            f"{sidecar}, key 'set': '{name}' is a list; name the set that has all labels, such as coco2014"
+        )
+    return readers.find(name, root)
 
 
 def _read_alone(source: Source) -> Examples:
@@ -153,6 +166,11 @@ def _lines(file: Path) -> list[_Line]:
         if not comma or not all(word.isdecimal() for word in labels.split()):
             raise DataError(
                 f"{file}, line {number}: '{text[:60]}' is not an image, a comma and label indices"
+            )
+        high = next((w for w in labels.split() if len(w.lstrip("0")) > 9 or int(w) >= _TOO_MANY), None)
+        if high is not None:
+            raise DataError(
+                f"{file}, line {number}: label {high[:20]} is no index; a list has fewer than {_TOO_MANY} labels"
             )
         lines.append(_Line(file, number, image.strip(), tuple(map(int, labels.split()))))
     if not any(line.labels for line in lines):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mlcl_utils import data
-from mlcl_utils.errors import DataError
+from mlcl_utils.data import readers
+from mlcl_utils.errors import DataError, UsageError
 from tests.data.readers.conftest import write_coco, write_image
 
 
@@ -89,10 +90,11 @@ def test_a_list_that_contradicts_the_complete_set(tmp_path: Path) -> None:
     [
         ("0003_m.jpg,1 7", r"line 4: label 7 is outside the 5 labels of classes\.txt, from 0"),
         ("0003_m.jpg 1 2", "line 4: '0003_m.jpg 1 2' is not an image, a comma and label indices"),
+        ("0003_m.jpg,1 99999999999", "line 4: label 99999999999 is no index; a list has fewer than 1000000"),
         ("0003_m.jpg,dog", "line 4: '0003_m.jpg,dog' is not an image, a comma and label indices"),
         ("0002_m.jpg,1", r"line 4: the id '0002_m\.jpg' is already that of .*line 3"),
     ],
-    ids=["outside", "no comma", "word", "twice"],
+    ids=["outside", "no comma", "high", "word", "twice"],
 )
 def test_lines_that_do_not_fit(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "train.txt"
@@ -119,3 +121,32 @@ def test_a_sidecar_that_does_not_fit(tmp_path: Path) -> None:
     sidecar.write_text("test = \n")
     with pytest.raises(DataError, match=r"train\.toml: .*line 1"):
         data.load("train.txt", tmp_path)
+
+
+@pytest.mark.parametrize("index", ["1000000", "99999999999", "9" * 5000], ids=["million", "id", "long"])
+def test_an_index_that_no_list_has_is_refused_without_names_of_labels_too(tmp_path: Path, index: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join([*write_list(path), f"last.jpg,{index}"]))
+    with pytest.raises(DataError) as caught:
+        data.load("train.txt", tmp_path)
+    assert str(caught.value).startswith(f"{path}, line 41: label {index[:20]} is no index")
+
+
+def test_a_complete_set_that_is_none(tmp_path: Path) -> None:
+    for name in ("train.txt", "other.txt"):
+        write_list(tmp_path / name)
+        (tmp_path / name).with_suffix(".toml").write_text('set = "train.txt"\n')
+        with pytest.raises(
+            DataError, match=r"\.toml, key 'set': 'train\.txt' is a list; name the set that has"
+        ):
+            data.load(name, tmp_path)
+    (tmp_path / "train.toml").write_text('set = "coco2015"\n')
+    said = r"train\.toml, key 'set': unknown data set 'coco2015'; did you mean 'coco201[47]'\?"
+    with pytest.raises(DataError, match=said):
+        data.load("train.txt", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["coco2015", "emoji", ""])
+def test_a_name_that_no_reader_has(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown data set '{name}'"):
+        readers.find(name, tmp_path)
