@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,19 @@ def assemble(name: str, examples: Examples) -> Dataset:
     """The data set of a reader's examples: groups, splits, and the positives that a text names.
 
     Raises:
-        DataError: there is too little to be split.
+        DataError: there is too little to be split, nothing to train on, or two labels have the same name.
     """
     labels = examples.labels
+    twice = next((each for each, count in Counter(examples.label_names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"'{name}' has two labels '{twice}'; give each a name of its own")
     groups = join_groups(len(labels), np.empty((0, 2)), *examples.group_keys)
     test, notes = _test_part(examples.part)
+    if test is not None and test.all():
+        raise DataError(
+            f"'{name}' has no training row: all {len(test)} are of the official test or validation part; add some, "
+            "or leave the parts out"
+        )
     splits = grouped_splits(labels, groups, _SPLIT_SEED, test)
     for split in splits:
         if set(np.unique(split)) != {TRAIN, VALIDATION, TEST}:

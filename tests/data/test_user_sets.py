@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,47 @@ def test_too_little_to_split_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path, 3)
     with pytest.raises(DataError, match="'notes' has 3 examples in 3 groups: too few"):
         data.load("notes.csv", tmp_path)
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_a_set_without_a_training_row_is_refused(tmp_path: Path, part: str) -> None:
+    path = write_table(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},split", *(f"{line},{part}" for line in lines[1:])]))
+    with pytest.raises(DataError, match="'notes' has no training row: all 80 are of the official test or"):
+        data.load("notes.csv", tmp_path)
+
+
+def write_arff(folder: Path) -> str:
+    rows = "\n".join(f"{i % 2},{i // 2 % 2},{i / 4}" for i in range(40))
+    head = "@relation x\n@attribute a {0,1}\n@attribute b {0,1}\n@attribute size real\n@data\n"
+    (folder / "x.arff").write_text(head + rows)
+    (folder / "x.xml").write_text('<labels><label name="a"/><label name="b"/><label name="a"/></labels>')
+    return "x.arff"
+
+
+def write_list(folder: Path) -> str:
+    (folder / "x.txt").write_text("\n".join(f"{i}.jpg,{i % 3}" for i in range(40)))
+    (folder / "classes.txt").write_text("a\nb\na\n")
+    return "x.txt"
+
+
+def write_instances(folder: Path) -> str:
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in range(40)]
+    categories = [{"id": i, "name": "aba"[i]} for i in range(3)]
+    annotations = [{"id": i, "image_id": i, "category_id": i % 3} for i in range(40)]
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "instances_train2017.json").write_text(
+        json.dumps({"images": images, "categories": categories, "annotations": annotations})
+    )
+    return "coco2017"
+
+
+@pytest.mark.parametrize("written", [write_arff, write_list, write_instances])
+def test_two_labels_of_one_name_are_refused(tmp_path: Path, written: Callable[[Path], str]) -> None:
+    name = written(tmp_path)
+    with pytest.raises(DataError, match="has two labels 'a'; give each a name of its own"):
+        data.load(name, tmp_path)
 
 
 def test_identity_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None:

@@ -64,29 +64,32 @@ def read(source: Source) -> Examples:
     Raises:
         DataError: a file is damaged, or files contradict each other; the message names file and entry.
     """
-    categories: dict[int, str] = {}
+    categories: dict[int | str, str] = {}
     images: list[str] = []
     rows: list[set[int]] = []
     sizes = []
     for file in source.files:
         content = _instances(file)
-        named = {
-            _value(file, "categories", c, "id"): str(_value(file, "categories", c, "name"))
-            for c in content["categories"]
-        }
+        named: dict[int | str, str] = {}
+        for entry in content["categories"]:
+            named[_new_id(file, "categories", entry, named)] = str(_value(file, "categories", entry, "name"))
+        if len({isinstance(category, str) for category in named}) > 1:
+            raise DataError(
+                f"{file}: some ids of 'categories' are numbers and some are texts; write them alike"
+            )
         if categories and named != categories:
             raise DataError(f"{file}: its categories are not those of {source.files[0]}")
         categories = named
         column = {category: number for number, category in enumerate(sorted(categories))}
         folder = file.stem.removeprefix("instances_")
-        row_of = {}
+        row_of: dict[int | str, int] = {}
         for image in content["images"]:
-            row_of[_value(file, "images", image, "id")] = len(images)
+            row_of[_new_id(file, "images", image, row_of)] = len(images)
             images.append(f"{folder}/{_value(file, 'images', image, 'file_name')}")
             rows.append(set())
         for annotation in content["annotations"]:
             image, category = (
-                _value(file, "annotations", annotation, key) for key in ("image_id", "category_id")
+                _id(file, "annotations", annotation, key) for key in ("image_id", "category_id")
             )
             which = f"{file}: annotation {annotation.get('id')}"
             if image not in row_of:
@@ -132,3 +135,18 @@ def _value(file: Path, kind: str, entry: Mapping[str, Any], key: str) -> Any:
     if not isinstance(entry, dict) or key not in entry:
         raise DataError(f"{file}: an entry of '{kind}' has no '{key}': {str(entry)[:60]}")
     return entry[key]
+
+
+def _id(file: Path, kind: str, entry: Mapping[str, Any], key: str) -> Any:
+    value = _value(file, kind, entry, key)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise DataError(f"{file}: '{key}' of an entry of '{kind}' is not a number or text: {str(value)[:60]}")
+    return value
+
+
+def _new_id(file: Path, kind: str, entry: Mapping[str, Any], known: Mapping[Any, Any]) -> Any:
+    """An id that no entry before has: files that were put together may number theirs alike."""
+    value = _id(file, kind, entry, "id")
+    if value in known:
+        raise DataError(f"{file}: two entries of '{kind}' have the id {value!r}; give each its own")
+    return value

@@ -78,7 +78,7 @@ def find(name: str, root: Path | None) -> Source:
 
 
 def _complete(name: str, root: Path | None, sidecar: Path | None) -> Source:
-    """The complete set of a name, which is not a list: that would not tell more, and might be this one."""
+    """The complete set of a name, which is no list: one tells no more than this one, and might be it."""
     module = readers.reader(name)
     if module is None:
         raise DataError(f"{sidecar}, key 'set': {unknown('data set', name, readers.names())}")

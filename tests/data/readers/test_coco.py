@@ -96,9 +96,41 @@ def test_truncated_json_names_file_and_line(tmp_path: Path) -> None:
             {"images": [{"id": i, "file_name": "twice.jpg"} for i in (1, 2)], "annotations": []},
             "train2017/twice.jpg",
         ),
+        (
+            {"images": [{"id": 4, "file_name": f"{i}.jpg"} for i in (1, 2)], "annotations": []},
+            "instances_train2017.json: two entries of 'images' have the id 4",
+        ),
+        (
+            {"categories": [{"id": 7, "name": name} for name in ("person", "car")]},
+            "instances_train2017.json: two entries of 'categories' have the id 7",
+        ),
+        (
+            {"categories": [{"id": i, "name": f"name {i}"} for i in (1, "2")]},
+            "some ids of 'categories' are numbers and some are texts",
+        ),
+        (
+            {"categories": [{"id": [1], "name": "person"}]},
+            "'id' of an entry of 'categories' is not a number or text: [1]",
+        ),
+        (
+            {"images": [{"id": {"key": 1}, "file_name": "a.jpg"}]},
+            "'id' of an entry of 'images' is not a number or text",
+        ),
+        (
+            {"annotations": [{"id": 7, "image_id": [100], "category_id": 1}]},
+            "'image_id' of an entry of 'annotations' is not a number or text: [100]",
+        ),
+        (
+            {"annotations": [{"id": 7, "image_id": 100, "category_id": None}]},
+            "'category_id' of an entry of 'annotations' is not a number or text: None",
+        ),
     ],
-    ids=["unknown image", "unknown category", "no category", "no list", "other categories", "image twice"],
-)
+    ids=[
+        "unknown image", "unknown category", "no category", "no list", "other categories", "image twice",
+        "image id twice", "category id twice", "mixed ids", "list as category", "object as image",
+        "image of list", "category of none",
+    ],
+)  # fmt: skip
 def test_what_does_not_fit_names_file_and_key(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     write_coco(tmp_path)
     broken(tmp_path, **changes)
