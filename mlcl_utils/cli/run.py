@@ -88,15 +88,16 @@ def _swept(file: Path, given: Mapping[str, Any]) -> list[Planned]:
     from mlcl_utils.paths import shown
 
     planned: list[Planned] = []
+    folders: dict[Path, int] = {}
     for number, entry in enumerate(sweep.read(file), start=1):
         try:
             name = entry.pop("study")
             for twice in sorted(entry.keys() & given.keys()):
                 raise UsageError(f"parameter '{twice}' is given here and on the command line")
             (one,) = _plan([name], {**entry, **given})
-            for earlier, other in enumerate(planned, start=1):
-                if one.folder == other.folder:
-                    raise UsageError(f"the same as entry {earlier}")
+            earlier = folders.setdefault(one.folder, number)
+            if earlier != number:
+                raise UsageError(f"the same as entry {earlier}")
         except UsageError as error:
             raise UsageError(f"{shown(file)}, entry {number}: {error}") from None
         planned.append(one)

@@ -151,11 +151,20 @@ class Study:
     def folder(self, parameters: StudyParameters) -> Path:
         """Where the results go: ``<results>/<study>/<preset>``.
 
-        Where parameters differ from the preset, a hyphen follows and 8 hex digits, a hash of the values that
-        differ: no results overwrite those of other parameters.
+        Where parameters differ from the preset, or sets are a user's own, a hyphen follows and 8 hex digits, a hash
+        of the values that differ and of the versions of those sets: no results overwrite those of other parameters,
+        nor those of another set of the same name.
         """
         usual = self._usual(parameters.preset)
         differing = {name: value for name, value in parameters.that_matter().items() if value != usual[name]}
+        # By content, not by data_root: a set that is moved keeps its results.
+        own = {
+            name: data.version(name, parameters.data_root)
+            for name in parameters.datasets
+            if name not in data.names()
+        }
+        if own:
+            differing["data"] = own
         suffix = f"-{hash_json(differing)[:8]}" if differing else ""
         return parameters.results / self.name / f"{parameters.preset}{suffix}"
 

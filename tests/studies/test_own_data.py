@@ -90,3 +90,35 @@ def test_photographs_of_any_size_are_read_by_the_small_network(root: Path, tmp_p
     )
     grid = runs.carry_out(study.grid(parameters), results=tmp_path, progress=False, workers=1)
     assert not grid.failures
+
+
+def test_sets_of_one_name_in_two_folders_have_results_of_their_own(tmp_path: Path) -> None:
+    study = studies.get("02_label_space")
+    folders = []
+    for place, count in (("one", 120), ("other", 126), ("copy", 120)):
+        path = write_table(tmp_path / place, count)
+        write_features(data.load(str(path)), tmp_path / place)
+        own = {
+            **given(study.name, tmp_path / place),
+            "datasets": "notes.csv",
+            "results": tmp_path / "results",
+        }
+        folders.append(study.folder(study.resolve(own)))
+    one, other, copy = folders
+    assert one.parent == other.parent
+    assert one != other
+    assert one == copy  # what counts is the content, not the place
+
+
+def test_features_of_ones_own_for_a_set_that_ships_have_results_of_their_own(tmp_path: Path) -> None:
+    study = studies.get("02_label_space")
+    folders = []
+    for seed in (0, 1):
+        root = tmp_path / str(seed)
+        write_features(data.load("fashion-scenes"), root, seed=seed)
+        own = {"preset": "smoke", "data_root": root, "num_labels": 4, "losses": "bce"}
+        folders.append(
+            [study.folder(study.resolve({**own, "datasets": f"fashion-scenes{at}"})) for at in ("", "@toy")]
+        )
+    assert folders[0][0] == folders[1][0]
+    assert folders[0][1] != folders[1][1]
