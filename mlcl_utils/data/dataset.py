@@ -95,8 +95,10 @@ class Dataset:
         named: bool (N, L), positives whose label is named in the text; None where there is no text.
         card: the data card, Markdown; empty for a set that a user brought.
         notes: how a set that a user brought was read, one sentence each.
-        folder: where the files lie.
+        folder: where the files lie; of a user's set that was read before, those that are kept of it.
         raw_digest: digest of what an encoder would see of the raw examples.
+        home: a user's set's own folder, beside whose files everything is kept that is derived from it; None for a set
+            that ships.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Dataset:
     held: Mapping[str, Sequence[Any]] | None = field(
         default=None, repr=False
     )  # raw columns that are in memory
+    home: Path | None = None
     image_folders: tuple[Path, ...] = field(default=(), repr=False)  # where the column `image` has paths
     no_features: str = field(default="", repr=False)  # why there are none, and what to do
 

@@ -40,8 +40,8 @@ def decoded(dataset: Dataset, side: int) -> npt.NDArray[np.uint8]:
         DataError: an image is missing or cannot be decoded.
         UsageError: nothing can be written there.
     """
-    home = dataset.folder if dataset.image_folders else CHECKOUT
-    path = cache(home) / "pixels" / f"{dataset.name}-{dataset.raw_digest[:12]}" / f"{side}.npy"
+    folder = cache(dataset.home or CHECKOUT) / "pixels"
+    path = folder / f"{dataset.name}-{dataset.raw_digest[:12]}" / f"{side}.npy"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(path.with_suffix(".lock"))

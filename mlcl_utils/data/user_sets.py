@@ -71,7 +71,7 @@ def read(source: Source) -> Dataset:
         dataset = dataclasses.replace(assemble(source.name, source.read(source)), folder=source.folder)
         _HELD[folder] = dataset, time.perf_counter() - start
     folders = tuple(source.folder / each for each in source.image_folders)
-    return dataclasses.replace(dataset, image_folders=folders)
+    return dataclasses.replace(dataset, home=source.folder, image_folders=folders)
 
 
 def keep(source: Source) -> None:

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from mlcl_utils import data
-from mlcl_utils.data import Dataset, pixels
+from mlcl_utils.data import Dataset, pixels, user_sets
 from mlcl_utils.errors import DataError, UsageError
+from tests.data.readers.conftest import write_image
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def images(tmp_path: Path) -> Dataset:
         raw_digest="0123456789abcdef",
         raw_files=(),
         held={"id": names, "image": names},
-        folder=tmp_path,
+        folder=tmp_path / "read",
+        home=tmp_path,
         image_folders=(folder,),
     )
 
@@ -50,6 +52,26 @@ def test_pixels_are_the_scaled_images_and_kept(images: Dataset, tmp_path: Path) 
     assert np.array_equal(pixels.decoded(images, 16), found)
     assert kept.stat().st_mtime_ns == written
     assert isinstance(pixels.decoded(images, 16), np.memmap)
+
+
+def test_pixels_lie_beside_the_data_before_and_after_what_was_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_sets, "WORTH_KEEPING", 0.0)
+    for number in range(40):
+        write_image(tmp_path / f"{number}.png", number)
+    lines = [f"{number}.png,{'pq'[number % 2]}" for number in range(40)]
+    (tmp_path / "photos.csv").write_text("file,labels\n" + "\n".join(lines) + "\n")
+    first = pixels.decoded(data.load("photos.csv", tmp_path), 8)
+    (kept,) = tmp_path.rglob("*.npy")
+    assert kept.is_relative_to(tmp_path / ".mlcl" / "pixels")
+    written = kept.stat().st_mtime_ns
+    data.keep("photos.csv", tmp_path)
+    again = data.load("photos.csv", tmp_path)
+    assert again.folder.is_relative_to(tmp_path / ".mlcl" / "read")
+    assert np.array_equal(pixels.decoded(again, 8), first)
+    assert list(tmp_path.rglob("*.npy")) == [kept]
+    assert kept.stat().st_mtime_ns == written
 
 
 def test_an_image_that_cannot_be_decoded_is_named_and_the_rest_is_not_done_twice(
