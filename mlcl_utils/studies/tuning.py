@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcl_utils import losses, models
+from mlcl_utils import data, losses, models
 from mlcl_utils.runs import Grid, Run, RunConfig
 
 RECIPE_SPACE: dict[str, tuple[float, ...]] = {
@@ -123,8 +123,9 @@ def candidates(config: RunConfig, trials: int) -> list[RunConfig]:
 
 
 def _draws(config: RunConfig, what: str) -> np.random.Generator:
-    """The draws of one thing, the same for all losses of a data set, encoder and number of labels."""
-    key = (config.dataset, config.encoder, config.num_labels, what)
+    """The draws of one thing, the same for all losses of a data set, wherever it lies, encoder and number of labels."""
+    name = data.short_name(config.dataset, config.data_root)
+    key = (name, config.encoder, config.num_labels, what)
     return np.random.default_rng(zlib.crc32(repr(key).encode()))
 
 

@@ -9,6 +9,7 @@ import pytest
 from mlcl_utils import data, runs, studies
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.runs.execute import task_for
+from mlcl_utils.studies import hyperband, tuning
 from tests.data.readers.conftest import write_image
 from tests.data.test_user_sets import write_features, write_table
 
@@ -122,3 +123,17 @@ def test_features_of_ones_own_for_a_set_that_ships_have_results_of_their_own(tmp
         )
     assert folders[0][0] == folders[1][0]
     assert folders[0][1] != folders[1][1]
+
+
+def test_what_is_tried_does_not_depend_on_where_a_set_lies(root: Path) -> None:
+    tried = []
+    for name, where in (("notes.csv", root), (str(root / "notes.csv"), None)):
+        own = {"datasets": name, "data_root": where, "num_labels": 3, "losses": "reg"}
+        study = studies.get("02_label_space")
+        grid = study.runs(study.resolve({**own, "preset": "smoke", "encoders": "frozen"}))
+        config = next(config for config in grid if not config.is_baseline)
+        searched = studies.get("05_hyperband").resolve({**own, "preset": "smoke"})
+        (task,) = hyperband.tasks(searched)
+        pool = hyperband.configurations(searched, task)
+        tried.append(([each.id for each in tuning.candidates(config, 8)], pool))
+    assert tried[0] == tried[1]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
+from mlcl_utils import data
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.search import Space, brackets, cost
@@ -93,8 +94,9 @@ def configurations(parameters: HyperbandParameters, task: Task) -> list[dict[str
 
 
 def seed_of(parameters: HyperbandParameters, task: Task, purpose: str) -> int:
-    """The seed of all that is drawn for a purpose."""
-    return zlib.crc32(repr((*task, parameters.seed, purpose)).encode())
+    """The seed of all that is drawn for a purpose, wherever the data set lies."""
+    name = data.short_name(task.dataset, parameters.root)
+    return zlib.crc32(repr((name, *task[1:], parameters.seed, purpose)).encode())
 
 
 def pool_runs(parameters: HyperbandParameters, task: Task) -> list[RunConfig]:
