@@ -131,7 +131,9 @@ class Study:
         values = {**self.presets[preset], "preset": preset, **given}
         try:
             if "recipe" in given and "recipe" in self.presets[preset]:
-                values["recipe"] = {**self.presets[preset]["recipe"], **as_settings(given["recipe"])}
+                settings = as_settings(given["recipe"])
+                if isinstance(settings, Mapping):  # anything else is refused as it is
+                    values["recipe"] = {**self.presets[preset]["recipe"], **settings}
             return self.Parameters.model_validate(values)
         except ValidationError as error:
             raise refusal(error, self.Parameters) from None

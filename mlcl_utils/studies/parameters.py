@@ -221,6 +221,8 @@ def refusal(error: ValidationError, parameters: type[StudyParameters]) -> UsageE
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, UsageError):
         return cause
+    if not first["loc"]:  # of all parameters together, as a check of the whole says it
+        return UsageError(f"parameters: {' '.join(str(cause or first['msg']).split())}")
     name = str(first["loc"][0])
     if first["type"] == "missing" and len(first["loc"]) > 1:
         return UsageError(f"parameter '{name}': '{first['loc'][-1]}' is missing")
