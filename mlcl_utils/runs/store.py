@@ -152,7 +152,7 @@ class Store:
     def write(self, config: RunConfig, result: Result) -> Run:
         """Writes a run under a temporary name and renames it, so that it is whole or absent.
 
-        Whoever writes a run holds its lock.
+        Whoever writes a run holds its lock. What is left of one that has lost its ``run.json`` is replaced.
 
         Raises:
             StorageError: it cannot be written; nothing is left of it.
@@ -178,6 +178,9 @@ class Store:
                 if result.checkpoint is not None:
                     (temporary / CHECKPOINT).write_bytes(result.checkpoint)
                 (temporary / "run.json").write_text(json.dumps(stored, indent=1) + "\n")
+                if not self.has(config):  # a folder that has lost its run.json is no run, and in the way
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.rmtree(self._path(config))
                 os.rename(temporary, self._path(config))
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)

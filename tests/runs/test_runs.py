@@ -147,6 +147,21 @@ def test_a_damaged_run_is_refused_with_its_folder(tmp_path):
         Store(tmp_path).read(run.config)
 
 
+def test_a_run_that_lost_its_description_is_carried_out_again(tmp_path):
+    grid = [config(loss="prior", recipe=None)]
+    (run,) = runs.carry_out(grid, results=tmp_path, progress=False).runs
+    (run.folder / "run.json").unlink()
+    (run.folder / "left").mkdir()
+    again = runs.carry_out(grid, results=tmp_path, progress=False)
+    assert [each.metrics for each in again.runs] == [run.metrics]
+    assert {path.name for path in run.folder.iterdir()} == {
+        "run.json",
+        "scores.safetensors",
+        "resamples.safetensors",
+    }
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.config.id]
+
+
 def test_the_projection_is_read_where_it_is_asked_for(tmp_path):
     instance = {"loss": "instance", "hyperparameters": {"temperature": 0.5}}
     plain = config(**instance)
