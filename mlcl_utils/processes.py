@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from mlcl_utils.errors import UsageError
+
 CORES = "MLCL_CORES"
 """Environment variable: how many cores a process may use, where several share a machine."""
 
@@ -67,10 +69,18 @@ def death(status: int | None) -> str:
 
 
 def cores() -> int:
-    """Number of cores that this process may use: what the system allows it, but no more than ``MLCL_CORES``."""
+    """Number of cores that this process may use: what the system allows it, but no more than ``MLCL_CORES``.
+
+    Raises:
+        UsageError: ``MLCL_CORES`` is not a whole number.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(allowed, int(os.environ.get(CORES, allowed))))
+    given = os.environ.get(CORES)
+    try:
+        return max(1, min(allowed, int(given))) if given else allowed
+    except ValueError:
+        raise UsageError(f"{CORES}={given!r} in the environment: give a whole number, or unset it") from None
 
 
 def gpus() -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from mlcl_utils import processes
 from mlcl_utils.batch.kernel import shares
+from mlcl_utils.errors import UsageError
 
 PARENT = """
 import subprocess, sys, time
@@ -90,3 +91,14 @@ def test_kernels_share_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLCL_CORES", "1")
     assert processes.cores() == 1
     assert shares(3)[0]["MLCL_CORES"] == "1"
+
+
+@pytest.mark.parametrize("given", ["abc", "2.5", "2 cores"])
+def test_cores_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.delenv("MLCL_CORES", raising=False)
+    allowed = processes.cores()
+    monkeypatch.setenv("MLCL_CORES", "")  # as from a variable of a queue that is not set
+    assert processes.cores() == allowed
+    monkeypatch.setenv("MLCL_CORES", given)
+    with pytest.raises(UsageError, match=f"^MLCL_CORES='{given}' in the environment: give a whole number"):
+        processes.cores()

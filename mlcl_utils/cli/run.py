@@ -108,15 +108,16 @@ def _check(planned: Sequence[Planned]) -> None:
     """What has to be right before a kernel starts, besides the parameters.
 
     Raises:
-        UsageError: a notebook that cannot be executed, a damaged data set.
+        UsageError: a notebook that cannot be executed, a damaged data set, a wrong number of cores.
     """
     import importlib.util
 
-    from mlcl_utils import data
+    from mlcl_utils import data, processes
     from mlcl_utils.batch import notebooks
 
     if importlib.util.find_spec("ipykernel") is None:
         raise UsageError("the package 'ipykernel' is missing from this environment; run make setup")
+    processes.cores()  # refused here, and not by a kernel
     for notebook in dict.fromkeys(one.study.notebook for one in planned):
         notebooks.read(notebook)
     sets = {(name, one.parameters.data_root) for one in planned for name in one.parameters.datasets}
@@ -142,8 +143,8 @@ def _job(one: Planned, *, alone: bool) -> batch.Job:
     values = parameters.model_dump(mode="json")
     passed = {"preset": parameters.preset, **{name: values[name] for name in one.given}}
     for name in ("results", "data_root"):
-        if name in passed:
-            passed[name] = shown(Path(values[name]))
+        if passed.get(name) is not None:
+            passed[name] = shown(Path(passed[name]))
     return batch.Job(
         name=study.name if alone else f"{study.name}/{one.folder.name}",
         notebook=study.notebook,

@@ -75,6 +75,12 @@ def test_run(tmp_path: Path, arguments: list[str], said: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_number_of_cores_that_is_none(tmp_path: Path) -> None:
+    done = mlcl("run", "02", "--preset", "smoke", "--results", str(tmp_path / "results"), MLCL_CORES="abc")
+    assert "MLCL_CORES='abc' in the environment: give a whole number" in refused(done)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_results_that_are_a_file(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("as it was")

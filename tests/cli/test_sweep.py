@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlcl_utils.cli.run import _swept
+from mlcl_utils.cli.run import _job, _plan, _swept
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
 from tests.cli.test_refusals import mlcl, refused
@@ -97,6 +97,16 @@ def test_the_example_of_the_page_on_batches() -> None:
         planned = _swept(Path(file.name), {})
     assert [one.parameters.preset for one in planned] == ["quick"] * 3
     assert [one.parameters.losses for one in planned[1:]] == [("bce", "reg")] * 2
+
+
+def test_a_folder_that_is_none_is_not_given(tmp_path: Path) -> None:
+    file = write(tmp_path, "- study: 02_label_space\n  preset: smoke\n  data_root: null\n  results: null")
+    (swept,) = _swept(file, {})
+    (named,) = _plan(["02"], {"preset": "smoke", "data_root": "none", "results": str(tmp_path / "results")})
+    plain, other = _job(swept, alone=True), _job(named, alone=True)
+    assert (plain.parameters["data_root"], plain.parameters["results"]) == (None, "results")
+    assert (other.parameters["data_root"], other.folder) == (None, named.folder)
+    assert Path(other.parameters["results"]) == tmp_path / "results"
 
 
 def test_refused_by_the_command(tmp_path: Path) -> None:
