@@ -203,6 +203,11 @@ def _listed(
             else f"no separator in '{column}' ({' '.join(_SEPARATORS)}): each cell is one label"
         )
         lists = [text.split(separator) if separator else [text] for text in texts]
+    if _is_matrix(lists):
+        raise DataError(
+            f"{rows.path}: column '{column}' lists 0 and 1, not labels; "
+            "write their names, or give each label a column of 0 and 1"
+        )
     found = [list(dict.fromkeys(label for label in map(cell_text, each) if label)) for each in lists]
     names = sorted({label for each in found for label in each})
     if not names:
@@ -236,6 +241,16 @@ def _lists(rows: Rows, column: str) -> list[list[Any]] | None:
                 "write every cell as ['a', 'b'], or every cell as a; b"
             )
     return [each or [] for each in lists]
+
+
+def _is_matrix(lists: list[list[Any]]) -> bool:
+    """Whether the lists are rows of a matrix of 0 and 1: all of one length, with repetitions, which labels have not."""
+    texts = [[cell_text(each) for each in cells] for cells in lists]
+    return (
+        len({len(each) for each in texts}) == 1
+        and {text for each in texts for text in each} <= {"0", "1", "0.0", "1.0", "True", "False"}
+        and any(len(set(each)) < len(each) for each in texts)
+    )
 
 
 def _written(text: str) -> list[Any] | None:

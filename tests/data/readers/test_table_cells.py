@@ -187,3 +187,12 @@ def test_what_is_finite_is_so_in_numpy_too(value: float) -> None:
     with np.errstate(over="ignore"):
         for each in (value, -value):
             assert is_finite(each) == np.isfinite(np.float32(each))
+
+
+@pytest.mark.parametrize("one", ["1", "1.0", "True"])
+def test_rows_of_a_matrix_are_no_lists_of_labels(tmp_path: Path, one: str) -> None:
+    zero = {"1": "0", "1.0": "0.0", "True": "False"}[one]
+    present = [[one if tag in tags(i) else zero for tag in TAGS] for i in range(60)]
+    write_csv(tmp_path / "t.csv", reviews(tags=[f"[{', '.join(row)}]" for row in present]))
+    with pytest.raises(DataError, match=r"column 'tags' lists 0 and 1, not labels; write their names"):
+        data.load("t.csv", tmp_path)
