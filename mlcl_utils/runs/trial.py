@@ -19,7 +19,8 @@ def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: by
     """Trains an arm until its ``stop``, from a checkpoint if there is one, and scores it by its own head.
 
     Every row of the history has ``validation_map`` and ``test_map`` beside the losses: the learning curve that replays
-    of searches go over. A search sees the first alone.
+    of searches go over. A search sees the first alone, by the labels as they look to whoever does not know what was
+    lost.
 
     Args:
         config: which arm, how it is trained, and where it stops.
@@ -45,6 +46,7 @@ def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: by
     if checkpoint is not None:
         run.restore(torch.load(io.BytesIO(checkpoint), weights_only=True, map_location=device))
     inputs = models.encoder_class(config.encoder).inputs(task)
+    labels = {"validation": task.validation.apparent, "test": task.test.labels}
     outcome = Outcome()
     while run.epoch < config.stop:
         run.advance(run.epoch + 1)
@@ -57,7 +59,7 @@ def trial_of(config: RunConfig, task: Task, device: torch.device, checkpoint: by
                     f"the loss '{config.loss}' has no head of its own that could score every epoch"
                 )
             kept = as_float16(scores).astype(np.float32)
-            precision = metrics.average_precision(getattr(task, split).labels, kept)
+            precision = metrics.average_precision(labels[split], kept)
             run.history[-1][f"{split}_map"] = float(np.nanmean(precision))
             outcome.heads.setdefault("direct", {})[split] = scores
     fitted = run.fitted()

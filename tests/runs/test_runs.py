@@ -220,6 +220,21 @@ def test_lost_positives_are_negatives_to_whatever_is_chosen(tmp_path):
     assert (task_for(oracle.config).train.labels == task.train.labels).all()
 
 
+def test_a_trial_does_not_know_what_validation_has_lost(tmp_path):
+    given = {"dataset": "fashion-scenes", "train_fraction": 1.0}
+    grid = [
+        config(**given, **lost, stop=stop)
+        for lost in ({"kept_share": 0.3}, {"kept_share": 0.3, "clean_validation": True}, {})
+        for stop in (1, None)
+    ]
+    found = runs.carry_out(grid, results=tmp_path, workers=1, progress=False).runs
+    for trial, run in zip(found[::2], found[1::2], strict=True):  # of one epoch, both
+        for name in ("direct_validation_map", "direct_map"):
+            assert trial.metrics[name] == pytest.approx(run.metrics[name], abs=1e-6)
+    corrupted, oracle = (each.metrics["direct_validation_map"] for each in found[:4:2])
+    assert oracle > corrupted + 0.2
+
+
 def test_a_kernel_mixture_says_what_is_alive_in_it(tmp_path):
     given = {"dataset": "fashion-scenes", "train_fraction": 1.0, "loss": "kmcl"}
     grid = [config(**given), config(**given, hyperparameters={"reconstruction": 0.0, "contrastive": 0.0})]
