@@ -186,7 +186,7 @@ def task(
         root: the folder that holds a user's sets, where the data set is given by name.
 
     Raises:
-        UsageError: a number out of range.
+        UsageError: a number out of range, or a part without an example.
     """
     if isinstance(dataset, str):
         dataset = load(dataset, root)
@@ -217,7 +217,15 @@ def task(
 
     split = dataset.splits[replicate]
     used = _used(dataset, base_labels, replicate)
-    train = np.flatnonzero(used & (split == TRAIN))
+    train, validation, test = (
+        np.flatnonzero(used & (split == number)) for number in (TRAIN, VALIDATION, TEST)
+    )
+    for name, index in (("training", train), ("validation", validation), ("test", test)):
+        if not len(index):
+            raise UsageError(
+                f"replicate={replicate}: no example in the {name} part of {dataset.name} has one of the {base_labels}"
+                " labels; ask for more labels, or bring more examples that have one"
+            )
     positive = dataset.labels[train] == 1
     counts = positive.sum(axis=0)
     labels = _most_frequent(positive)[:largest]
@@ -252,8 +260,8 @@ def task(
         label_index=labels,
         frequency=counts[labels],
         train=part(_training_subset(dataset, train, replicate, train_fraction)),
-        validation=part(np.flatnonzero(used & (split == VALIDATION))),
-        test=part(np.flatnonzero(used & (split == TEST))),
+        validation=part(validation),
+        test=part(test),
         replicate=replicate,
         dataset=dataset,
     )

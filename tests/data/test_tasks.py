@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -122,6 +123,23 @@ def test_description_counts_by_hand(small: data.Dataset) -> None:
     )
     assert shown["partners_per_anchor"] == pytest.approx(15 * sharing / (len(labels) * (len(labels) - 1)))
     assert shown["labels_head"] + shown["labels_medium"] + shown["labels_tail"] == 4
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(("training", "validation", "test"))))
+def test_a_part_without_an_example_is_refused(small: data.Dataset, number: int, name: str) -> None:
+    rare = [11]
+    unlabelled = small.labels.copy()
+    unlabelled[np.ix_(small.splits[2] == number, rare)] = 0
+    with pytest.raises(UsageError) as refusal:
+        data.task(
+            dataclasses.replace(small, labels=unlabelled[:, rare], label_names=("tag",), named=None),
+            num_labels=1,
+            replicate=2,
+        )
+    assert str(refusal.value) == (
+        f"replicate=2: no example in the {name} part of debtags has one of the 1 labels;"
+        " ask for more labels, or bring more examples that have one"
+    )
 
 
 @pytest.mark.parametrize(
