@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+BYTES = 2**28
+"""Of cosines, or of votes, held at once: 256 MB. The sets that ship need less, so that theirs are one product."""
+
 
 def prior(train_labels: Tensor, examples: int) -> Tensor:
     """Scores (examples, labels): the logit of each label's share of training positives, for every example alike.
@@ -29,18 +32,28 @@ def nearest_neighbours(train: Any, train_labels: Tensor, queries: Any, *, neighb
         queries: (m, d), of the same kind.
         neighbours: how many are asked, at most n.
     """
-    cosines = _cosines(queries, train)
-    cosine, nearest = cosines.topk(min(neighbours, cosines.shape[1]), dim=1)
-    weight = cosine.clamp_min(1e-6)
-    weight = weight / weight.sum(dim=1, keepdim=True)
-    votes = torch.einsum("mk,mkl->ml", weight, (train_labels == 1).float()[nearest])
-    return torch.logit(votes, eps=1e-3)
+    queries, train, positive = _unit(queries), _unit(train), (train_labels == 1).float()
+    asked = min(neighbours, len(positive))
+    rows = max(BYTES // (4 * max(len(positive), asked * positive.shape[1])), 1)
+    votes = []
+    for start in range(0, max(queries.shape[0], 1), rows):
+        cosine, nearest = _products(queries[start : start + rows], train).topk(asked, dim=1)
+        weight = cosine.clamp_min(1e-6)
+        weight = weight / weight.sum(dim=1, keepdim=True)
+        votes.append(torch.einsum("mk,mkl->ml", weight, positive[nearest]))
+    return torch.logit(torch.cat(votes), eps=1e-3)
 
 
-def _cosines(queries: Any, train: Any) -> Tensor:
-    """Cosines (m, n) of dense or sparse rows (m, d) and (n, d)."""
-    if isinstance(train, Tensor):
-        return F.normalize(queries, dim=1) @ F.normalize(train, dim=1).T
+def _unit(rows: Any) -> Any:
+    """Dense or sparse rows at unit norm."""
+    if isinstance(rows, Tensor):
+        return F.normalize(rows, dim=1)
     from sklearn.preprocessing import normalize
 
-    return torch.from_numpy((normalize(queries) @ normalize(train).T).toarray())
+    return normalize(rows)
+
+
+def _products(queries: Any, train: Any) -> Tensor:
+    """Products (m, n) of dense or sparse rows (m, d) and (n, d)."""
+    products = queries @ train.T
+    return products if isinstance(products, Tensor) else torch.from_numpy(products.toarray())

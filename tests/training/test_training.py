@@ -12,10 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mlcl_utils import losses, training
 from mlcl_utils.data import Part, Task
-from mlcl_utils.training import Recipe, TrainingError
+from mlcl_utils.training import Recipe, TrainingError, baselines
 from mlcl_utils.training import probe as probing
 
 CPU = torch.device("cpu")
@@ -270,6 +272,39 @@ def test_nearest_neighbours_are_those_of_scikit_learn():
     weight = np.maximum(1 - distance, 1e-6)
     votes = (weight[:, :, None] * (task.train.labels[nearest] == 1)).sum(1) / weight.sum(1, keepdims=True)
     assert np.allclose(torch.sigmoid(scores).numpy(), votes.clip(1e-3, 1 - 1e-3), atol=1e-4)
+
+
+class Largest(TorchDispatchMode):
+    """How many entries the largest of all tensors has that torch computes with."""
+
+    seen = 0
+
+    def __torch_dispatch__(self, function, types, given=(), options=None):
+        result = function(*given, **(options or {}))
+        tensors = [each for each in tree_leaves((given, options, result)) if isinstance(each, torch.Tensor)]
+        self.seen = max([self.seen, *(each.numel() for each in tensors)])
+        return result
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_nearest_neighbours_in_blocks_are_those_of_one_product(monkeypatch, sparse):
+    task = make_task()
+    labels = torch.from_numpy(task.train.labels)
+    dense = [np.maximum(part.features, 0) for part in (task.train, task.test)]
+    train, queries = [csr_matrix(each) if sparse else torch.from_numpy(each) for each in dense]
+    with Largest() as unbounded:
+        whole = training.nearest_neighbours(train, labels, queries)
+    assert unbounded.seen == 150 * 300
+    monkeypatch.setattr(baselines, "BYTES", 4 * 300 * 64)  # two blocks of 64 queries, and one of 22
+    with Largest() as bounded:
+        found = training.nearest_neighbours(train, labels, queries)
+    assert bounded.seen == 300 * 64
+    assert torch.allclose(found, whole, atol=1e-4)
+    # votes are bounded too, where labels are many
+    with Largest() as bounded:
+        wide = training.nearest_neighbours(train, labels.repeat(1, 10), queries)
+    assert bounded.seen <= 300 * 64
+    assert torch.allclose(wide, whole.repeat(1, 10), atol=1e-4)
 
 
 def test_the_prior_is_the_share_of_training_positives_for_everyone():
