@@ -11,10 +11,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlcl_utils.metrics.arrays import Array, Floats, Mask, checked_labels, mean
+from mlcl_utils.metrics.arrays import Array, Floats, Labels, Mask, checked_labels, mean
 
 BLOCK = 512
 """Rows of the similarity matrix held at once."""
+
+MOST = 20_000
+"""Embeddings whose pairs are compared, at most: the time grows with the square of their number."""
 
 
 def describe_representation(
@@ -35,32 +38,34 @@ def describe_representation(
       e^{s_ij / temperature} / sum, over the j that share no label with i (2012.09740); small if few hard
       negatives take all of the penalty.
 
-    Examples without an observed positive count for uniformity and effective rank only. What has no pair to
-    stand on is NaN.
+    Examples without an observed positive count for uniformity and effective rank only. A zero embedding, such as
+    that of a text without a known word, has no direction and is left out. Of more than 20,000 (``MOST``) others a
+    random choice is described, the same one for every representation of as many. What has no pair to stand on is NaN.
 
     Args:
-        embeddings: (n, d), finite, none of them zero, n at least 2.
+        embeddings: (n, d), finite, n at least 2.
         labels: (n, L) in {-1, 0, 1}.
         temperature: above 0; used by the penalties alone.
 
     Raises:
-        ValueError: shapes that do not fit, a zero or non-finite embedding, a temperature that is not
-            positive.
+        ValueError: shapes that do not fit, a non-finite embedding, a temperature that is not positive.
     """
-    known = checked_labels(labels)
-    vectors = _unit(embeddings)
-    if len(vectors) != len(known):
-        raise ValueError(f"{len(vectors)} embeddings but {len(known)} rows of labels")
-    if len(vectors) < 2:
+    if len(embeddings) < 2:
         raise ValueError("a representation needs at least two embeddings")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
+    vectors, known, _ = _directions(embeddings, labels)
+    if len(vectors) > MOST:
+        vectors, known = _chosen(vectors, known)
 
     spread = 0.0
     for _, similarity, upper in _blocks(vectors):
         spread += float(np.exp(4 * similarity[upper] - 4).sum())  # |z_i - z_j|^2 = 2 - 2 s_ij
     pairs = len(vectors) * (len(vectors) - 1) / 2
-    result = {"uniformity": -float(np.log(spread / pairs)), "effective_rank": _effective_rank(vectors)}
+    result = {
+        "uniformity": -float(np.log(spread / pairs)) if pairs else float("nan"),
+        "effective_rank": _effective_rank(vectors) if pairs else float("nan"),
+    }
     labelled = (known == 1).any(axis=1)
     result.update(_by_labels(vectors[labelled], known[labelled], temperature))
     return result
@@ -90,20 +95,24 @@ def picture_embeddings(embeddings: Array, labels: Array) -> dict[str, Array]:
     """What is needed to draw embeddings, scaled to unit norm here.
 
     Args:
-        embeddings: (n, d), finite, none of them zero.
+        embeddings: (n, d), finite, d at least 2.
         labels: (n, L) in {-1, 0, 1}.
 
     Returns:
         ``plane``: float16 (n, 2), their first two principal components, each with the sign that makes its largest
-        entry positive; ``similarities``: int64 (2, BINS), how many pairs of examples with a label each that share a
-        label, and that share none, have a cosine in each bin.
+        entry positive, NaN for a zero embedding; ``similarities``: int64 (2, BINS), how many pairs of examples with a
+        label each that share a label, and that share none, have a cosine in each bin. Pairs are those of
+        :func:`describe_representation`.
+
+    Raises:
+        ValueError: shapes that do not fit, or a non-finite embedding.
     """
-    known = checked_labels(labels)
-    vectors = _unit(embeddings)
-    centred = vectors - vectors.mean(axis=0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = left[:, :2] * singular[:2]
-    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), np.arange(plane.shape[1])])
+    vectors, known, given = _directions(embeddings, labels)
+    plane = np.full((len(embeddings), 2), np.nan)
+    if len(vectors) > 1:
+        plane[given] = _plane(vectors)
+    if len(vectors) > MOST:
+        vectors, known = _chosen(vectors, known)
     labelled = (known == 1).any(axis=1)
     positive = (known[labelled] == 1).astype(np.float32)
     counts = np.zeros((2, BINS), dtype=np.int64)
@@ -112,6 +121,15 @@ def picture_embeddings(embeddings: Array, labels: Array) -> dict[str, Array]:
         for kind, chosen in enumerate((upper & share, upper & ~share)):
             counts[kind] += np.histogram(similarity[chosen].clip(-1, 1), bins=BINS, range=(-1, 1))[0]
     return {"plane": plane.astype(np.float16), "similarities": counts}
+
+
+def _plane(vectors: Floats) -> Floats:
+    """The first two principal components (n, 2) of unit vectors."""
+    centred = vectors - vectors.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    plane: Floats = left[:, :2] * singular[:2]
+    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), np.arange(plane.shape[1])])
+    return plane
 
 
 def _by_labels(vectors: Floats, labels: Array, temperature: float) -> dict[str, float]:
@@ -176,9 +194,31 @@ def _effective_rank(vectors: Floats) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def _unit(embeddings: Array) -> Floats:
+def _directions(embeddings: Array, labels: Array) -> tuple[Floats, Labels, Mask]:
+    """Unit vectors of the embeddings that are not zero, the labels of these, and which they are of all."""
+    known = checked_labels(labels)
+    _check_shape(embeddings)
+    if len(embeddings) != len(known):
+        raise ValueError(f"{len(embeddings)} embeddings but {len(known)} rows of labels")
+    given: Mask = (embeddings != 0).any(axis=1)
+    if given.all():
+        return _unit(embeddings), known, given
+    return _unit(embeddings[given]), known[given], given
+
+
+def _chosen(vectors: Floats, labels: Labels) -> tuple[Floats, Labels]:
+    """``MOST`` of the rows, in their order."""
+    rows = np.sort(np.random.default_rng(0).choice(len(vectors), MOST, replace=False))
+    return vectors[rows], labels[rows]
+
+
+def _check_shape(embeddings: Array) -> None:
     if embeddings.ndim != 2:
         raise ValueError(f"embeddings must have shape (examples, dimensions), not {embeddings.shape}")
+
+
+def _unit(embeddings: Array) -> Floats:
+    _check_shape(embeddings)
     vectors = embeddings.astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):

@@ -35,7 +35,8 @@ class Outcome:
             where the projection is read, ``projection`` is a linear probe's on it and ``neighbours`` that of the 20
             nearest training examples in it.
         geometry: metrics of the representation on test.
-        facts: such as the probe's penalty.
+        facts: such as the probe's penalty; ``zero_embeddings``, where test has some, is how many of them no geometry
+            and no picture counts.
         timings: seconds by name.
         history: one row an epoch.
         checkpoint: what a trial that stopped early can be continued from.
@@ -147,6 +148,9 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
         direct = {split: model.scores(representations[split]) for split in SPLITS}
         embeddings = {split: _embedded(model, part) for split, part in representations.items()}
     tested = embeddings["test"].float().cpu().numpy()
+    zero = int((~tested.any(axis=1)).sum())
+    if zero:
+        outcome.facts["zero_embeddings"] = zero
     outcome.geometry = metrics.describe_representation(
         tested, task.test.labels, temperature=float(config.hyperparameters.get("temperature", 0.1))
     )

@@ -110,6 +110,57 @@ def test_undefined_ones_are_nan():
     assert np.isnan(unlabelled["tolerance"])
 
 
+def with_zeros(z, y):
+    """The embeddings with two that are zero and have the labels of others, and which are not."""
+    given = ~np.isin(np.arange(len(z) + 2), [0, 7])
+    return np.insert(z, [0, 6], 0, axis=0), np.insert(y, [0, 6], y[[3, 5]], axis=0), given
+
+
+def test_zero_embeddings_are_left_out():
+    rng = np.random.default_rng(2)
+    z, y = rng.normal(size=(20, 4)), (rng.random((20, 3)) < 0.4).astype(np.int8)
+    some, labels, given = with_zeros(z, y)
+    assert not some[~given].any()
+    assert metrics.describe_representation(some, labels) == metrics.describe_representation(z, y)
+    found, expected = metrics.picture_embeddings(some, labels), metrics.picture_embeddings(z, y)
+    np.testing.assert_array_equal(found["similarities"], expected["similarities"])
+    np.testing.assert_array_equal(found["plane"][given], expected["plane"])
+    assert np.isnan(found["plane"][~given]).all()
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_where_hardly_an_embedding_is_not_zero_nothing_is_defined(left):
+    z, y = np.zeros((4, 3)), np.ones((4, 2), dtype=np.int8)
+    z[:left] = 1
+    found = metrics.describe_representation(z, y)
+    assert len(found) == 7
+    assert np.isnan(list(found.values())).all()
+    pictured = metrics.picture_embeddings(z, y)
+    assert pictured["plane"].shape == (4, 2)
+    assert np.isnan(pictured["plane"]).all()
+    assert pictured["similarities"].sum() == 0
+
+
+def test_of_many_embeddings_a_fixed_choice_is_compared(monkeypatch):
+    rng = np.random.default_rng(3)
+    z, y = rng.normal(size=(900, 4)) + 0.5, (rng.random((900, 3)) < 0.4).astype(np.int8)
+    y[~y.any(axis=1), 0] = 1  # every pair is counted
+    whole, plane = metrics.describe_representation(z, y), metrics.picture_embeddings(z, y)["plane"]
+    monkeypatch.setattr(representation, "MOST", 600)
+    found = metrics.describe_representation(z, y)
+    assert found == metrics.describe_representation(z, y)
+    assert found != whole
+    assert found["uniformity"] == pytest.approx(whole["uniformity"], rel=0.05)
+    assert found["tolerance"] == pytest.approx(whole["tolerance"], rel=0.1)
+    # labels stay with their embeddings: the choice is described as it is alone
+    rows, kept = representation._chosen(z, y)
+    assert len(rows) == 600
+    assert found == metrics.describe_representation(rows, kept)
+    pictured = metrics.picture_embeddings(z, y)
+    assert pictured["similarities"].sum() == 600 * 599 / 2
+    np.testing.assert_array_equal(pictured["plane"], plane)
+
+
 def test_view_alignment():
     z = np.array([[2.0, 0.0], [0.0, 3.0]])
     assert metrics.view_alignment(z, 5 * z) == pytest.approx(0)
@@ -120,8 +171,9 @@ def test_view_alignment():
 @pytest.mark.parametrize(
     ("z", "y", "temperature", "message"),
     [
-        (np.zeros((3, 2)), np.ones((3, 1), np.int8), 0.1, "none of them zero"),
         (np.full((3, 2), np.inf), np.ones((3, 1), np.int8), 0.1, "finite"),
+        (np.array([[0, 0], [1, 0], [np.nan, 0]]), np.ones((3, 1), np.int8), 0.1, "finite"),
+        (np.ones(3), np.ones((3, 1), np.int8), 0.1, "must have shape"),
         (np.ones((3, 2)), np.ones((2, 1), np.int8), 0.1, "3 embeddings but 2 rows"),
         (np.ones((3, 2)), np.ones((3, 1), np.int8), 0.0, "temperature must be positive, not 0.0"),
         (np.ones((1, 2)), np.ones((1, 1), np.int8), 0.1, "at least two"),

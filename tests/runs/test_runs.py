@@ -235,6 +235,31 @@ def test_a_trial_does_not_know_what_validation_has_lost(tmp_path):
     assert oracle > corrupted + 0.2
 
 
+@pytest.mark.parametrize("loss", ["bce", "random_encoder", "kmcl", "instance"])
+def test_a_text_without_a_known_word_costs_no_run(tmp_path, loss):
+    words = ("red stone", "blue wood", "green sand")
+    rows = [
+        f'{part},"a note of {words[i % 3]} {i % 2}",{"abc"[i % 3]};{"xy"[i % 2]}'
+        for part, count in (("train", 60), ("validation", 20), ("test", 30))
+        for i in range(count)
+    ]
+    rows += ["test,zeugma,a;x", "test,?,b;y"]
+    (tmp_path / "notes.csv").write_text("split,text,labels\n" + "\n".join(rows) + "\n")
+    given = {"num_labels": 5, "base_labels": 5, "train_fraction": 1.0, "encoder": "bag", "loss": loss}
+    read = {"read_projection": True} if loss == "instance" else {}
+    grid = runs.carry_out(
+        [config(dataset="notes.csv", data_root=str(tmp_path), **given, **read)],
+        results=tmp_path / "results",
+        progress=False,
+    )
+    assert not grid.failures
+    (run,) = grid.runs
+    assert run.facts["examples_test"] == 32
+    # a projection moves the zero elsewhere
+    assert run.facts.get("zero_embeddings", 0) == (0 if loss == "instance" else 2)
+    assert np.isfinite([run.metrics[name] for name in ("uniformity", "tolerance", "effective_rank")]).all()
+
+
 def test_a_kernel_mixture_says_what_is_alive_in_it(tmp_path):
     given = {"dataset": "fashion-scenes", "train_fraction": 1.0, "loss": "kmcl"}
     grid = [config(**given), config(**given, hyperparameters={"reconstruction": 0.0, "contrastive": 0.0})]
