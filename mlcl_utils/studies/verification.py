@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,19 @@ from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies.manifest import MANIFEST, package_versions, processor
 from mlcl_utils.training import Recipe
 
-TOLERANCE = 0.02
+TOLERANCES = {
+    r"(map(_.*)?|validation_map|micro_ap|lrap|ranking_loss|(precision|ndcg)_at_\d+(_max)?)$": 0.03,
+    r"(gradient|variance)_": 1.0,
+    r"": 0.15,
+}
 """By how much a metric may differ on another processor or with other versions: absolutely if it is a share, else
-relatively. Training goes other ways after the first rounding that differs."""
+relatively; by the first pattern that its name, without the head, begins with.
+
+Training goes other ways after the first rounding that differs, and what was near a threshold falls on its other side.
+Of 48 runs that were made on an AMD EPYC and repeated on an Intel Xeon, what ranks differed by 0.016 at most (mAP:
+median 0.00003), what depends on thresholds or on geometry by 0.072, and ratios of gradients and of variances by 0.43;
+the tolerances are about twice as large.
+"""
 
 _ARITHMETIC = ("torch", "numpy", "scipy", "scikit-learn")  # packages whose version may change a last digit
 
@@ -36,12 +47,14 @@ class Repeated:
         config: what was run.
         metrics: how many were compared.
         differing: those that differ by more than they may: name to (stored, found).
+        farthest: the metric that is farthest off, measured by what it may be, with the difference that is compared.
         exact: whether they had to be identical to the bit.
     """
 
     config: RunConfig
     metrics: int
     differing: dict[str, tuple[float, float]]
+    farthest: tuple[str, float]
     exact: bool
 
 
@@ -169,15 +182,21 @@ def _again(config: RunConfig, row: Mapping[str, str], *, exact: bool) -> Repeate
 
     found = execute(config, device="cpu").metrics
     stored = {name: float(row[name]) for name in found if row.get(name)}
+    off = {name: _off(stored.get(name, math.nan), value) for name, value in found.items()}
     differing = {
         name: (stored.get(name, math.nan), value)
         for name, value in found.items()
-        if not _agree(stored.get(name, math.nan), value, exact=exact)
+        if not off[name] <= (0.0 if exact else tolerance(name))  # NaN is not within
     }
-    return Repeated(config, len(found), differing, exact)
+    farthest = max(off, key=lambda name: off[name] / tolerance(name))
+    return Repeated(config, len(found), differing, (farthest, off[farthest]), exact)
 
 
-def _agree(stored: float, found: float, *, exact: bool) -> bool:
-    if exact:
-        return stored == found
-    return abs(stored - found) <= TOLERANCE * max(1.0, abs(stored))
+def _off(stored: float, found: float) -> float:
+    return abs(stored - found) / max(1.0, abs(stored))
+
+
+def tolerance(name: str) -> float:
+    """By how much a metric may differ on another processor or with other versions, see :data:`TOLERANCES`."""
+    plain = re.sub("^(direct|probe|projection|neighbours)_", "", name)
+    return next(allowed for pattern, allowed in TOLERANCES.items() if re.match(pattern, plain))

@@ -69,13 +69,34 @@ def test_what_differs_is_found(made: Path, tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "copy" / "manifest.json").read_text())
     manifest["processor"] = "another"
     (tmp_path / "copy" / "manifest.json").write_text(json.dumps(manifest))
-    assert not any(
-        each.differing or each.exact for each in verification.repeat(tmp_path / "copy", count=2, seed=0)
-    )
-    rows["probe_map"] += 0.03
-    rows["direct_map"] += 0.03
+    found = list(verification.repeat(tmp_path / "copy", count=2, seed=0))
+    assert not any(each.differing or each.exact for each in found)
+    assert [each.farthest for each in found] == [("probe_map", pytest.approx(1e-9, rel=1e-3))] * 2
+    rows["probe_map"] += 0.04
+    rows["direct_map"] += 0.04
     rows.to_csv(path, index=False)
     assert all(each.differing for each in verification.repeat(tmp_path / "copy", count=2, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        *(
+            (f"{head}_{name}", 0.03)
+            for head in ("direct", "probe")
+            for name in ("map", "map_head", "micro_ap", "lrap")
+        ),
+        *((f"projection_{name}", 0.03) for name in ("validation_map", "ndcg_at_5", "precision_at_1")),
+        *(
+            (f"neighbours_{name}", 0.15)
+            for name in ("macro_f1", "coverage", "recall_named", "subset_accuracy")
+        ),
+        *((name, 0.15) for name in ("uniformity", "effective_rank", "tolerance_gap")),
+        ("gradient_asl", 1.0),
+    ],
+)
+def test_what_ranks_may_differ_less_than_what_has_a_threshold(name: str, allowed: float) -> None:
+    assert verification.tolerance(name) == allowed
 
 
 def test_a_run_of_another_version_is_refused(made: Path) -> None:
