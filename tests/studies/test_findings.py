@@ -222,6 +222,29 @@ def test_temperature_from_its_runs() -> None:
     assert f"Of {len(tasks)} tasks {len(judged)} can be judged" in said
 
 
+def test_geometry_over_the_temperatures_of_the_source() -> None:
+    """What the figure's runs say of the one task that can be judged, with and without the lowest temperature."""
+    table = runs("04_temperature")
+    own = table[(table["encoder"] == "bag") & (table["loss"] == "instance")]
+    hard = own["loss_hard_fraction"].fillna(1.0) < 1
+    by = {
+        name: rows.pivot_table(index="loss_temperature", columns="replicate", values="uniformity")
+        for name, rows in (("plain", own[~hard]), ("hard", own[hard]))
+    }
+    said = sentence("04_temperature", published("04_temperature")).partition("the geometry")[2]
+
+    def effects(lowest: float) -> tuple[float, float]:
+        plain, near = (by[name].loc[lambda rows: rows.index >= lowest] for name in ("plain", "hard"))
+        falls = [-spearmanr(plain.index, plain[replicate]).statistic for replicate in plain]
+        narrower = (plain.max() - plain.min()) - (near.max() - near.min())
+        return float(np.mean(falls)), float(narrower.mean())
+
+    for words, at in (("−ρ(τ, uniformity)", 0), ("range of plain − range of hard", 1)):
+        part = said.partition(f"{words} on debtags, 100 labels, bag is ")[2].partition(";")[0]
+        found = [float(each) for each in re.findall(r"([+-]\d+\.\d+) \[", part)]
+        assert found == pytest.approx([effects(0.07)[at], effects(0.0)[at]], abs=0.0051)
+
+
 def test_label_space_from_its_runs() -> None:
     """The best loss of each kind on validation at the most labels of every encoder, read with the probe."""
     table = runs("02_label_space")

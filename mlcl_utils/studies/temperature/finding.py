@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlcl_utils.studies import claims, findings
+from mlcl_utils import stats
+from mlcl_utils.stats import Interval, Replicates
+from mlcl_utils.studies import claims, findings, wording
+from mlcl_utils.studies.temperature import sweeps
+from mlcl_utils.studies.temperature.sweeps import LOWEST_OF_SOURCE
 
 FIGURE = "scores"
 
@@ -27,27 +31,51 @@ def sentence(folder: Path) -> str:
 
 
 def _geometry(folder: Path) -> str:
-    """What holds of the geometry over the source's temperatures; nothing where it is the same over all."""
-    if not (folder / "tables" / "source_range.csv").is_file():
+    """What claims on the geometry would rest on over the source's temperatures alone, where that points elsewhere."""
+    rows = findings.judged(folder, "uniformity_falls", "tolerance_rises", "hard_negatives_uniform")
+    points = findings.table(folder, "figures/geometry.points.csv")
+    points = points[points["loss"] == "instance"]
+    said = []
+    for _, row in rows[rows["verdict"] != "not judged"].iterrows():
+        own = points[_task(points) == row["task"]]
+        parts = own, own[own["temperature"] >= LOWEST_OF_SOURCE]
+        whole, part = (_effect(str(row["claim"]), each) for each in parts)
+        if whole is not None and part is not None and wording.direction(whole) != wording.direction(part):
+            words = f"{wording.signed(part)} from there on and {wording.signed(whole)} over all"
+            said.append(f"{row['arms']} on {row['task']} is {words}")
+    if not said:
         return ""
-    rows = findings.table(folder, "tables/source_range.csv")
-    rows = rows[rows["impediment"].isna()]
-    turned = rows[(rows["lower"] > 0) != (rows["source_lower"] > 0)]
-    if turned.empty:
-        return ""
-    said = [
-        f"{row['measured']} on {row['task']} is {_words(row, 'source_')} from there and {_words(row, '')} over all"
-        for _, row in turned.iterrows()
-    ]
     return (
-        " Verdicts on the geometry hang on temperatures below the source's lowest,"
-        f" {turned['lowest'].iloc[0]:g}: {'; '.join(said)}."
+        f" Verdicts on the geometry hang on temperatures below τ {LOWEST_OF_SOURCE:g}, where the source begins:"
+        f" {'; '.join(said)}."
     )
 
 
-def _words(row: pd.Series, of: str) -> str:
-    found = {name: row[f"{of}{name}"] for name in ("estimate", "lower", "upper")}
-    return f"{found['estimate']:+.2f} [{found['lower']:+.2f}, {found['upper']:+.2f}]"
+def _task(points: pd.DataFrame) -> pd.Series:
+    encoder = points["encoder"].map(lambda name: "" if name == "frozen" else f", {name}")
+    return points["dataset"] + ", " + points["num_labels"].astype(str) + " labels" + encoder
+
+
+def _effect(claim: str, points: pd.DataFrame) -> Interval | None:
+    """What a claim is judged by, from the points of the figure; None where a temperature lacks replicates."""
+
+    def by_temperature(metric: str, variant: str) -> dict[float, Replicates]:
+        own = points[(points["metric"] == metric) & (points["variant"].fillna("") == variant)]
+        return {
+            float(temperature): Replicates(tuple(each["replicate"]), each["estimate"].to_numpy())
+            for temperature, each in own.groupby("temperature")
+        }
+
+    if claim == "hard_negatives_uniform":
+        wide, narrow = (sweeps.spread_of(by_temperature("uniformity", each)) for each in ("", "hard"))
+        if wide is None or narrow is None or wide.index != narrow.index:
+            return None
+        return stats.interval(stats.difference(wide, narrow))
+    metric, sign = ("uniformity", -1) if claim == "uniformity_falls" else ("tolerance", 1)
+    measured = sweeps.trend_of(by_temperature(metric, ""))
+    if measured is None:
+        return None
+    return stats.interval(stats.combine([measured], lambda part: sign * part[0])).within(-1, 1)
 
 
 def _best(task: str, rows: pd.DataFrame) -> str:

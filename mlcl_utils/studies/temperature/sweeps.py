@@ -127,15 +127,21 @@ def quantities(summary: Summary, sweep: Sweep, metric: str) -> dict[float, Repli
     """A metric at every temperature; None if it lacks in a run or a replicate failed somewhere."""
     found = {t: analysis.quantity(summary.arms.get(arm, []), metric) for t, arm in sweep.arms.items()}
     complete = {t: each for t, each in found.items() if each is not None}
-    if len(complete) < 2 or len(complete) < len(found) or len({each.index for each in complete.values()}) > 1:
-        return None
-    return complete
+    return complete if len(complete) == len(found) and _are_comparable(complete) else None
+
+
+def _are_comparable(found: dict[float, Replicates]) -> bool:
+    return len(found) > 1 and len({each.index for each in found.values()}) == 1
 
 
 def trend(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
     """Spearman's correlation of temperature and a metric in every replicate; None where it is undefined."""
-    found = quantities(summary, sweep, metric)
-    if found is None:
+    return trend_of(quantities(summary, sweep, metric) or {})
+
+
+def trend_of(found: dict[float, Replicates]) -> Replicates | None:
+    """:func:`trend` from the metric at every temperature."""
+    if not _are_comparable(found):
         return None
     temperatures = np.array(list(found))
     values = np.stack([each.values for each in found.values()])
@@ -146,8 +152,14 @@ def trend(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
 
 def spread(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
     """Largest minus smallest value of a metric over the temperatures, in every replicate."""
-    found = quantities(summary, sweep, metric)
-    return None if found is None else stats.combine(list(found.values()), lambda part: np.ptp(part, axis=0))
+    return spread_of(quantities(summary, sweep, metric) or {})
+
+
+def spread_of(found: dict[float, Replicates]) -> Replicates | None:
+    """:func:`spread` from the metric at every temperature."""
+    if not _are_comparable(found):
+        return None
+    return stats.combine(list(found.values()), lambda part: np.ptp(part, axis=0))
 
 
 def chosen(summary: Summary, sweep: Sweep) -> float:
