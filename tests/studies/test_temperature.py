@@ -122,7 +122,7 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
     assert all(choice.default <= choice.score for choice in choices.values())
 
 
-def made_summary(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=0.1, replicates=5):
+def made_summary(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=0.1, replicates=5, taus=TAUS):
     """Instance discrimination on `bag` with given scores and uniformity by temperature; tolerance is 1 minus it."""
 
     def config(loss, replicate, **more):
@@ -139,7 +139,7 @@ def made_summary(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=
     runs = []
     for replicate in range(replicates):
         wobble = 0.0005 * replicate
-        for at, temperature in enumerate(TAUS):
+        for at, temperature in enumerate(taus):
             own = {"temperature": temperature}
 
             def metrics(score, spread, wobble=wobble):
@@ -232,32 +232,37 @@ def test_the_reading_follows_the_numbers(tmp_path):
 
 def test_without_the_temperatures_that_the_source_has_not(tmp_path):
     """Uniformity collapses at 0.02 alone: the trend of three points is lost, that of the source's two is not."""
-    collapsing = {"scores": (0.40, 0.55, 0.50), "uniformity": (2.0, 3.4, 2.9), "hard": (2.0, 3.4, 3.38)}
+    collapsing = {
+        "taus": (0.02, 0.07, 0.3, 1.0),
+        "scores": (0.40, 0.55, 0.55, 0.50),
+        "uniformity": (2.0, 3.8, 3.4, 2.9),
+        "hard": (2.0, 3.8, 3.8, 3.78),
+    }
     summary = made_summary(tmp_path / "a", **collapsing)
     assert report.PUBLISHED["temperature"].min() == sweeps.LOWEST_OF_SOURCE
     found = {each.words: each for each in sweeps.comparisons(summary)}
     assert [each.below for each in found.values()] == [[0.02]] * 3
-    whole, part = (found["−ρ(τ, uniformity)"].everywhere, found["−ρ(τ, uniformity)"].source)
-    assert (whole.estimate, part.estimate) == (pytest.approx(-0.5), pytest.approx(1.0))
-    hard = found["range of plain − range of hard"]
-    assert hard.everywhere.estimate == pytest.approx(1.4 - 1.4)
-    assert hard.source.estimate == pytest.approx(0.5 - 0.02)
+    falls, hard = found["−ρ(τ, uniformity)"], found["range of plain − range of hard"]
+    assert (falls.everywhere.estimate, falls.source.estimate) == (pytest.approx(-0.2), pytest.approx(1.0))
+    assert (hard.everywhere.estimate, hard.source.estimate) == (pytest.approx(0.0), pytest.approx(0.88))
     lines = reading.sentences(summary)
     assert any(
-        "without τ 0.02" in line and "hard is +0.48 [+0.48, +0.48] from τ 0.07 on" in line for line in lines
+        "without τ 0.02" in line and "hard is +0.88 [+0.88, +0.88] from τ 0.07 on" in line for line in lines
     )
-
     # judged over all temperatures, whatever the others say
-    assert verdicts(summary)["uniformity_falls"] == ["undetermined"]
-    # nothing is said where nothing turns, nor where the source has every temperature
-    assert not any(
-        "without τ" in line for line in reading.sentences(made_summary(tmp_path / "b", **AS_PUBLISHED))
-    )
+    assert verdicts(summary)["uniformity_falls"] == ["no material effect"]
+    # what the arms of the source's temperatures lack stands beside it
+    degenerate = made_summary(tmp_path / "b", baseline=0.52, **collapsing)
+    assert {each.impediment for each in sweeps.comparisons(degenerate)} == {"degenerate: Instance"}
+
+
+def test_what_the_source_has_too_is_not_compared(tmp_path):
+    summary = made_summary(tmp_path, **AS_PUBLISHED)
+    # the source has two of the three temperatures, and any two have a perfect trend
+    assert [each.words for each in sweeps.comparisons(summary)] == ["range of plain − range of hard"]
+    assert not any("without τ" in line for line in reading.sentences(summary))  # both ranges say the same
     kept = [sweep.above(0.07) for sweep in summary.sweeps]
     assert sweeps.comparisons(dataclasses.replace(summary, sweeps=kept)) == []
-    # what the arms of the source's temperatures lack stands beside it
-    degenerate = made_summary(tmp_path / "c", baseline=0.52, **collapsing)
-    assert {each.impediment for each in sweeps.comparisons(degenerate)} == {"degenerate: Instance"}
 
 
 def test_an_arm_that_lost_a_replicate_is_left_out(tmp_path):

@@ -10,7 +10,7 @@ from mlcl_utils import stats
 from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import claims, findings, wording
 from mlcl_utils.studies.temperature import sweeps
-from mlcl_utils.studies.temperature.sweeps import LOWEST_OF_SOURCE
+from mlcl_utils.studies.temperature.sweeps import FEWEST_OF_TREND, LOWEST_OF_SOURCE
 
 FIGURE = "scores"
 
@@ -72,7 +72,8 @@ def _effect(claim: str, points: pd.DataFrame) -> Interval | None:
             return None
         return stats.interval(stats.difference(wide, narrow))
     metric, sign = ("uniformity", -1) if claim == "uniformity_falls" else ("tolerance", 1)
-    measured = sweeps.trend_of(by_temperature(metric, ""))
+    found = by_temperature(metric, "")
+    measured = sweeps.trend_of(found) if len(found) >= FEWEST_OF_TREND else None
     if measured is None:
         return None
     return stats.interval(stats.combine([measured], lambda part: sign * part[0])).within(-1, 1)

@@ -30,6 +30,9 @@ GEOMETRY = ("uniformity", "tolerance", "tolerance_gap", "effective_rank", "penal
 LOWEST_OF_SOURCE = 0.07
 """The source's temperatures begin here; the grid of this study goes lower."""
 
+FEWEST_OF_TREND = 3
+"""Temperatures that a trend is compared over: that of two is always perfect."""
+
 VARIANTS = {"": "", "hard": ", hard negatives", "scaled": ", times τ"}
 
 
@@ -295,10 +298,13 @@ def comparisons(summary: Summary) -> list[Comparison]:
             continue
         both = zip(geometry(summary, sweep), geometry(summary, sweep, LOWEST_OF_SOURCE), strict=True)
         for each, part in both:
+            hard = each.claim == "hard_negatives_uniform"
+            if not hard and len(part.arms) < FEWEST_OF_TREND:
+                continue
             if each.measured is not None and part.measured is not None:
                 impediment = claims.against(summary.arms, part.arms).get("impediment", "")
                 everywhere, source = stats.interval(each.measured), stats.interval(part.measured)
-                if each.claim != "hard_negatives_uniform":
+                if not hard:
                     everywhere, source = everywhere.within(-1, 1), source.within(-1, 1)
                 found.append(Comparison(sweep, each.words, everywhere, source, below, impediment))
     return found
