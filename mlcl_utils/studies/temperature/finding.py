@@ -61,9 +61,9 @@ def _effect(claim: str, points: pd.DataFrame) -> Interval | None:
 
     def by_temperature(metric: str, variant: str) -> dict[float, Replicates]:
         own = points[(points["metric"] == metric) & (points["variant"].fillna("") == variant)]
+        each = {t: own[own["temperature"] == t] for t in sorted(own["temperature"].unique().tolist())}
         return {
-            float(temperature): Replicates(tuple(each["replicate"]), each["estimate"].to_numpy())
-            for temperature, each in own.groupby("temperature")
+            t: Replicates(tuple(rows["replicate"]), rows["estimate"].to_numpy()) for t, rows in each.items()
         }
 
     if claim == "hard_negatives_uniform":
