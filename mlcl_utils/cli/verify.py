@@ -24,8 +24,8 @@ def verify(
     """Repeat some runs of a study's results, drawn at random, and compare every metric.
 
     All studies that have results, or those named. Metrics have to be identical to the bit on the same kind of processor
-    with the same versions, else within tolerances: 0.03 for what ranks, 0.15 for what depends on thresholds and for
-    geometry (relatively), more for ratios of gradients and variances.
+    with the same versions, else within tolerances: 0.03 for what ranks, 0.15 for what depends on thresholds, for what
+    is read on a projection and for geometry (relatively), more for ratios of gradients and variances.
     """
     from mlcl_utils.paths import shown
     from mlcl_utils.studies import verification

@@ -303,7 +303,7 @@ def info(loss: str) -> str:
 def test_other_tables_give_another_sentence(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "standard"
     shutil.copytree(
-        published(name), folder, ignore=shutil.ignore_patterns("*.p*", "*.svg", "*.html", "*.ipynb")
+        published(name), folder, ignore=shutil.ignore_patterns("*.png", "*.pdf", "*.svg", "*.html", "*.ipynb")
     )
     path = folder / "tables" / "claims.csv"
     table = pd.read_csv(path)
