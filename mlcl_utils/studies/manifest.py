@@ -18,8 +18,8 @@ from mlcl_utils.paths import CHECKOUT, shown
 
 MANIFEST = "manifest.json"
 
-# Sources that no result depends on: they start notebooks, show and print.
-_FRONT_END = ("batch/", "report/", "cli/")
+# Sources that no result depends on: they start notebooks, and show or check what these have left.
+_AROUND = re.compile(r"(batch|report|cli)/|studies/(verification|findings|\w+/finding)\.py")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
@@ -85,7 +85,7 @@ def package_digest() -> str:
     package = Path(__file__).resolve().parents[1]
     sources = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
     return hash_json(
-        {name: file_digest(sources[name]) for name in sorted(sources) if not name.startswith(_FRONT_END)}
+        {name: file_digest(sources[name]) for name in sorted(sources) if not _AROUND.match(name)}
     )
 
 

@@ -28,11 +28,16 @@ def remark_lines(named: Mapping[str, Sequence[str]], between: str = "; ") -> lis
 
 def signed(interval: Interval) -> str:
     """An estimate with its interval: ``+0.12 [-0.03, +0.27]``; a dash where there is none."""
-    if not math.isfinite(interval.estimate):
+    return bounded(interval.estimate, interval.lower, interval.upper)
+
+
+def bounded(estimate: float, lower: float, upper: float) -> str:
+    """As :func:`signed`, from the numbers of a table."""
+    if not math.isfinite(estimate):
         return "–"
-    text = f"{interval.estimate:+.2f}"
-    if math.isfinite(interval.lower):
-        text += f" [{interval.lower:+.2f}, {interval.upper:+.2f}]"
+    text = f"{estimate:+.2f}"
+    if math.isfinite(lower):
+        text += f" [{lower:+.2f}, {upper:+.2f}]"
     return text
 
 

@@ -72,7 +72,7 @@ def _beside_source(summary: Summary) -> list[str]:
     """Where an effect on geometry turns if temperatures that the source has not are left out."""
     lines = []
     for each in comparisons(summary):
-        if wording.direction(each.everywhere) == wording.direction(each.source):
+        if not each.turns:
             continue
         rests = f"; {each.impediment}, so that nothing rests on it" if each.impediment else ""
         lines.append(

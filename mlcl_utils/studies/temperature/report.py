@@ -221,6 +221,7 @@ def source_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
             **{name: getattr(each.everywhere, name) for name in ("estimate", "lower", "upper")},
             **{f"source_{name}": getattr(each.source, name) for name in ("estimate", "lower", "upper")},
             "lowest": LOWEST_OF_SOURCE,
+            "turns": each.turns,
             "impediment": each.impediment,
         }
         for each in found

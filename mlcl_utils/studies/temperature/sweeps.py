@@ -12,7 +12,7 @@ from mlcl_utils import stats
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis, claims
+from mlcl_utils.studies import analysis, claims, wording
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.claims import Effect
 from mlcl_utils.studies.temperature import Place, rates, variant
@@ -130,21 +130,15 @@ def quantities(summary: Summary, sweep: Sweep, metric: str) -> dict[float, Repli
     """A metric at every temperature; None if it lacks in a run or a replicate failed somewhere."""
     found = {t: analysis.quantity(summary.arms.get(arm, []), metric) for t, arm in sweep.arms.items()}
     complete = {t: each for t, each in found.items() if each is not None}
-    return complete if len(complete) == len(found) and _are_comparable(complete) else None
-
-
-def _are_comparable(found: dict[float, Replicates]) -> bool:
-    return len(found) > 1 and len({each.index for each in found.values()}) == 1
+    if len(complete) < len(found) or len(found) < 2 or len({each.index for each in complete.values()}) > 1:
+        return None
+    return complete
 
 
 def trend(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
     """Spearman's correlation of temperature and a metric in every replicate; None where it is undefined."""
-    return trend_of(quantities(summary, sweep, metric) or {})
-
-
-def trend_of(found: dict[float, Replicates]) -> Replicates | None:
-    """:func:`trend` from the metric at every temperature."""
-    if not _are_comparable(found):
+    found = quantities(summary, sweep, metric)
+    if found is None:
         return None
     temperatures = np.array(list(found))
     values = np.stack([each.values for each in found.values()])
@@ -155,12 +149,8 @@ def trend_of(found: dict[float, Replicates]) -> Replicates | None:
 
 def spread(summary: Summary, sweep: Sweep, metric: str) -> Replicates | None:
     """Largest minus smallest value of a metric over the temperatures, in every replicate."""
-    return spread_of(quantities(summary, sweep, metric) or {})
-
-
-def spread_of(found: dict[float, Replicates]) -> Replicates | None:
-    """:func:`spread` from the metric at every temperature."""
-    if not _are_comparable(found):
+    found = quantities(summary, sweep, metric)
+    if found is None:
         return None
     return stats.combine(list(found.values()), lambda part: np.ptp(part, axis=0))
 
@@ -287,6 +277,11 @@ class Comparison:
     source: Interval
     below: list[float]
     impediment: str
+
+    @property
+    def turns(self) -> bool:
+        """Whether the source's temperatures alone point elsewhere."""
+        return wording.direction(self.everywhere) != wording.direction(self.source)
 
 
 def comparisons(summary: Summary) -> list[Comparison]:
