@@ -115,13 +115,18 @@ def commit() -> str | None:
 
 
 def processor() -> str:
-    """The model of the processor, on which the last digits of the arithmetic depend."""
+    """The processor, on which the last digits of the arithmetic depend: name, and family and model where it has them.
+
+    A name alone can stand for several generations, such as ``AMD EPYC`` on a virtual machine.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return f"{platform.machine()} {models[0] if models else platform.processor()}".strip()
+    said = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    name = said.get("model name") or said.get("Model") or platform.processor()
+    numbers = f", family {said['cpu family']}, model {said.get('model')}" if "cpu family" in said else ""
+    return f"{platform.machine()} {name}".strip() + numbers
 
 
 def package_versions() -> dict[str, str]:

@@ -100,6 +100,23 @@ def test_what_ranks_may_differ_less_than_what_has_a_threshold(name: str, allowed
     assert verification.tolerance(name) == allowed
 
 
+def test_one_arithmetic_is_one_processor_and_one_set_of_versions(made: Path) -> None:
+    manifest = json.loads((folders(made)[0] / "manifest.json").read_text())
+    this = str(manifest["processor"])
+    assert verification.same_arithmetic(manifest)
+    assert verification.same_arithmetic(
+        {**manifest, "processor": this.partition(",")[0]}
+    )  # of an older manifest
+    for changed in (
+        {"processor": f"{this}1"},  # another model of the same name
+        {"processor": this[:3]},
+        {"processor": None},
+        {"device": "NVIDIA H200"},
+        {"packages": manifest["packages"] | {"torch": "2.0.0"}},
+    ):
+        assert not verification.same_arithmetic({**manifest, **changed})
+
+
 def test_a_run_of_another_version_is_refused(made: Path) -> None:
     (row,) = verification.drawn(folders(made)[1], 1, 0)
     with pytest.raises(UsageError, match="cannot be repeated: data, loss or training have another version"):
