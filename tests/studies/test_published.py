@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import published, verification
 from mlcl_utils.studies.manifest import MANIFEST, file_digest
+from mlcl_utils.training import BASELINES
 
 FOLDERS = [
     folder
     for name in studies.names()
     if (folder := CHECKOUT / "results" / name / "standard" / MANIFEST).is_file()
 ]
+SPLIT = ("dataset", "encoder", "num_labels", "replicate", "train_fraction", "kept_share", "one_positive")
+TOLD_APART = ("01_missing_labels", "02_label_space", "03_vision_text", "04_temperature")
+"""Studies whose arms are losses or temperatures; those of the others are parts of a loss, or alike by design."""
+
 NAMES = [manifest.parents[1].name for manifest in FOLDERS]
 
 
@@ -52,6 +60,28 @@ def test_a_run_of_them_repeats(manifest: Path) -> None:
     (again,) = verification.repeat(manifest.parent, count=1, seed=3)
     assert again.differing == {}
     assert again.metrics > 1
+
+
+@pytest.mark.parametrize("manifest", FOLDERS, ids=NAMES)
+def test_tolerances_of_another_processor_tell_arms_apart(manifest: Path) -> None:
+    """Two arms on one split are another code to each other: most pairs differ by more than two processors may."""
+    path = manifest.parent / "runs.csv"
+    if manifest.parents[1].name not in TOLD_APART:
+        return
+    rows = pd.read_csv(path, low_memory=False)
+    rows = rows[~rows["loss"].isin(BASELINES) & (rows["column"] != "trial")]
+    read = ("direct_", "probe_", "projection_", "neighbours_", "uniformity", "tolerance", "effective_rank")
+    metrics = [
+        name for name in rows if name.startswith(read) and name not in ("probe_penalty", "probe_at_edge")
+    ]
+    allowed = np.array([verification.tolerance(name) for name in metrics])
+    found = []
+    for _, split in rows.groupby([name for name in SPLIT if name in rows], dropna=False):
+        values = split[metrics].to_numpy(float)
+        for one, other in itertools.combinations(values, 2):
+            found.append(bool((np.abs(one - other) / np.maximum(1, np.abs(one)) > allowed).any()))
+    assert len(found) > 900
+    assert np.mean(found) > 0.75
 
 
 def test_together_they_are_small_enough() -> None:

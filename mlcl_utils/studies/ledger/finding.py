@@ -13,6 +13,4 @@ def sentence(folder: Path) -> str:
     """How often each verdict was given."""
     rows = findings.judged(folder)
     count = rows["claim"].nunique()
-    return (
-        f"For {count} claims there are {len(rows)} effects, one a task or several: {findings.counted(rows)}."
-    )
+    return f"{count} claims ask for {len(rows)} effects, one a task or several: {findings.counted(rows)}."

@@ -180,7 +180,7 @@ def sentences(ledger: Ledger) -> list[str]:
     counts = ledger.rows["verdict"].value_counts()
     words = ("holds", "reversed", "no material effect", "undetermined", "not judged")
     counted = ", ".join(f"{counts[word]} {word}" for word in words if counts.get(word, 0))
-    lines = [f"Of {len(ledger.rows)} pairs of a claim and a task: {counted}."]
+    lines = [f"Of {len(ledger.rows)} effects that the claims ask for: {counted}."]
     missing = ledger.read[~ledger.read["state"].str.startswith("read")]
     if len(missing):
         lines.append(f"Without results: {', '.join(missing['study'])}.")
@@ -203,7 +203,8 @@ def reviewers_list(study: Execution, ledger: Ledger) -> Markdown:
             " written before any run of the preset `standard`.",
             "**Verdicts.** *Holds* if the lower bound of the 95% interval exceeds the margin, *reversed* if the upper"
             " bound is below its negative, *no material effect* if the 90% interval lies within the margin, else"
-            " *undetermined*; *not judged* with fewer than five replicates or on degenerate arms.",
+            " *undetermined*; *not judged* with fewer than five replicates, on degenerate arms or with a dead term of"
+            " the loss, where runs have failed, and where the preset does not measure it.",
             "**Intervals.** The wider of two: over replicates, a t interval with the variance corrected for overlapping"
             " splits; over 200 resamples of the test groups; for ratios of resources, over replays of the searches.",
             f"**Multiplicity.** Claims that choose the best of several arms are corrected by Holm within their study:"
