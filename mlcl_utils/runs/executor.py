@@ -19,7 +19,14 @@ from mlcl_utils.runs.store import Run, Store
 _IN_PROCESS = 4  # starting a worker costs as much as a few small runs
 _LOOK_SECONDS = 0.2  # how often to look whether a run that another process is at has ended
 
-_WEIGHT = {"bag": 2.0, "cnn": 4.0}  # what an epoch costs with an encoder, in epochs of the frozen one
+_WEIGHT = {
+    "bag": 1.3,
+    "cnn": 2.0,
+}  # what an epoch costs with an encoder, in epochs of the frozen one, as measured
+
+_LEAST_PART = (
+    0.25  # with fewer data the steps are no fewer: an epoch costs this part of one on all, as measured
+)
 
 EngineName = Literal["local", "ray"]
 
@@ -84,7 +91,8 @@ def carry_out(
     missing = [config for config in configs if not store.has(config)]
     # longest first, so that no worker is left with a long run at the end
     missing.sort(key=_cost, reverse=True)
-    with Progress(total=len(configs), existed=len(configs) - len(missing), shown=progress) as bar:
+    existed, work = len(configs) - len(missing), sum(map(_cost, missing))
+    with Progress(total=len(configs), existed=existed, shown=progress, work=work) as bar:
         if missing:
             store.tidy()
             with contextlib.ExitStack() as stack:
@@ -107,7 +115,8 @@ def _cost(config: RunConfig) -> float:
     """How long a run will take, roughly, in no unit."""
     if config.recipe is None or not config.recipe.epochs:
         return config.num_labels / 100
-    return config.recipe.epochs * config.train_fraction * _WEIGHT.get(config.encoder, 1.0)
+    part = max(config.train_fraction, _LEAST_PART)
+    return config.recipe.epochs * part * _WEIGHT.get(config.encoder, 1.0)
 
 
 def open_engine(
@@ -157,6 +166,7 @@ def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Prog
                     engine.begin(Order(config, store.checkpoint(config), store.kept(config)))
                     continue
                 counts.existed += 1
+                bar.worked(_cost(config), here=False)
                 held.pop(config.id).release()
                 bar.show()
             for config, outcome in engine.ended(_LOOK_SECONDS):
@@ -171,6 +181,7 @@ def _carry_out(missing: list[RunConfig], store: Store, engine: Engine, bar: Prog
                     store.write(config, outcome)
                     counts.done += 1
                     counts.compute += outcome.timings["time_total"]
+                bar.worked(_cost(config))
                 held.pop(config.id).release()
                 bar.show()
     finally:

@@ -66,10 +66,21 @@ class Progress:
         existed: runs that need not be made.
         shown: whether to show anything.
         what: is counted; the counts of anything but runs stand in no metadata.
+        work: how long all that is missing will take, in any unit; by default all runs take as long.
     """
 
-    def __init__(self, *, total: int, existed: int = 0, shown: bool = True, what: str = "runs") -> None:
+    def __init__(
+        self,
+        *,
+        total: int,
+        existed: int = 0,
+        shown: bool = True,
+        what: str = "runs",
+        work: float | None = None,
+    ) -> None:
         self.counts = Counts(total, existed)
+        self._ahead = work
+        self._behind = 0.0
         self._what = what
         self._shown = shown
         self._start = time.perf_counter()
@@ -85,6 +96,11 @@ class Progress:
     ) -> None:
         if self._shown and not _in_notebook() and sys.stderr.isatty():
             print(file=sys.stderr)
+
+    def worked(self, work: float, *, here: bool = True) -> None:
+        """Some of the work is behind: it was done here, or found done."""
+        self._ahead = (self._ahead or 0.0) - work
+        self._behind += work if here else 0.0
 
     def show(self) -> None:
         """Show how far it is."""
@@ -120,7 +136,8 @@ class Progress:
         if counts.left == 0 and own:
             line += f", {elapsed:.0f} s"
         elif own:
-            line += f", about {elapsed / own * counts.left:.0f} s left"
+            rest = counts.left / own if self._ahead is None else self._ahead / self._behind
+            line += f", about {elapsed * rest:.0f} s left"
         if counts.existed:
             line += f", {counts.existed} existed"
         return line + (f", {counts.failed} failed" if counts.failed else "")
