@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlcl_utils.errors import UsageError
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The folder that holds ``notebooks/`` and ``results/``; relative paths are taken from here."""
 
@@ -11,3 +13,15 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 def shown(path: Path) -> str:
     """A path as a message shows it: relative to the checkout where it lies in it."""
     return path.relative_to(CHECKOUT).as_posix() if path.is_relative_to(CHECKOUT) else str(path)
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with ``~`` replaced by the home it stands for.
+
+    Raises:
+        UsageError: it stands for none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"'{path}' begins with the home of nobody here; write the path in full") from None

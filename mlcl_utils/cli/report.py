@@ -24,10 +24,10 @@ def report(results: str | None, out: Path | None) -> None:
     It needs no server and fetches nothing: open its index.html.
     """
     from mlcl_utils import report as reports
-    from mlcl_utils.paths import CHECKOUT, shown
+    from mlcl_utils.paths import CHECKOUT, expanded, shown
 
-    folder = CHECKOUT / Path(results or "results").expanduser()
-    site = reports.build(folder, folder / "report" if out is None else CHECKOUT / out.expanduser())
+    folder = CHECKOUT / expanded(results or "results")
+    site = reports.build(folder, folder / "report" if out is None else CHECKOUT / expanded(out))
     width = max((len(each.study) for each in site.results), default=0)
     for each in site.results:
         print(f"{each.study:{width}}  {each.name}: {each.state}")

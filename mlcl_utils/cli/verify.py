@@ -34,7 +34,7 @@ def verify(
     for study in chosen:
         if study.last and names:
             raise UsageError(f"{study.name} has no runs of its own; verify the studies that it reads")
-    failed = 0
+    failed = verified = 0
     for study in chosen:
         if study.last:
             continue
@@ -46,6 +46,7 @@ def verify(
         repeated = verification.repeat(folder, count=count, seed=seed, root=root)
         print(f"{study.name}: {shown(folder)}", flush=True)
         for each in repeated:
+            verified += 1
             config = each.config
             what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"
             name, off = each.farthest
@@ -59,4 +60,6 @@ def verify(
                     f" results, {found!r} now"
                 )
             print(f"  {config.id} {what}, replicate {config.replicate}: {outcome}", flush=True)
+    if not verified:
+        raise UsageError(f"there are no results to verify at the preset {preset}; make some with: mlcl run")
     return 1 if failed else 0

@@ -31,6 +31,7 @@ from mlcl_utils.data.readers.common import known_digest
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION, grouped_splits, join_groups
 from mlcl_utils.data.writing import write
 from mlcl_utils.errors import DataError
+from mlcl_utils.paths import expanded
 
 CACHE_VARIABLE = "MLCL_CACHE"
 """Environment variable that names a folder to keep things in, instead of ``.mlcl`` in the set's own folder."""
@@ -50,7 +51,7 @@ _HELD_SETS = 4
 def cache(home: Path) -> Path:
     """The folder in which everything is kept that is derived from a set in the folder ``home``."""
     given = os.environ.get(CACHE_VARIABLE)
-    return Path(given).expanduser() if given else home / ".mlcl"
+    return expanded(given) if given else home / ".mlcl"
 
 
 def read(source: Source) -> Dataset:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from mlcl_utils.data.dataset import Modality
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.paths import expanded
 
 Example = tuple[str, Any]
 """The id of an example and its raw content: a text, or an image as `Dataset.encoded_images` gives it."""
@@ -101,7 +101,7 @@ def open_encoder(
 
         return TorchvisionEncoder.open(name, weights, where)
     location = weights or name
-    if not Path(location).expanduser().is_dir():
+    if not expanded(location).is_dir():
         if weights is not None:
             raise UsageError(
                 f"weights '{weights}' is not the folder of a Hugging Face model; name one with a config.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from mlcl_utils.data.dataset import Modality
 from mlcl_utils.data.images import decode, rgb
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.features.encoders import Example, FeatureEncoder
+from mlcl_utils.paths import expanded
 
 
 def open_model(
@@ -35,7 +35,7 @@ def open_model(
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     short = name.rstrip("/").rpartition("/")[2]
-    location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
+    location = str(expanded(location)) if expanded(location).is_dir() else location
     prepares = transformers.AutoTokenizer if modality == "text" else transformers.AutoImageProcessor
     try:
         model, loaded = transformers.AutoModel.from_pretrained(

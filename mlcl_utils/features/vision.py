@@ -16,6 +16,7 @@ from torchvision.transforms import functional as transforms
 from mlcl_utils.data.images import decode, rgb
 from mlcl_utils.errors import DataError, UsageError, unknown
 from mlcl_utils.features.encoders import Example, FeatureEncoder, unwrapped
+from mlcl_utils.paths import expanded
 
 
 class TorchvisionEncoder(FeatureEncoder):
@@ -49,7 +50,7 @@ class TorchvisionEncoder(FeatureEncoder):
         """
         published = models.get_model_weights(name)
         preset = published.DEFAULT.transforms()
-        path = Path(weights or "").expanduser()
+        path = expanded(weights or "")
         if weights == "random":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)

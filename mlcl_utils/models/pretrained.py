@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlcl_utils.errors import UsageError, unknown
-from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.paths import CHECKOUT, expanded
 
 SIDE = 224
 """Height and width, in pixels, of the images that an encoder reads, unless its name says otherwise."""
@@ -50,7 +50,7 @@ class Pretrained:
         """
         if self.library == "transformers":
             return f"{self.base.rstrip('/').rpartition('/')[2]}@{self.size}:{_hub_digest(self.base)}"
-        path = Path(self.weights or "").expanduser()
+        path = expanded(self.weights or "")
         if self.weights is not None and (path.is_file() or path.suffix):
             return f"{self.base}@{self.size}:{_file_digest(path)}"
         return f"{self.base}@{self.size}:{_published(self.base, self.weights)}"
@@ -65,7 +65,7 @@ def parse(name: str) -> Pretrained:
     if found := _TRANSFORMERS.fullmatch(name):
         base = found["base"]
         if (CHECKOUT / base / "config.json").is_file() or base.startswith((".", "/", "~")):
-            base = str(CHECKOUT / Path(base).expanduser())
+            base = str(CHECKOUT / expanded(base))
             if not (Path(base) / "config.json").is_file():
                 raise UsageError(
                     f"encoder '{name}' is not the folder of a Hugging Face model; name one with a config.json"
@@ -78,7 +78,7 @@ def parse(name: str) -> Pretrained:
         raise unknown("encoder", name, [*encoder_names(), *_torchvision()])
     weights = parts["weights"]
     if weights is not None and (Path(weights).suffix or "/" in weights):
-        weights = str(CHECKOUT / Path(weights).expanduser())  # as all paths that a study takes
+        weights = str(CHECKOUT / expanded(weights))  # as all paths that a study takes
     return Pretrained("torchvision", parts["base"], _size(name, parts["size"], SIDE), weights)
 
 
@@ -121,7 +121,7 @@ def _hub_digest(base: str) -> str:
     """Digest of the weights and the vocabulary in a folder; for a name on the hub, of the copy on this machine."""
     import hashlib
 
-    folder = Path(base).expanduser()
+    folder = expanded(base)
     if not folder.is_dir():
         folder = _downloaded(base)
     files = sorted(

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mlcl_utils import losses, models
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError, unknown
-from mlcl_utils.paths import CHECKOUT, shown
+from mlcl_utils.paths import CHECKOUT, expanded, shown
 from mlcl_utils.training.recipe import check_setting
 
 
@@ -96,7 +96,7 @@ def _known_families(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _from_checkout(path: Path) -> Path:
-    return CHECKOUT / path.expanduser()
+    return CHECKOUT / expanded(path)
 
 
 def results_folder(path: Path) -> Path:

@@ -52,6 +52,8 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         (["-p", "datasets=debtag"], "unknown data set 'debtag'; did you mean 'debtags'?"),
         (["-p", "device=tpu9"], "unknown device 'tpu9'"),
         (["-p", "data_root=/nowhere/at/all"], "/nowhere/at/all"),
+        (["-p", "datasets=~nobody-here/a.csv"], "'~nobody-here/a.csv' begins with the home of nobody"),
+        (["--results", "~nobody-here/results"], "'~nobody-here/results' begins with"),
         (["-p", "epochs"], "-p 'epochs' has no value"),
         (["-p", "=3"], "-p '=3' has no value"),
         (["-p", "epochs=2", "-p", "epochs=3"], "parameter 'epochs' is given twice"),

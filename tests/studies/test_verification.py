@@ -143,6 +143,11 @@ def test_from_the_command_line(made: Path, tmp_path: Path) -> None:
     assert (done.returncode, "metrics differ, such as" in done.stdout) == (1, True), done.stdout
 
 
+def test_nothing_verified_is_no_success(tmp_path: Path) -> None:
+    done = subprocess.run([MLCL, "verify", "--results", str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode, "there are no results to verify" in done.stderr) == (2, True)
+
+
 def test_the_ledger_has_nothing_to_repeat() -> None:
     refused = subprocess.run([MLCL, "verify", "03", "00"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2

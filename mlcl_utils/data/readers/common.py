@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mlcl_utils.data.dataset import Modality
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.errors import DataError, UsageError, unknown
-from mlcl_utils.paths import CHECKOUT, shown
+from mlcl_utils.paths import CHECKOUT, expanded, shown
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
@@ -104,7 +104,7 @@ def resolve(name: str, root: Path | None) -> Path:
     Raises:
         UsageError: there is no such file; the nearest is suggested.
     """
-    path = (root or CHECKOUT) / Path(name).expanduser()
+    path = (root or CHECKOUT) / expanded(name)
     if path.is_file():
         return path
     here = Path(name).resolve()
