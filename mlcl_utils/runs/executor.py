@@ -19,14 +19,11 @@ from mlcl_utils.runs.store import Run, Store
 _IN_PROCESS = 4  # starting a worker costs as much as a few small runs
 _LOOK_SECONDS = 0.2  # how often to look whether a run that another process is at has ended
 
-_WEIGHT = {
-    "bag": 1.3,
-    "cnn": 2.0,
-}  # what an epoch costs with an encoder, in epochs of the frozen one, as measured
+# What an epoch costs with an encoder, in epochs of the frozen one, roughly.
+_WEIGHT = {"bag": 1.3, "cnn": 2.0}
 
-_LEAST_PART = (
-    0.25  # with fewer data the steps are no fewer: an epoch costs this part of one on all, as measured
-)
+# A part of the data has a least number of steps, and costs no less than this part of an epoch, roughly.
+_LEAST_PART = 0.35
 
 EngineName = Literal["local", "ray"]
 

@@ -99,8 +99,9 @@ class Progress:
 
     def worked(self, work: float, *, here: bool = True) -> None:
         """Some of the work is behind: it was done here, or found done."""
-        self._ahead = (self._ahead or 0.0) - work
-        self._behind += work if here else 0.0
+        if self._ahead is not None:
+            self._ahead -= work
+            self._behind += work if here else 0.0
 
     def show(self) -> None:
         """Show how far it is."""
@@ -136,7 +137,8 @@ class Progress:
         if counts.left == 0 and own:
             line += f", {elapsed:.0f} s"
         elif own:
-            rest = counts.left / own if self._ahead is None else self._ahead / self._behind
+            known = self._ahead is not None and self._behind > 0
+            rest = (self._ahead or 0.0) / self._behind if known else counts.left / own
             line += f", about {elapsed * rest:.0f} s left"
         if counts.existed:
             line += f", {counts.existed} existed"

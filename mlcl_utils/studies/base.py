@@ -185,7 +185,7 @@ class Study:
         """A hash of all that the results depend on: notebook, package sources, data, claims, inputs and parameters.
 
         Outputs that are stored in the notebook do not count, nor do sources that no result depends on: of the command
-        line, and of what checks results or puts them into a sentence.
+        line, the batch and the report, and of what checks results or puts them into a sentence.
         """
         return hash_json(
             {
