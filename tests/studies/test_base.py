@@ -14,6 +14,7 @@ import pytest
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies import manifest
 from mlcl_utils.studies.base import Study, begin
 from mlcl_utils.studies.manifest import MANIFEST, file_digest, write_manifest
 from tests.data.readers.conftest import write_coco
@@ -395,3 +396,23 @@ def test_a_recipe_is_that_of_every_run_of_a_search() -> None:
     drawn = [[config.recipe.learning_rate for config in runs] for runs in (plain, other)]
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) > 10
+
+
+@pytest.mark.parametrize(
+    ("source", "counts"),
+    [
+        ("losses/reg.py", True),
+        ("search/report.py", True),
+        ("studies/claims.py", True),
+        ("studies/temperature/report.py", True),
+        ("studies/temperature/finding.py", False),
+        ("studies/findings.py", False),
+        ("studies/verification.py", False),
+        ("batch/execute.py", False),
+        ("report/results.py", False),
+        ("cli/run.py", False),
+    ],
+)
+def test_a_digest_is_of_the_sources_that_results_depend_on(source: str, counts: bool) -> None:
+    assert (CHECKOUT / "mlcl_utils" / source).is_file()
+    assert (manifest._AROUND.match(source) is None) == counts

@@ -245,6 +245,19 @@ def test_geometry_over_the_temperatures_of_the_source() -> None:
         assert found == pytest.approx([effects(0.07)[at], effects(0.0)[at]], abs=0.0051)
 
 
+def test_geometry_is_silent_where_nothing_turns_or_nothing_rests_on_it(tmp_path: Path) -> None:
+    shutil.copytree(published("04_temperature"), tmp_path / "given")
+    path = tmp_path / "given" / "tables" / "source_range.csv"
+    table = pd.read_csv(path)
+    assert "the geometry" in sentence("04_temperature", tmp_path / "given")
+    for changed in (table.assign(turns=False), table.assign(impediment="runs have failed: τ 0.3")):
+        changed.to_csv(path, index=False)
+        assert "the geometry" not in sentence("04_temperature", tmp_path / "given")
+    table.drop(columns="turns").to_csv(path, index=False)
+    with pytest.raises(DataError, match="tables of another version"):
+        sentence("04_temperature", tmp_path / "given")
+
+
 def test_label_space_from_its_runs() -> None:
     """The best loss of each kind on validation at the most labels of every encoder, read with the probe."""
     table = runs("02_label_space")
@@ -277,7 +290,7 @@ def test_label_space_from_its_runs() -> None:
 
 
 def test_the_ledger_counts_the_verdicts_of_the_studies() -> None:
-    """Every pair of a claim and a task of the other studies' tables, counted once."""
+    """Every effect of the other studies' tables, counted once."""
     said = sentence("00_claims", published("00_claims"))
     tables = [
         pd.read_csv(published(name) / "tables" / "claims.csv")
@@ -289,7 +302,7 @@ def test_the_ledger_counts_the_verdicts_of_the_studies() -> None:
         .where(~((rows["verdict"] == "reversed") & (rows["setting"] == "changed")), "did not transfer")
         .value_counts()
     )
-    assert f"For {rows['claim'].nunique()} claims there are {len(rows)} effects" in said
+    assert f"{rows['claim'].nunique()} claims ask for {len(rows)} effects" in said
     assert {
         word: int(count) for word, count in re.findall(r"([a-z][a-z ]+) on (\d+)", said.partition(": ")[2])
     } == dict(counts)
