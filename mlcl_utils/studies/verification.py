@@ -27,19 +27,19 @@ TOLERANCES = {
     r"(direct|probe)_(map|map_voc2007|validation_map|micro_ap|lrap|ranking_loss|ndcg_at_\d+)$": 0.04,
     r"([a-z]+_)?(map(_.*)?|validation_map|micro_ap|lrap|ranking_loss|(precision|ndcg)_at_\d+(_max)?)$": 0.1,
     r".*(f1(_.*)?|recall_(un)?named|hamming_loss|subset_accuracy)$": 0.3,
-    r"(gradient|variance)_": 1.0,
+    r"(gradient|variance)_": 1.5,
     r"": 0.15,
 }
 """By how much a metric may differ on another processor or with other versions: absolutely if it is a share, else
 relatively; by the first pattern that its name begins with.
 
 Training goes other ways after the first rounding that differs, and what was near a threshold falls on its other side.
-Counts are of the data alone. The others are about twice the largest difference seen, over 66 runs that were made on
-an AMD EPYC and repeated on an Intel Xeon and 28 that were repeated with other kernels of matrix products and of
-elementwise functions: 0.021 for averages of a ranking by the loss's head or the probe (mAP of the probe: median
-0.00003), 0.05 for rankings by few labels, at one rank or on a projection, 0.157 for what one threshold decides,
-chosen on validation, which jumps between near ties, 0.068 for geometry, and 0.43 for ratios of gradients and of
-variances.
+Counts are of the data alone. The others are one and a half times to twice the largest difference seen, over 66 runs
+that were made on an AMD EPYC and repeated on an Intel Xeon and 52 that were repeated with other kernels of matrix
+products and of elementwise functions: 0.021 for averages of a ranking by the loss's head or the probe (mAP of the
+probe: median 0.00003), at most 0.072 for rankings by few labels, at one rank or on a projection, 0.157 for what one
+threshold decides, chosen on validation, which jumps between near ties, 0.068 for geometry, and 0.71 for ratios of
+gradients and of variances.
 """
 
 _ARITHMETIC = ("torch", "numpy", "scipy", "scikit-learn")  # packages whose version may change a last digit
