@@ -25,8 +25,8 @@ def verify(
 
     All studies that have results, or those named. Metrics have to be identical to the bit on the same kind of processor
     with the same versions, else within tolerances: 0.04 for averages of a ranking by the loss's head or the probe, 0.1
-    for other rankings, 0.3 for what a threshold decides, 0.15 for geometry (relatively), more for ratios of gradients
-    and variances.
+    for other rankings, 0.15 for what a threshold decides (0.3 on a projection) and for geometry (relatively), more for
+    ratios of gradients and variances.
     """
     from mlcl_utils.paths import shown
     from mlcl_utils.studies import verification

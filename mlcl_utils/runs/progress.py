@@ -137,8 +137,7 @@ class Progress:
         if counts.left == 0 and own:
             line += f", {elapsed:.0f} s"
         elif own:
-            known = self._ahead is not None and self._behind > 0
-            rest = (self._ahead or 0.0) / self._behind if known else counts.left / own
+            rest = self._ahead / self._behind if self._ahead and self._behind else counts.left / own
             line += f", about {elapsed * rest:.0f} s left"
         if counts.existed:
             line += f", {counts.existed} existed"

@@ -76,6 +76,13 @@ def test_what_differs_is_found(made: Path, tmp_path: Path) -> None:
     rows["direct_map"] += 0.05
     rows.to_csv(path, index=False)
     assert all(each.differing for each in verification.repeat(tmp_path / "copy", count=2, seed=0))
+    rows["probe_map"] -= 0.05
+    rows["direct_map"] -= 0.05
+    rows["probe_examples_ranked"] += 1  # a count is of the data, whatever the processor
+    rows.to_csv(path, index=False)
+    found = list(verification.repeat(tmp_path / "copy", count=2, seed=0))
+    assert [set(each.differing) for each in found] == [{"probe_examples_ranked"}] * 2
+    assert [each.farthest[0] for each in found] == ["probe_examples_ranked"] * 2
 
 
 @pytest.mark.parametrize(
@@ -86,11 +93,16 @@ def test_what_differs_is_found(made: Path, tmp_path: Path) -> None:
         *((f"probe_{name}", 0.1) for name in ("map_head", "map_unnamed", "precision_at_3_max")),
         *((name, 0.1) for name in ("projection_map", "neighbours_ndcg_at_1")),
         *(
-            (f"probe_{name}", 0.3)
-            for name in ("macro_f1", "macro_f1_half", "recall_named", "subset_accuracy")
+            (f"probe_{name}", 0.15)
+            for name in ("macro_f1", "macro_f1_half", "recall_named", "subset_accuracy", "coverage")
         ),
-        *((name, 0.3) for name in ("direct_hamming_loss", "neighbours_micro_f1_per_label")),
-        *((name, 0.15) for name in ("probe_coverage", "uniformity", "effective_rank", "tolerance_gap")),
+        *((name, 0.15) for name in ("direct_hamming_loss", "projection_coverage")),
+        *(
+            (f"projection_{name}", 0.3)
+            for name in ("macro_f1", "macro_f1_head", "recall_named", "subset_accuracy", "hamming_loss")
+        ),
+        ("neighbours_micro_f1_per_label", 0.3),
+        *((name, 0.15) for name in ("uniformity", "effective_rank", "tolerance_gap")),
         *((f"direct_{name}", 0.0) for name in ("labels_evaluated", "examples_ranked")),
         ("gradient_asl", 1.5),
     ],
