@@ -66,6 +66,21 @@ def parameters(given: Sequence[str], **options: str | None) -> dict[str, str]:
     return values
 
 
+def results_folder(given: str | None) -> Path:
+    """The folder of results, to read from.
+
+    Raises:
+        UsageError: one is named that is not there: mistyped, not a start from nothing.
+    """
+    from mlcl_utils.paths import shown
+    from mlcl_utils.studies import values
+
+    folder = values.results_folder(Path(given or "results"))
+    if given is not None and not folder.exists():
+        raise UsageError(f"there is no folder of results '{shown(folder)}'; name another one with --results")
+    return folder
+
+
 def data_root(given: str | None) -> Path | None:
     """The folder of ``--root``, taken from the checkout, as the parameter data_root is.
 

@@ -63,15 +63,9 @@ def _runs_prune(results: str | None, root: str | None, dry_run: bool) -> None:
 
 
 def _store(results: str | None) -> Store:
-    from mlcl_utils.errors import UsageError
-    from mlcl_utils.paths import shown
     from mlcl_utils.runs import Store
-    from mlcl_utils.studies.values import results_folder
 
-    folder = results_folder(Path(results or "results"))
-    if results is not None and not folder.exists():  # a name that was mistyped, not a start from nothing
-        raise UsageError(f"there is no folder of results '{shown(folder)}'; name another one with --results")
-    return Store(folder)
+    return Store(common.results_folder(results))
 
 
 def _wanted(results: Path, root: Path | None) -> set[str]:

@@ -35,34 +35,32 @@ def verify(
     for study in chosen:
         if study.last and names:
             raise UsageError(f"{study.name} has no runs of its own; verify the studies that it reads")
-    failed = verified = 0
-    for study in chosen:
-        if study.last:
-            continue
-        given = common.parameters((), preset=preset, results=results, data_root=root)
-        folder = study.folder(study.resolve(given))
-        if not names and not (folder / "runs.csv").is_file():
-            print(f"{study.name}: no results at the preset {preset}")
-            continue
-        repeated = verification.repeat(folder, count=count, seed=seed, root=root)
-        print(f"{study.name}: {shown(folder)}", flush=True)
-        for each in repeated:
-            verified += 1
-            config = each.config
-            what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"
-            name, off = each.farthest
-            how = "identical" if each.exact else f"within tolerance, farthest {name}, off by {off:.2g}"
-            outcome = f"{each.metrics} metrics {how}"
-            if each.differing:
-                failed += 1
-                name, (stored, found) = next(iter(each.differing.items()))
-                outcome = (
-                    f"{len(each.differing)} of {each.metrics} metrics differ, such as {name}: {stored!r} in the"
-                    f" results, {found!r} now"
-                )
-            print(f"  {config.id} {what}, replicate {config.replicate}: {outcome}", flush=True)
-    if not verified:
+    common.results_folder(results)
+    given = common.parameters((), preset=preset, results=results, data_root=root)
+    folders = {study.name: study.folder(study.resolve(given)) for study in chosen if not study.last}
+    if not names and not any((folder / "runs.csv").is_file() for folder in folders.values()):
         raise UsageError(
             f"there are no results to verify at the preset {preset}; make some with: mlcl run --preset {preset}"
         )
+    failed = 0
+    for name, folder in folders.items():
+        if not names and not (folder / "runs.csv").is_file():
+            print(f"{name}: no results at the preset {preset}")
+            continue
+        repeated = verification.repeat(folder, count=count, seed=seed, root=root)
+        print(f"{name}: {shown(folder)}", flush=True)
+        for each in repeated:
+            config = each.config
+            what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"
+            metric, off = each.farthest
+            how = "identical" if each.exact else f"within tolerance, farthest {metric}, off by {off:.2g}"
+            outcome = f"{each.metrics} metrics {how}"
+            if each.differing:
+                failed += 1
+                metric, (stored, found) = next(iter(each.differing.items()))
+                outcome = (
+                    f"{len(each.differing)} of {each.metrics} metrics differ, such as {metric}: {stored!r} in the"
+                    f" results, {found!r} now"
+                )
+            print(f"  {config.id} {what}, replicate {config.replicate}: {outcome}", flush=True)
     return 1 if failed else 0

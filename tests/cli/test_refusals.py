@@ -148,6 +148,7 @@ def test_a_missing_data_file(tmp_path: Path, embedded: Path) -> None:
         (["show"], "STUDY"),
         (["runs", "--results", "README.md"], "README.md' is not a folder"),
         (["runs", "--results", "resluts"], "there is no folder of results 'resluts'"),
+        (["verify", "--results", "resluts"], "there is no folder of results 'resluts'"),
         (["bench", "losses", "--size", "64,0,8"], "--size '64,0,8'"),
         (["bench", "losses", "--device", "tpu9"], "tpu9"),
         (["runs", "purge"], "unknown command 'purge'; did you mean 'prune'?"),
