@@ -23,10 +23,10 @@ def verify(
 ) -> int:
     """Repeat some runs of a study's results, drawn at random, and compare every metric.
 
-    All studies that have results, or those named. Metrics have to be identical to the bit on the same kind of processor
-    with the same versions, else within tolerances: 0.04 for averages of a ranking by the loss's head or the probe, 0.1
-    for other rankings, 0.15 for what a threshold decides (0.3 on a projection) and for geometry (relatively), more for
-    ratios of gradients and variances.
+    All studies that have results, or those named. Metrics have to be the same, rounding of 1e-11 aside, where the
+    manifest names this processor's family and model and these versions, else within tolerances: 0.04 for averages of
+    a ranking by the loss's head or the probe, 0.1 for other rankings, 0.15 for what a threshold decides (0.3 on a
+    projection) and for geometry (relatively), more for ratios of gradients and variances.
     """
     from mlcl_utils.paths import shown
     from mlcl_utils.studies import verification
@@ -53,7 +53,8 @@ def verify(
             config = each.config
             what = f"{config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels}"
             metric, off = each.farthest
-            how = "identical" if each.exact else f"within tolerance, farthest {metric}, off by {off:.2g}"
+            how = f"within {'rounding' if each.exact else 'tolerance'}, farthest {metric}, off by {off:.2g}"
+            how = how if off else "identical"
             outcome = f"{each.metrics} metrics {how}"
             if each.differing:
                 failed += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import re
 import subprocess
@@ -114,19 +115,42 @@ def commit() -> str | None:
         return None
 
 
-def processor() -> str:
-    """The processor, on which the last digits of the arithmetic depend: name, and family and model where it has them.
+# Variables by which a user chooses other kernels than the processor's own, and so other last digits.
+_KERNELS = re.compile(
+    r"(MKL_CBWR|MKL_ENABLE_INSTRUCTIONS|MKL_DEBUG_CPU_TYPE|ATEN_CPU_CAPABILITY|ONEDNN_MAX_CPU_ISA|DNNL_MAX_CPU_ISA"
+    r"|OPENBLAS_CORETYPE|NPY_DISABLE_CPU_FEATURES|NPY_ENABLE_CPU_FEATURES|GLIBC_TUNABLES)"
+)
 
-    A name alone can stand for several generations, such as ``AMD EPYC`` on a virtual machine.
+# What /proc/cpuinfo calls family and model: on x86, on ARM.
+_GENERATION = (("cpu family", "model"), ("CPU implementer", "CPU part"))
+
+
+def processor() -> str:
+    """The processor, on which the last digits of the arithmetic depend: its name, family and model.
+
+    A name alone can stand for several generations, such as ``AMD EPYC`` on a virtual machine; family and model are
+    left out where the system does not tell them. Variables of the environment that choose other kernels follow.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    said = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    said = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in reversed(lines)}
     name = said.get("model name") or said.get("Model") or platform.processor()
-    numbers = f", family {said['cpu family']}, model {said.get('model')}" if "cpu family" in said else ""
-    return f"{platform.machine()} {name}".strip() + numbers
+    family, model = next(
+        ((said[one], said[other]) for one, other in _GENERATION if {one, other} <= said.keys()), ("", "")
+    )
+    if platform.system() == "Darwin":
+        family, model = _sysctl("hw.cpufamily"), _sysctl("hw.cpusubfamily")
+    numbers = f", family {family}, model {model}" if family and model else ""
+    chosen = sorted(f", {key}={value}" for key, value in os.environ.items() if _KERNELS.fullmatch(key))
+    return f"{platform.machine()} {name}".strip() + numbers + "".join(chosen)
+
+
+def _sysctl(name: str) -> str:
+    """A value of macOS's kernel; empty if there is none."""
+    done = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip()
 
 
 def package_versions() -> dict[str, str]:
