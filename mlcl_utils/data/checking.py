@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from mlcl_utils.data import features, readers, registry, user_sets
 from mlcl_utils.data.dataset import Dataset, file_digest
-from mlcl_utils.data.images import decode
+from mlcl_utils.data.image_values import scale_of
+from mlcl_utils.data.images import Survey, spans, survey
 from mlcl_utils.data.readers import Source
 from mlcl_utils.data.readers.common import IMAGE_ENDINGS
 from mlcl_utils.errors import DataError
@@ -49,8 +50,9 @@ def check(name: str, root: Path | None) -> Findings:
     problems = []
     remarks = list(_counts(source, dataset))
     if dataset.modality == "image":
-        problems += _unreadable(dataset)
-        remarks += _unlisted(dataset)
+        damaged, surveys = _surveyed(dataset)
+        problems += damaged
+        remarks += [*_decoding(dataset.ids, surveys), *_unlisted(dataset)]
     for each in features.available(features.folder_of(dataset, source.folder)).values():
         if file_digest(each.folder / features.MATRIX) != each.sha256:
             problems.append(
@@ -72,28 +74,51 @@ def _counts(source: Source, dataset: Dataset) -> Iterator[str]:
         yield f"{unobserved} unobserved labels"
 
 
-def _unreadable(dataset: Dataset) -> list[str]:
-    """What is wrong with images, one line for each that cannot be decoded whole."""
-    found = []
+def _surveyed(dataset: Dataset) -> tuple[list[str], list[Survey | None]]:
+    """What is wrong with images, one line for each that cannot be decoded whole, and what is found of each other."""
+    problems: list[str] = []
+    surveys: list[Survey | None] = []
     places = list(zip(dataset.ids, dataset.column("image"), strict=True))
     with (
         ThreadPoolExecutor() as pool,
         tqdm(total=len(places), desc="images", unit="image", disable=None) as bar,
     ):
         for start in range(0, len(places), _AHEAD):
-            for problem in pool.map(lambda place: _problem(dataset, *place), places[start : start + _AHEAD]):
+            for found in pool.map(lambda place: _survey(dataset, *place), places[start : start + _AHEAD]):
                 bar.update()
-                if problem:
-                    found.append(problem)
-    return found
+                if isinstance(found, str):
+                    problems.append(found)
+                surveys.append(None if isinstance(found, str) else found)
+    return problems, surveys
 
 
-def _problem(dataset: Dataset, example: str, image: str) -> str | None:
+def _survey(dataset: Dataset, example: str, image: str) -> Survey | str:
     try:
-        decode(dataset.place(image), example)
+        return survey(dataset.place(image), example)
     except DataError as error:
         return str(error)
-    return None
+
+
+def _decoding(ids: Sequence[str], surveys: Sequence[Survey | None]) -> Iterator[str]:
+    """What decoding does to images, with the number of them and the first."""
+
+    def those(seen: Callable[[Survey], bool]) -> list[str]:
+        return [name for name, each in zip(ids, surveys, strict=True) if each is not None and seen(each)]
+
+    for what, names in (
+        ("turned by their orientation (EXIF)", those(lambda each: each.turned)),
+        ("with transparency, laid on white", those(lambda each: each.transparent)),
+        ("with several frames or pages, of which the first is read", those(lambda each: each.several)),
+    ):
+        if names:
+            yield f"{len(names)} images {what}, such as {names[0]}"
+    for depth, span in spans(each for each in surveys if each is not None).items():
+        names = those(lambda each, depth=depth: each.depth == depth)  # type: ignore[misc]
+        scale = scale_of(depth, *span)
+        yield (
+            f"{len(names)} images of {depth} values, from {span[0]:g} to {span[1]:g}: {scale.black:g} is black and "
+            f"{scale.white:g} white in all of them; such as {names[0]}"
+        )
 
 
 def _unlisted(dataset: Dataset) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from mlcl_utils.data.images import decode, rgb
+from mlcl_utils.data.images import Encoded, Scaled, decode, rgb, together
 from mlcl_utils.errors import DataError
 
 MANIFEST = "dataset.json"
@@ -182,24 +182,36 @@ class Dataset:
             for title, body in zip(titles, bodies, strict=True)
         ]
 
-    def encoded_images(self) -> list[bytes | Path]:
-        """The N raw images as they are kept: the bytes of an image file, or the path of one.
+    def encoded_images(self) -> list[Encoded | Scaled]:
+        """The N raw images as they are kept, for :func:`mlcl_utils.data.images.decode`.
+
+        Each is the bytes of an image file, or the path of one; with it comes the scale that is the same in all the set
+        where the file has more than 8 bits a channel.
 
         Raises:
-            DataError: the set holds no images, or a file is missing.
+            DataError: the set holds no images, a file is missing, or one of more than 8 bits cannot be decoded.
         """
-        return [self.place(image) if isinstance(image, str) else image for image in self.column("image")]
+        files = [self.place(image) if isinstance(image, str) else image for image in self.column("image")]
+        return together(files, self.ids)
 
     def place(self, image: str) -> Path:
         """The file of an image that the column `image` names by its path; it may lie in one of several folders.
 
         Raises:
-            DataError: it is missing.
+            DataError: it is missing, cannot be reached, or is no file.
         """
-        for folder in self.image_folders:
-            if (folder / image).is_file():
-                return folder / image
-        raise DataError(f"image {self.image_folders[0] / image} is missing")
+        reason = "is missing"
+        for path in (folder / image for folder in self.image_folders):
+            try:
+                if path.is_file():
+                    return path
+                if path.exists():
+                    reason = "is a folder" if path.is_dir() else "is not a file"
+                elif path.is_symlink():
+                    reason = f"is a link to {path.readlink()}, which is missing"
+            except OSError as error:  # such as a name that is too long, or a folder that may not be read
+                reason = f"cannot be reached: {error.strerror}"
+        raise DataError(f"image {self.image_folders[0] / image} {reason}")
 
     def each_image(self) -> Iterator[npt.NDArray[np.uint8]]:
         """The raw images one after the other, uint8 (height, width), or (height, width, channels) unless grey.

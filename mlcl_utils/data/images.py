@@ -1,39 +1,283 @@
-"""Decoding of image files."""
+"""Decoding of image files: the one place where a file becomes a picture of 8 bits, whatever is in the file.
+
+- A picture is turned as its orientation says: EXIF in JPEG, PNG, WebP and AVIF, the tag of TIFF, XMP.
+- Transparency of any kind is laid on white.
+- A palette, CMYK, YCbCr and black and white become red, green and blue. Colour profiles are not applied.
+- Of several frames or pages, the first is the picture.
+- Values of more than 8 bits are scaled, those of one depth in a set all alike, so that its pictures stay comparable:
+  see :func:`mlcl_utils.data.image_values.scale_of`. An image that is decoded by itself is a set of one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
+from mlcl_utils import processes
+from mlcl_utils.data import image_values
+from mlcl_utils.data.image_values import Depth, Scale, Values
 from mlcl_utils.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Transpose
+    from PIL.ImageFile import ImageFile
+
+DECODING_VERSION = 2
+"""Raised when a file is decoded to other pixels: what is kept of users' images is found under it."""
+
+Encoded = bytes | Path
+"""An image file: its content, or where it lies."""
+
+# Raster formats of Pillow's, but none that runs another program (EPS) or that Pillow can name and not read.
+_FORMATS = [
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"),
+    *(
+        "AVIF",
+        "JPEG2000",
+        "PPM",
+        "MPO",
+        "DIB",
+        "ICO",
+        "ICNS",
+        "CUR",
+        "TGA",
+        "PCX",
+        "DCX",
+        "SGI",
+        "PSD",
+        "QOI",
+        "DDS",
+    ),
+    *("SUN", "IM", "MSP", "XBM", "XPM", "SPIDER"),
+]
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_DEPTH = 24  # where its bits a channel stand
+_EIGHT_BITS = (b"\xff\xd8", b"RIFF", b"GIF8", b"BM")  # how files begin that never have more
+_AHEAD = 512  # images handed to the threads at a time
+_ORIENTATION = 0x0112
+_SHORT_GREYS = {
+    "L;2": 85,
+    "L;4": 17,
+}  # Pillow scales such greys of a PNG, and not the one that is transparent
+
+# Of odd metadata, and of sizes that are large but allowed; they name no file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def decode(source: bytes | Path, example: str) -> Image:
-    """The image of a file or of a file's bytes, decoded whole.
+@dataclass(frozen=True)
+class Scaled:
+    """An image file of more than 8 bits, with the scale that it shares with others of its set."""
+
+    file: Encoded
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is worth knowing of an image file that can be decoded.
+
+    Attributes:
+        depth: of its values; None for 8 bits or fewer.
+        extremes: the lowest and the highest of them.
+        turned: whether it is turned by its orientation.
+        transparent: whether it has transparency.
+        several: whether it has further frames or pages, which are not read.
+    """
+
+    depth: Depth | None
+    extremes: tuple[float, float]
+    turned: bool
+    transparent: bool
+    several: bool
+
+
+def decode(source: Encoded | Scaled, example: str) -> Image:
+    """The picture in an image file, of 8 bits in grey (mode ``L``) or red, green and blue (``RGB``).
 
     Args:
-        source: the file's path, or its content.
+        source: the file's path, or its content, or either with the scale of its set.
         example: id of the example, for the message.
 
     Raises:
-        DataError: it is missing, truncated or no image; the message names file and example.
+        DataError: it is missing, truncated, no image, or of a kind that is not supported; the message names the file,
+            or the example where there is none.
     """
-    from PIL import Image
+    file, scale = (source.file, source.scale) if isinstance(source, Scaled) else (source, None)
+    with _named(file, example), _opened(file) as image:
+        picture: Image
+        if image_values.is_deep(image):
+            values = _values(image, file)
+            picture = image_values.picture(
+                values, scale or image_values.scale_of(values.depth, *values.extremes)
+            )
+        else:
+            picture = _eight_bits(image)
+        turn = _turn(image)
+        return picture if turn is None else picture.transpose(turn)
 
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            image.load()
-            return image
-    except Exception as error:  # of many kinds, depending on the format and on what is wrong
-        where = f"image of example '{example}'" if isinstance(source, bytes) else f"image {source}"
-        reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be decoded"
-        raise DataError(f"{where} {reason}: {error}") from error
+
+def survey(file: Encoded, example: str) -> Survey:
+    """Decode an image file whole, and say what is worth knowing of it.
+
+    Raises:
+        DataError: as :func:`decode`.
+    """
+    with _named(file, example), _opened(file) as image:
+        # an MPO holds previews, and a PSD its layers
+        several = image.format not in {"MPO", "PSD"} and getattr(image, "is_animated", False)
+        depth, extremes = None, (0.0, 0.0)
+        if image_values.is_deep(image):
+            values = _values(image, file)
+            depth, extremes, transparent = values.depth, values.extremes, values.alpha is not None
+        else:
+            _eight_bits(image)
+            transparent = image.has_transparency_data
+        return Survey(depth, extremes, _turn(image) is not None, transparent, several)
+
+
+def spans(surveys: Iterable[Survey]) -> dict[Depth, tuple[float, float]]:
+    """The lowest and the highest value of the images of each depth that there is."""
+    found: dict[Depth, tuple[float, float]] = {}
+    for each in surveys:
+        if each.depth is not None:
+            lowest, highest = found.get(each.depth, each.extremes)
+            found[each.depth] = min(lowest, each.extremes[0]), max(highest, each.extremes[1])
+    return found
+
+
+def together(files: Sequence[Encoded], examples: Sequence[str]) -> list[Encoded | Scaled]:
+    """The image files of a set, those of more than 8 bits with the scale of all of their depth.
+
+    Of other files, the first bytes are read. A file that is damaged stays as it is: decoding names it.
+
+    Args:
+        files: N files.
+        examples: N ids, for messages.
+
+    Raises:
+        DataError: a file of more than 8 bits cannot be decoded.
+    """
+    surveys: list[Survey | None] = []
+    with (
+        ThreadPoolExecutor(processes.cores()) as pool,
+        tqdm(total=len(files), desc="range of values", unit="image", delay=2, disable=None) as bar,
+    ):
+        for first in range(0, len(files), _AHEAD):
+            part = slice(first, first + _AHEAD)
+            for each in pool.map(_survey_if_deep, files[part], examples[part]):
+                surveys.append(each)
+                bar.update()
+    found = spans(each for each in surveys if each is not None)
+    scales = {depth: image_values.scale_of(depth, *span) for depth, span in found.items()}
+    return [
+        file if each is None or each.depth is None else Scaled(file, scales[each.depth])
+        for file, each in zip(files, surveys, strict=True)
+    ]
 
 
 def rgb(image: Image) -> Image:
     """The image in red, green and blue; itself if it is."""
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@contextlib.contextmanager
+def _named(file: Encoded, example: str) -> Iterator[None]:
+    """Whatever goes wrong with a file becomes one line that names it."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except Exception as error:  # of many kinds, depending on the format and on what is wrong
+        where = f"image of example '{example}'" if isinstance(file, bytes) else f"image {file}"
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"{where} is missing") from error
+        if isinstance(error, UnidentifiedImageError):
+            size = len(file) if isinstance(file, bytes) else file.stat().st_size
+            reason = "it is no image, or of a kind that is not supported" if size else "it is empty"
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; scale it down"
+        elif isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        else:
+            reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{where} cannot be decoded: {reason}") from error
+
+
+@contextlib.contextmanager
+def _opened(file: Encoded) -> Iterator[ImageFile]:
+    from PIL import Image
+
+    if isinstance(file, Path) and not file.is_file() and file.exists():
+        raise ValueError("it is not a file")  # and a pipe would never end
+    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_FORMATS) as image:
+        if not all(image.size):
+            raise ValueError("it has no pixels")
+        yield image
+
+
+def _values(image: ImageFile, file: Encoded) -> Values:
+    return image_values.read(image, partial(_opened, file))
+
+
+def _survey_if_deep(file: Encoded, example: str) -> Survey | None:
+    try:
+        start = _start(file)
+        if start.startswith(_EIGHT_BITS) or (start.startswith(_PNG) and start[_PNG_DEPTH:] != b"\x10"):
+            return None
+        with _opened(file) as image:
+            deep = image_values.is_deep(image)
+    except Exception:  # such a file is named when it is decoded
+        return None
+    return survey(file, example) if deep else None
+
+
+def _start(file: Encoded) -> bytes:
+    size = _PNG_DEPTH + 1
+    if isinstance(file, bytes):
+        return file[:size]
+    with file.open("rb") as stream:
+        return stream.read(size)
+
+
+def _eight_bits(image: ImageFile) -> Image:
+    """Load an image of at most 8 bits, and give it in grey or colour, transparency on white."""
+    from PIL import Image
+
+    unit = _SHORT_GREYS.get(image_values.raw_mode(image), 1) if image.format == "PNG" else 1
+    image.load()
+    if image.has_transparency_data:
+        if unit > 1 and image.mode == "L":
+            image.info["transparency"] *= unit
+        whole = image.convert("LA") if image.mode == "La" else image
+        whole = whole.convert("RGBA")
+        if whole.getchannel("A").getextrema() == (255, 255):
+            return whole.convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    if image.mode in {"L", "RGB"}:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _turn(image: ImageFile) -> Transpose | None:
+    """How to turn an image that is loaded; None for one that is upright, or that Pillow has turned."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return turns.get(image.getexif().get(_ORIENTATION, 1))

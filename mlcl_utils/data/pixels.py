@@ -6,7 +6,6 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from tqdm import tqdm
 from mlcl_utils import processes
 from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.growing import Growing
-from mlcl_utils.data.images import decode, rgb
+from mlcl_utils.data.images import Encoded, Scaled, decode, rgb
 from mlcl_utils.data.user_sets import cache
 from mlcl_utils.errors import UsageError
 from mlcl_utils.locks import Lock
@@ -68,7 +67,7 @@ def _decode(dataset: Dataset, side: int, path: Path) -> None:
     """Decode all images into a file, which has its name when it is whole."""
     from PIL import Image
 
-    def pixels_of(example: tuple[str, Any]) -> npt.NDArray[np.uint8]:
+    def pixels_of(example: tuple[str, Encoded | Scaled]) -> npt.NDArray[np.uint8]:
         image = rgb(decode(example[1], example[0])).resize((side, side), Image.Resampling.BILINEAR)
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.dataset import Dataset, content_digest
 from mlcl_utils.data.debtags import names_in_texts
+from mlcl_utils.data.images import DECODING_VERSION
 from mlcl_utils.data.readers import Examples, Source
 from mlcl_utils.data.readers.common import known_digest
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION, grouped_splits, join_groups
@@ -115,7 +116,7 @@ def keep(source: Source) -> None:
 
 
 def _kept(source: Source) -> Path:
-    digest = content_digest([READING_VERSION, source.name, source.digest])
+    digest = content_digest([READING_VERSION, DECODING_VERSION, source.name, source.digest])
     return cache(source.folder) / "read" / f"{source.name}-{digest[:12]}"
 
 
@@ -208,11 +209,14 @@ def _named(examples: Examples, positive: npt.NDArray[np.bool_]) -> npt.NDArray[n
 
 
 def _inputs(examples: Examples, columns: Mapping[str, Sequence[Any]]) -> str:
-    """Digest of what an encoder would see: texts, or names of images; of features where there is nothing else."""
-    seen = {name: list(column) for name, column in columns.items() if name != "id"}
+    """Digest of what an encoder would see: texts, or names of images and how they are decoded; of features where there
+    is nothing else."""
+    seen: dict[str, Any] = {name: list(column) for name, column in columns.items() if name != "id"}
     if not seen:
         assert examples.features is not None
         return _array_digest(examples.features)
+    if examples.modality == "image":
+        seen["decoding"] = DECODING_VERSION
     return content_digest(seen)
 
 
