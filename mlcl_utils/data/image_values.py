@@ -47,15 +47,18 @@ class Values:
         depth: what they are.
         array: (height, width), or (height, width, 3) in red, green and blue; finite.
         alpha: (height, width) in [0, 1]; None where all is opaque.
-        premultiplied: whether the values are multiplied by it.
         inverted: whether 0 is white.
     """
 
     depth: Depth
     array: npt.NDArray[Any]
     alpha: npt.NDArray[np.float64] | None = None
-    premultiplied: bool = False
     inverted: bool = False
+
+    @property
+    def transparent(self) -> bool:
+        """Whether not all is opaque."""
+        return self.alpha is not None and bool((self.alpha < 1).any())
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -118,7 +121,7 @@ def picture(values: Values, scale: Scale) -> Image:
     part = _part(values, scale)
     if values.alpha is not None:
         alpha = values.alpha if part.ndim == 2 else values.alpha[:, :, None]
-        part = (part if values.premultiplied else part * alpha) + (1 - alpha)
+        part = part * alpha + (1 - alpha)
     return Image.fromarray(_steps(part))
 
 
@@ -165,10 +168,15 @@ def _read_colours(
         low = np.asarray(again).astype(np.uint16)
     _take_as(image, f"{plain};{order}")
     image.load()
-    array = np.asarray(image).astype(np.uint16) << 8 | low
-    if start in {"RGBA", "RGBa"}:
-        return Values("16-bit", array[:, :, :3], array[:, :, 3] / 65535, premultiplied=start == "RGBa")
-    return Values("16-bit", array[:, :, :3], _other_than(array[:, :, :3], image.info))
+    array: npt.NDArray[Any] = np.asarray(image).astype(np.uint16) << 8 | low
+    colours = array[:, :, :3]
+    if start not in {"RGBA", "RGBa"}:
+        return Values("16-bit", colours, _other_than(colours, image.info))
+    alpha = array[:, :, 3].astype(np.float64) / 65535
+    if start == "RGBa":  # they are multiplied by it
+        divided = np.minimum(colours / np.where(alpha > 0, alpha, 1)[:, :, None], 65535)
+        colours = np.rint(divided).astype(np.uint16)
+    return Values("16-bit", colours, alpha)
 
 
 def _read_greys(image: ImageFile) -> Values:

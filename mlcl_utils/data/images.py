@@ -37,33 +37,14 @@ DECODING_VERSION = 2
 Encoded = bytes | Path
 """An image file: its content, or where it lies."""
 
-# Raster formats of Pillow's, but none that runs another program (EPS) or that Pillow can name and not read.
-_FORMATS = [
-    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"),
-    *(
-        "AVIF",
-        "JPEG2000",
-        "PPM",
-        "MPO",
-        "DIB",
-        "ICO",
-        "ICNS",
-        "CUR",
-        "TGA",
-        "PCX",
-        "DCX",
-        "SGI",
-        "PSD",
-        "QOI",
-        "DDS",
-    ),
-    *("SUN", "IM", "MSP", "XBM", "XPM", "SPIDER"),
-]
+# Formats of Pillow's that it hands to another program, or whose values it does not read as they are meant.
+_NOT_READ = {"EPS", "WMF", "FITS"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # where its bits a channel stand
 _EIGHT_BITS = (b"\xff\xd8", b"RIFF", b"GIF8", b"BM")  # how files begin that never have more
 _AHEAD = 512  # images handed to the threads at a time
 _ORIENTATION = 0x0112
+_WITH_ORIENTATION = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # metadata that can hold it
 _SHORT_GREYS = {
     "L;2": 85,
     "L;4": 17,
@@ -120,7 +101,7 @@ def decode(source: Encoded | Scaled, example: str) -> Image:
                 values, scale or image_values.scale_of(values.depth, *values.extremes)
             )
         else:
-            picture = _eight_bits(image)
+            picture, _ = _eight_bits(image)
         turn = _turn(image)
         return picture if turn is None else picture.transpose(turn)
 
@@ -137,10 +118,9 @@ def survey(file: Encoded, example: str) -> Survey:
         depth, extremes = None, (0.0, 0.0)
         if image_values.is_deep(image):
             values = _values(image, file)
-            depth, extremes, transparent = values.depth, values.extremes, values.alpha is not None
+            depth, extremes, transparent = values.depth, values.extremes, values.transparent
         else:
-            _eight_bits(image)
-            transparent = image.has_transparency_data
+            _, transparent = _eight_bits(image)
         return Survey(depth, extremes, _turn(image) is not None, transparent, several)
 
 
@@ -218,7 +198,13 @@ def _opened(file: Encoded) -> Iterator[ImageFile]:
 
     if isinstance(file, Path) and not file.is_file() and file.exists():
         raise ValueError("it is not a file")  # and a pipe would never end
-    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_FORMATS) as image:
+    # Not by its path: Pillow would map a TIFF into memory in the size that it has when it is turned, and mix it up.
+    with (
+        io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream,
+        Image.open(stream) as image,
+    ):
+        if image.format in _NOT_READ:
+            raise ValueError(f"files of the format {image.format} are not read; save it as PNG")
         if not all(image.size):
             raise ValueError("it has no pixels")
         yield image
@@ -248,8 +234,8 @@ def _start(file: Encoded) -> bytes:
         return stream.read(size)
 
 
-def _eight_bits(image: ImageFile) -> Image:
-    """Load an image of at most 8 bits, and give it in grey or colour, transparency on white."""
+def _eight_bits(image: ImageFile) -> tuple[Image, bool]:
+    """Load an image of at most 8 bits: the picture in grey or colour, on white, and whether it has transparency."""
     from PIL import Image
 
     unit = _SHORT_GREYS.get(image_values.raw_mode(image), 1) if image.format == "PNG" else 1
@@ -258,17 +244,20 @@ def _eight_bits(image: ImageFile) -> Image:
         if unit > 1 and image.mode == "L":
             image.info["transparency"] *= unit
         whole = image.convert("LA") if image.mode == "La" else image
-        whole = whole.convert("RGBA")
-        if whole.getchannel("A").getextrema() == (255, 255):
-            return whole.convert("RGB")
-        return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+        whole = whole if whole.mode == "RGBA" else whole.convert("RGBA")
+        transparent = whole.getchannel("A").getextrema() != (255, 255)
+        if transparent:
+            whole = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
+        return whole.convert("RGB"), transparent
     if image.mode in {"L", "RGB"}:
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+        return image, False
+    return image.convert("L" if image.mode == "1" else "RGB"), False
 
 
 def _turn(image: ImageFile) -> Transpose | None:
     """How to turn an image that is loaded; None for one that is upright, or that Pillow has turned."""
+    if not any(key in image.info for key in _WITH_ORIENTATION) and image.format != "TIFF":
+        return None
     from PIL.Image import Transpose
 
     turns = {
@@ -280,4 +269,7 @@ def _turn(image: ImageFile) -> Transpose | None:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    return turns.get(image.getexif().get(_ORIENTATION, 1))
+    try:
+        return turns.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF that is damaged says nothing of a picture that is whole
+        return None
