@@ -158,9 +158,9 @@ def _read_colours(
     if start == "LA":  # its four bytes a pixel are taken for four channels
         _take_as(image, "RGBA")
         image.load()
-        quarters = np.asarray(image).astype(np.uint16)
-        grey, alpha = quarters[:, :, 0] << 8 | quarters[:, :, 1], quarters[:, :, 2] << 8 | quarters[:, :, 3]
-        return Values("16-bit", grey, alpha / 65535)
+        four = np.asarray(image).astype(np.uint16)
+        pairs = four[:, :, ::2] << 8 | four[:, :, 1::2]
+        return Values("16-bit", pairs[:, :, 0], pairs[:, :, 1].astype(np.float64) / 65535)
     plain = start.upper()
     with reopened() as again:
         _take_as(again, f"{plain};{_OTHER_BYTE[order]}")
@@ -168,7 +168,7 @@ def _read_colours(
         low = np.asarray(again).astype(np.uint16)
     _take_as(image, f"{plain};{order}")
     image.load()
-    array: npt.NDArray[Any] = np.asarray(image).astype(np.uint16) << 8 | low
+    array = np.asarray(image).astype(np.uint16) << 8 | low
     colours = array[:, :, :3]
     if start not in {"RGBA", "RGBa"}:
         return Values("16-bit", colours, _other_than(colours, image.info))
