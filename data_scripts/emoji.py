@@ -11,7 +11,6 @@ Needs the extra `rebuild`, which has the image encoder, and resvg-py, which draw
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,8 @@ import numpy.typing as npt
 
 from data_scripts.common import check_features, write_dataset
 from data_scripts.emoji_card import write_card
-from data_scripts.emoji_concepts import Concept, open_packages, read_concepts
-from data_scripts.emoji_drawings import choose_drawings, group_concepts, read_drawings
-from data_scripts.emoji_words import choose_labels, keyword_sets
+from data_scripts.emoji_drawings import group_concepts
+from data_scripts.emoji_material import Material, gather
 from data_scripts.images import Pixels, encode_images, to_webp
 from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.emoji import FAMILIES
@@ -35,40 +33,6 @@ SPLIT_SEED = 68
 EMBEDDED = Path(stored.__file__).parent / "embedded" / "emoji"
 SHEET = "sheet.webp"
 LICENCES = "LICENCES.txt"
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that is known before anything is encoded; examples are (position of the concept, family)."""
-
-    concepts: list[Concept]
-    emoji: int
-    drawings: dict[tuple[str, str], Pixels]
-    label_names: list[str]
-    duplicate_labels: list[tuple[str, str]]
-    labels: list[frozenset[str]]
-    examples: list[tuple[int, str]]
-
-    def ids(self) -> list[str]:
-        return [f"{self.concepts[position].code}-{family}" for position, family in self.examples]
-
-    def pixels(self, example: int) -> Pixels:
-        position, family = self.examples[example]
-        return self.drawings[self.concepts[position].code, family]
-
-
-def gather(source: Path) -> Material:
-    """Concepts, drawings, labels and examples, from the packages."""
-    with open_packages(source) as archives:
-        concepts, emoji = read_concepts(archives)
-        drawings = read_drawings(archives, concepts)
-    keywords = keyword_sets(concepts)
-    label_names, duplicates = choose_labels(keywords)
-    labels = [frozenset(words & set(label_names)) for words in keywords]
-    examples = [
-        (position, family) for position, family in choose_drawings(concepts, drawings) if labels[position]
-    ]
-    return Material(concepts, emoji, drawings, label_names, duplicates, labels, examples)
 
 
 def build(source: Path, out: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +11,9 @@ import numpy.typing as npt
 from data_scripts.common import split_quality
 from data_scripts.emoji_concepts import PACKAGES
 from data_scripts.emoji_drawings import BAD_DRAWINGS, NEAR_DRAWING, NEAR_DRAWING_SAME_LABELS, SIZE
+from data_scripts.emoji_material import Material
 from data_scripts.emoji_words import COMPLETES, MINIMUM_CONCEPTS, NOT_DRAWN, SAYS_NOTHING, SYNONYMS
 from mlcl_utils.data.splits import join_groups
-
-if TYPE_CHECKING:
-    from data_scripts.emoji import Material
 
 
 def write_card(

@@ -6,7 +6,8 @@ the files that `mlcl_utils.data.features` describes.
 
 from __future__ import annotations
 
-from mlcl_utils.features.encoders import FeatureEncoder, open_encoder
+from mlcl_utils.features.base import FeatureEncoder
+from mlcl_utils.features.encoders import open_encoder
 from mlcl_utils.features.extraction import extract
 
 __all__ = ["FeatureEncoder", "extract", "open_encoder"]

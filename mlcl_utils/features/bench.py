@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from mlcl_utils import data
 from mlcl_utils.data.dataset import Dataset
-from mlcl_utils.features.encoders import FeatureEncoder, open_encoder
+from mlcl_utils.features.base import FeatureEncoder
+from mlcl_utils.features.encoders import open_encoder
 from mlcl_utils.features.extraction import BATCH, extract
 
 SIZE = (500, 375)

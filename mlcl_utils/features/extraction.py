@@ -23,7 +23,7 @@ from mlcl_utils.data.dataset import Dataset, file_digest
 from mlcl_utils.data.features import Extracted
 from mlcl_utils.data.growing import Growing
 from mlcl_utils.errors import DataError, UsageError
-from mlcl_utils.features.encoders import Example, FeatureEncoder
+from mlcl_utils.features.base import Example, FeatureEncoder
 from mlcl_utils.files import write_text
 from mlcl_utils.locks import Lock
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mlcl_utils.data.dataset import Modality
 from mlcl_utils.data.images import decode, rgb
 from mlcl_utils.errors import DataError, UsageError
-from mlcl_utils.features.encoders import Example, FeatureEncoder
+from mlcl_utils.features.base import Example, FeatureEncoder
 from mlcl_utils.paths import expanded
 
 

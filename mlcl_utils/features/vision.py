@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import URLError
@@ -15,7 +15,7 @@ from torchvision.transforms import functional as transforms
 
 from mlcl_utils.data.images import decode, rgb
 from mlcl_utils.errors import DataError, UsageError, unknown
-from mlcl_utils.features.encoders import Example, FeatureEncoder, unwrapped
+from mlcl_utils.features.base import Example, FeatureEncoder
 from mlcl_utils.paths import expanded
 
 
@@ -121,7 +121,7 @@ def _load(model: nn.Module, last: str, path: Path) -> None:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        state = unwrapped(state)
+        state = _unwrapped(state)
     except FileNotFoundError:
         raise UsageError(f"weights {path} is missing; name the file that holds them") from None
     except pickle.UnpicklingError:
@@ -138,3 +138,11 @@ def _load(model: nn.Module, last: str, path: Path) -> None:
     if missing or unexpected:
         which = f"has no '{missing[0]}'" if missing else f"has '{unexpected[0]}', which the encoder has not"
         raise DataError(f"{path} is of another encoder: it {which}")
+
+
+def _unwrapped(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of a checkpoint, without what wraps them: an outer dictionary, prefixes of parallel training."""
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(state.get(key), Mapping):
+            state = state[key]
+    return {name.removeprefix("module."): value for name, value in state.items()}

@@ -1,7 +1,7 @@
 """Models: encoders, which turn examples into representations, and the heads that give a loss its tensors.
 
-An encoder of ours is registered by one line in the catalogue below; what is there can be asked without importing torch.
-Those of torchvision and Hugging Face are named as :mod:`mlcl_utils.models.pretrained` says.
+An encoder of ours is registered by one line in :mod:`mlcl_utils.models.catalogue`; what is there can be asked without
+importing torch. Those of torchvision and Hugging Face are named as :mod:`mlcl_utils.models.pretrained` says.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from mlcl_utils.models.catalogue import OURS, PRETRAINED, encoder_names
 
 if TYPE_CHECKING:
     from mlcl_utils.data.dataset import Modality
@@ -26,23 +28,6 @@ __all__ = [
     "suitable",
 ]
 
-# name: (module.class, modality of the raw examples that it reads; None if it reads frozen features)
-_CATALOGUE: dict[str, tuple[str, Modality | None]] = {
-    "frozen": ("frozen.FrozenFeatures", None),
-    "bag": ("bag.BagOfWords", "text"),
-    "cnn": ("cnn.SmallCNN", "image"),
-}
-
-_PRETRAINED: dict[str, tuple[str, Modality]] = {
-    "torchvision": ("backbone.ImageBackbone", "image"),
-    "transformers": ("transformer.TextTransformer", "text"),
-}
-
-
-def encoder_names() -> tuple[str, ...]:
-    """Names of our own encoders."""
-    return tuple(_CATALOGUE)
-
 
 def kind(name: str) -> str:
     """What an encoder is one of: itself for one of ours, else the library that its architecture comes from.
@@ -50,7 +35,7 @@ def kind(name: str) -> str:
     Raises:
         UsageError: there is no encoder of that name; the nearest is suggested.
     """
-    if name in _CATALOGUE:
+    if name in OURS:
         return name
     from mlcl_utils.models import pretrained
 
@@ -63,7 +48,7 @@ def identity(name: str) -> str:
     Raises:
         UsageError: there is no such encoder, or no such weights.
     """
-    if name in _CATALOGUE:
+    if name in OURS:
         return name
     from mlcl_utils.models import pretrained
 
@@ -84,9 +69,9 @@ def encoder_class(name: str) -> type[Encoder]:
         UsageError: there is no encoder of that name; the nearest is suggested.
     """
     here = kind(name)
-    module, _, attribute = (_CATALOGUE | _PRETRAINED)[here][0].partition(".")
+    module, _, attribute = (OURS | PRETRAINED)[here][0].partition(".")
     found: type[Encoder] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-    if here in _CATALOGUE:
+    if here in OURS:
         return found
     from mlcl_utils.models import pretrained
 
@@ -99,7 +84,7 @@ def suitable(name: str, modality: Modality) -> bool:
     Raises:
         UsageError: there is no encoder of that name.
     """
-    return (_CATALOGUE | _PRETRAINED)[kind(name)][1] in (None, modality)
+    return (OURS | PRETRAINED)[kind(name)][1] in (None, modality)
 
 
 _WHERE = {"Encoder": "encoder", "EMBEDDING_WIDTH": "heads", "Model": "heads"}

@@ -20,7 +20,6 @@ from mlcl_utils.models.pretrained import RANDOM, Pretrained
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Task
-    from mlcl_utils.training.recipe import Recipe
 
 
 class ImageBackbone(Encoder):
@@ -85,7 +84,7 @@ class ImageBackbone(Encoder):
         return raw
 
     @classmethod
-    def create(cls, train: Any, recipe: Recipe) -> Self:
+    def create(cls, train: Any, *, width: int, dropout: float, augment: str) -> Self:
         """The network with its pretrained weights, or with drawn ones; nothing of the data goes into it.
 
         Raises:
@@ -102,10 +101,10 @@ class ImageBackbone(Encoder):
         if only != source.size:
             raise UsageError(f"encoder '{source.base}' reads images of {only} pixels, not of {source.size}")
         with torch.no_grad():
-            width = model.eval()(torch.zeros(1, 3, source.size, source.size)).flatten(1).shape[1]
+            gives = model.eval()(torch.zeros(1, 3, source.size, source.size)).flatten(1).shape[1]
         preset = vision.get_model_weights(source.base).DEFAULT.transforms()
         mean, scale = torch.tensor(preset.mean), torch.tensor(preset.std)
-        return cls(model, mean, scale, width=width, augment=recipe.augment)
+        return cls(model, mean, scale, width=gives, augment=augment)
 
 
 def _drawn(name: str) -> nn.Module:

@@ -17,7 +17,6 @@ from mlcl_utils.models.encoder import PARTS, Encoder
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Dataset, Task
-    from mlcl_utils.training.recipe import Recipe
 
 _WORD = re.compile(r"[^\W_][^\W_]*[+#]*")
 
@@ -83,9 +82,9 @@ class BagOfWords(Encoder):
         return raw
 
     @classmethod
-    def create(cls, train: Tensor, recipe: Recipe) -> Self:
+    def create(cls, train: Tensor, *, width: int, dropout: float, augment: str) -> Self:
         """Knows the words of the training texts, and how rare they are."""
-        return cls(_idf(train), width=recipe.width, dropout=recipe.dropout)
+        return cls(_idf(train), width=width, dropout=dropout)
 
 
 def _idf(train: Tensor) -> Tensor:

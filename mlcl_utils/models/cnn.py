@@ -14,7 +14,6 @@ from mlcl_utils.models.encoder import PARTS, Encoder
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Dataset, Task
-    from mlcl_utils.training.recipe import Recipe
 
 SIDE = 32
 """Height and width of the pixels that are read."""
@@ -86,15 +85,15 @@ class SmallCNN(Encoder):
         }
 
     @classmethod
-    def create(cls, train: Tensor, recipe: Recipe) -> Self:
+    def create(cls, train: Tensor, *, width: int, dropout: float, augment: str) -> Self:
         """Standardises by the training pixels."""
         pixels = train.float().transpose(0, 1).flatten(1)
         scale = pixels.std(dim=1)
         return cls(
             pixels.mean(dim=1),
             torch.where(scale > 0, scale, 1.0),
-            width=recipe.width,
-            dropout=recipe.dropout,
+            width=width,
+            dropout=dropout,
         )
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Task
-    from mlcl_utils.training.recipe import Recipe
 
 PARTS = ("train", "validation", "test")
 
@@ -72,14 +71,16 @@ class Encoder(nn.Module):
 
     @classmethod
     @abstractmethod
-    def create(cls, train: Any, recipe: Recipe) -> Self:
+    def create(cls, train: Any, *, width: int, dropout: float, augment: str) -> Self:
         """An encoder before training; what it standardises by comes from the training inputs.
 
         Weights are drawn by torch's random state, or are those of a pretrained encoder.
 
         Args:
             train: the training inputs.
-            recipe: gives width and dropout.
+            width: of the representation, for encoders that choose theirs.
+            dropout: probability of dropping a part of the inputs or a unit in training, for encoders that do.
+            augment: how images are changed in training, for encoders that do: ``none``, ``crop`` or ``strong``.
         """
 
     @property

@@ -11,7 +11,6 @@ from mlcl_utils.models.encoder import PARTS, Encoder
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Task
-    from mlcl_utils.training.recipe import Recipe
 
 
 class FrozenFeatures(Encoder):
@@ -68,12 +67,12 @@ class FrozenFeatures(Encoder):
     raw = inputs
 
     @classmethod
-    def create(cls, train: Tensor, recipe: Recipe) -> Self:
+    def create(cls, train: Tensor, *, width: int, dropout: float, augment: str) -> Self:
         """Standardises by the training features; the linear path starts with their largest directions."""
         mean, scale = train.mean(dim=0), train.std(dim=0)
         scale = torch.where(scale > 0, scale, 1.0)  # a constant feature carries nothing: leave it at zero
-        axes = _axes((train - mean) / scale, min(recipe.width, train.shape[1]))
-        return cls(mean, scale, axes, dropout=recipe.dropout)
+        axes = _axes((train - mean) / scale, min(width, train.shape[1]))
+        return cls(mean, scale, axes, dropout=dropout)
 
 
 def _axes(standard: Tensor, width: int) -> Tensor:

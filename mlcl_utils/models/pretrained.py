@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.models.catalogue import encoder_names
 from mlcl_utils.paths import CHECKOUT, expanded
 
 SIDE = 224
@@ -73,8 +74,6 @@ def parse(name: str) -> Pretrained:
         return Pretrained("transformers", base, _size(name, found["size"], TOKENS))
     parts = _TORCHVISION.fullmatch(name)
     if parts is None or parts["base"] not in _torchvision():
-        from mlcl_utils.models import encoder_names
-
         raise unknown("encoder", name, [*encoder_names(), *_torchvision()])
     weights = parts["weights"]
     if weights is not None and (Path(weights).suffix or "/" in weights):

@@ -16,7 +16,6 @@ from mlcl_utils.models.pretrained import Pretrained
 
 if TYPE_CHECKING:
     from mlcl_utils.data import Dataset, Task
-    from mlcl_utils.training.recipe import Recipe
 
 PADDING = -1
 """Stands behind the tokens of a text."""
@@ -70,7 +69,7 @@ class TextTransformer(Encoder):
         return BagOfWords.raw(task)
 
     @classmethod
-    def create(cls, train: Any, recipe: Recipe) -> Self:
+    def create(cls, train: Any, *, width: int, dropout: float, augment: str) -> Self:
         """The transformer with its pretrained weights; nothing of the data goes into it.
 
         Raises:

@@ -13,7 +13,8 @@ from typing import Any
 from mlcl_utils import processes
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs.config import RunConfig
-from mlcl_utils.runs.engines import Ended, Failure, Order, attempt
+from mlcl_utils.runs.engines import Ended, attempt
+from mlcl_utils.runs.order import Failure, Order
 from mlcl_utils.runs.store import Result
 
 RETRIES = 3

@@ -10,44 +10,12 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Protocol
 
 from mlcl_utils import processes
 from mlcl_utils.runs.config import RunConfig
+from mlcl_utils.runs.order import Failure, Order
 from mlcl_utils.runs.store import Result
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that came to no result.
-
-    Attributes:
-        error: why, in one line.
-        seconds: what it cost.
-        lost: whether what carried it out is to blame, such as a process that was killed; it may well succeed another
-            time.
-    """
-
-    error: str
-    seconds: float
-    lost: bool = False
-
-
-@dataclass(frozen=True)
-class Order:
-    """A run that is to be carried out.
-
-    Attributes:
-        config: what to run.
-        checkpoint: what a trial continues from; None for the start.
-        keep: a file that a long training is kept in, and goes on from if it is there; None to keep nothing.
-    """
-
-    config: RunConfig
-    checkpoint: bytes | None = None
-    keep: Path | None = None
-
 
 Ended = tuple[RunConfig, Result | Failure]
 """A run that has come to an end, with what came of it."""

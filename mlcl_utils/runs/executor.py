@@ -12,7 +12,8 @@ from typing import Literal
 from mlcl_utils import processes
 from mlcl_utils.locks import Lock
 from mlcl_utils.runs.config import RunConfig
-from mlcl_utils.runs.engines import Engine, Failure, InProcess, Order, Workers
+from mlcl_utils.runs.engines import Engine, InProcess, Workers
+from mlcl_utils.runs.order import Failure, Order
 from mlcl_utils.runs.progress import Progress
 from mlcl_utils.runs.store import Run, Store
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlcl_utils import processes
 from mlcl_utils.files import whole
-from mlcl_utils.runs.engines import Order
+from mlcl_utils.runs.order import Order
 from mlcl_utils.runs.store import Result
 
 _ORDER, _RESULT, _ERROR = "order.pkl", "result.pkl", "error.txt"

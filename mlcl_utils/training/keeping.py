@@ -8,21 +8,46 @@ import pickle
 import sys
 import time
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any, Protocol, Self
 
 import torch
+from torch import nn
 
 from mlcl_utils.training import parallel
-
-if TYPE_CHECKING:
-    from mlcl_utils.training.loop import Training
 
 KEEP_SECONDS = 60.0
 """Training time after which, at the end of an epoch, it is kept again."""
 
 SAY_SECONDS = 10.0
 """Seconds an epoch takes at least for its end to be said."""
+
+
+class Kept(Protocol):
+    """A training that can be kept: :class:`mlcl_utils.training.Training`, whose attributes these are."""
+
+    @property
+    def model(self) -> nn.Module:
+        """Being trained."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs made so far."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole budget."""
+
+    @property
+    def history(self) -> Sequence[Mapping[str, float]]:
+        """One row for each epoch made."""
+
+    def checkpoint(self) -> dict[str, Any]:
+        """All that :meth:`restore` needs."""
+
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint of a training with the same arguments."""
 
 
 class Keeper:
@@ -35,7 +60,7 @@ class Keeper:
         training: what is kept; it is at its start, or goes on from the file when this is entered.
     """
 
-    def __init__(self, path: Path | None, training: Training) -> None:
+    def __init__(self, path: Path | None, training: Kept) -> None:
         self._path = path if path is not None and path.parent.is_dir() else None
         self._training = training
         self._kept = self._said = time.perf_counter()

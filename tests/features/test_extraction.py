@@ -19,7 +19,7 @@ from mlcl_utils import data
 from mlcl_utils.data import registry, user_sets
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.features import extract, extraction, open_encoder
-from mlcl_utils.features.encoders import Example, FeatureEncoder
+from mlcl_utils.features.base import Example, FeatureEncoder
 from tests.data.readers.conftest import write_image
 from tests.features.models import WORDS, write_text_model
 

@@ -18,7 +18,7 @@ from mlcl_utils import runs
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid
 from mlcl_utils.runs.cluster import RETRIES, _task
-from mlcl_utils.runs.engines import Failure, Order
+from mlcl_utils.runs.order import Failure, Order
 from tests.runs.test_runs import config
 
 pytest.importorskip("ray")

@@ -1,0 +1,27 @@
+"""The catalogue of encoders: a line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlcl_utils.data.dataset import Modality
+
+OURS: dict[str, tuple[str, Modality | None]] = {
+    "frozen": ("frozen.FrozenFeatures", None),
+    "bag": ("bag.BagOfWords", "text"),
+    "cnn": ("cnn.SmallCNN", "image"),
+}
+"""Name of an encoder of ours: module and class, and the modality of the raw examples that it reads; None if it reads
+frozen features."""
+
+PRETRAINED: dict[str, tuple[str, Modality]] = {
+    "torchvision": ("backbone.ImageBackbone", "image"),
+    "transformers": ("transformer.TextTransformer", "text"),
+}
+"""Library of pretrained encoders: the same."""
+
+
+def encoder_names() -> tuple[str, ...]:
+    """Names of our own encoders."""
+    return tuple(OURS)
