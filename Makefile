@@ -17,7 +17,7 @@ export UV_SYSTEM_CERTS ?= 1
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup studies test test-browser coverage lint format docs readme mutants clean
+.PHONY: help setup studies test test-browser coverage lint format docs readme cells mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make format        put the sources into the project's style"
 	@echo "make docs          build the documentation in docs/_build; warnings are errors"
 	@echo "make readme        write what the studies in results/ have found into README.md"
+	@echo "make cells         write the cell of parameters of every notebook from what the studies declare"
 	@echo "make mutants       show that the tests notice small mistakes in the losses"
 	@echo "make clean         remove caches and .venv; results stay"
 
@@ -83,6 +84,9 @@ docs: setup
 
 readme: setup
 	@$(BIN)/python docs/readme.py
+
+cells: setup
+	@$(BIN)/python -m mlcl_utils.studies.cells
 
 mutants: setup
 	@$(BIN)/python tests/losses/mutants.py

@@ -81,6 +81,7 @@ def test_the_citation_names_the_version() -> None:
         "lint",
         "docs",
         "readme",
+        "cells",
         "format",
         "mutants",
         "clean",

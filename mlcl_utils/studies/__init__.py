@@ -7,6 +7,8 @@ torch; what a study computes is imported when it is used.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlcl_utils.errors import unknown
@@ -43,19 +45,23 @@ def get(name: str) -> Study:
     return study
 
 
-def start(name: str, **given: Any) -> Execution:
+def start(name: str, namespace: Mapping[str, Any] = MappingProxyType({}), /, **given: Any) -> Execution:
     """Begin a study's notebook: resolve and print its parameters and open its results folder.
+
+        study = studies.start("02_label_space", globals())
 
     Args:
         name: the study, such as ``"02_label_space"``.
-        given: its parameters; None means the preset's value, strings are turned into their types.
+        namespace: ``globals()`` of the notebook: the names in it that the study declares are its parameters, and no
+            others are looked at. None means the preset's value; strings are turned into their types.
+        given: parameters by name, which go before those of the namespace.
 
     Returns:
         The execution, with ``parameters``, ``folder`` and ``finish``.
 
     Raises:
-        UsageError: an unknown name, a wrong type or an impossible value.
+        UsageError: an unknown name, given or set in a cell of parameters; a wrong type; an impossible value.
     """
     from mlcl_utils.studies.base import begin
 
-    return begin(get(name), given)
+    return begin(get(name), given, namespace)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,7 +36,7 @@ from mlcl_utils.studies.manifest import (
     vouches,
     write_manifest,
 )
-from mlcl_utils.studies.parameters import StudyParameters, describe, injected, not_given, refusal
+from mlcl_utils.studies.parameters import StudyParameters, describe, in_notebook, not_given, refusal
 from mlcl_utils.studies.values import (
     Count,
     Counts,
@@ -277,17 +278,22 @@ class Execution:
         )
 
 
-def begin(study: Study, given: Mapping[str, Any]) -> Execution:
+def begin(
+    study: Study, given: Mapping[str, Any], namespace: Mapping[str, Any] = MappingProxyType({})
+) -> Execution:
     """Resolve the parameters of a study, print them and open its results folder.
 
     The manifest of an earlier execution is removed: it would vouch for files that are now being replaced.
 
+    Args:
+        study: the study.
+        given: its parameters.
+        namespace: the global names of its notebook, which are asked for those not given.
+
     Raises:
-        UsageError: as `Study.resolve`.
+        UsageError: as `Study.resolve`, or as :func:`mlcl_utils.studies.parameters.in_notebook`.
     """
-    for name in injected():
-        if name not in study.Parameters.model_fields:
-            raise unknown("parameter", name, study.Parameters.model_fields)
+    given = {**in_notebook(study.name, study.Parameters, namespace), **given}
     import pandas  # in a notebook, unlike on the command line, it is wanted anyway
 
     pandas.set_option("display.max_colwidth", None)  # tables show their texts whole

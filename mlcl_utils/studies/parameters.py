@@ -59,9 +59,11 @@ class StudyParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["smoke", "quick", "standard", "paper"] = Field(
-        description="values of all that is not given"
+        description="gives the value of every parameter that is None"
     )
-    datasets: Datasets = Field(description="data sets: names of those that ship, names or paths of your own")
+    datasets: Datasets = Field(
+        description="data sets that ship, such as debtags, or your own, by name or path"
+    )
     losses: Losses = Field(description="losses to compare, by name")
     replicates: Annotated[Count, Field(le=10)] = Field(
         description="number of replicates, at most 10; replicate r uses split r and seed r"
@@ -75,7 +77,7 @@ class StudyParameters(BaseModel):
     )
     recipe: Settings = Field(
         default_factory=dict,
-        description="settings of training in place of an encoder's own, such as batch_size=64,ema=0.9997",
+        description='settings of training in place of the encoder\'s own, such as {"batch_size": 64}',
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], AfterValidator(available_device)] = Field(
         default="auto", description="where to train; auto takes a GPU if there is one"
@@ -87,7 +89,7 @@ class StudyParameters(BaseModel):
         default=1, description="GPUs, or processes on the CPU, that train one run together (torchrun)"
     )
     engine: Annotated[Literal["local", "ray"], AfterValidator(available_engine)] = Field(
-        default="local", description="what carries out the runs: this machine, or a Ray cluster"
+        default="local", description="what executes the runs: this machine, or a Ray cluster"
     )
     results: Annotated[Path, AfterValidator(results_folder)] = Field(
         default=Path("results"), validate_default=True, description="folder that results are written to"
@@ -191,23 +193,67 @@ def _plain(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def injected() -> tuple[str, ...]:
-    """Names that papermill has set in this kernel, those included that the notebook does not know.
+def cell_head(study: str) -> str:
+    """How the cell begins in which a study's notebook declares its parameters."""
+    return f"# Parameters of {study}"
 
-    It adds a cell of assignments that begins with the line ``# Parameters``, and only warns of unknown names.
+
+def in_notebook(
+    study: str, parameters: type[StudyParameters], namespace: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parameters that a notebook sets: of its global names those that the study declares.
+
+    Args:
+        study: name of the study.
+        parameters: the class of its parameters.
+        namespace: the notebook's global names with their values.
+
+    Raises:
+        UsageError: the notebook sets a parameter that the study does not declare, or one has lost its name to an
+            import or a definition.
+    """
+    declared = parameters.model_fields
+    for name in _set_in_cells(study):
+        if name not in declared:
+            raise unknown("parameter", name, declared)
+    found = {name: namespace[name] for name in declared if name in namespace}
+    for name, value in found.items():
+        if isinstance(value, types.ModuleType) or callable(value):
+            raise UsageError(
+                f"parameter '{name}' is a {type(value).__name__} here: an import or a definition has taken its name; "
+                "call that otherwise and run the cell of parameters again"
+            )
+    return found
+
+
+def _set_in_cells(study: str) -> list[str]:
+    """The names that a notebook sets as parameters, those included that its study does not declare.
+
+    They are set in its own cell and then in the one that papermill puts behind it, which begins with the line
+    ``# Parameters``; papermill only warns of unknown names. A cell that was run again counts as it was the last time.
     """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    sources = shell.user_ns.get("In", []) if shell is not None else []
-    return tuple(
-        target.id
-        for source in sources
-        if source.startswith("# Parameters\n")
-        for statement in ast.parse(source).body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    )
+    sources: list[str] = shell.user_ns.get("In", []) if shell is not None else []
+    own = [at for at, source in enumerate(sources) if source.startswith(cell_head(study))]
+    since = sources[own[-1] :] if own else sources
+    injected = [source for source in since if source.startswith("# Parameters\n")]
+    return [name for source in (*since[: len(own[-1:])], *injected[-1:]) for name in _assigned(source)]
+
+
+def _assigned(source: str) -> list[str]:
+    """The names that a cell assigns to; none for one with an error in it, which has set nothing."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:
+        return []
+    targets = [
+        target
+        for statement in statements
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+    ]
+    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
 def not_given(value: Any) -> bool:
@@ -229,17 +275,17 @@ def refusal(error: ValidationError, parameters: type[StudyParameters]) -> UsageE
     if first["type"] == "missing":
         return UsageError(f"parameter '{name}' has no value in this preset; give one")
     if first["type"] == "literal_error":
-        return unknown(name, str(first["input"]), _choices(parameters.model_fields[name].annotation))
+        return unknown(name, str(first["input"]), choices(parameters.model_fields[name].annotation))
     value = re.sub(r"\s+", " ", repr(first["input"]))
     value = value if len(value) <= 60 else f"{value[:57]}..."
     reason = str(cause) if cause else first["msg"].removeprefix("Input ")
     return UsageError(f"parameter '{name}': {value} {reason}")
 
 
-def _choices(annotation: Any) -> tuple[str, ...]:
+def choices(annotation: Any) -> tuple[str, ...]:
     """The words of the Literal in an annotation."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     if get_origin(annotation) in {Annotated, types.UnionType}:
-        return tuple(word for part in get_args(annotation) for word in _choices(part))
+        return tuple(word for part in get_args(annotation) for word in choices(part))
     return ()

@@ -57,7 +57,7 @@ def notebook(tmp_path: Path) -> Path:
     (cell,) = (cell for cell in copy.cells if "parameters" in cell.metadata.get("tags", []))
     for name, value in {"preset": "smoke", "results": str(tmp_path / "results")}.items():
         cell.source, count = re.subn(
-            rf"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.MULTILINE
+            rf"^({name}: .*?) = .*$", rf"\1 = {value!r}", cell.source, flags=re.MULTILINE
         )
         assert count == 1
     path = tmp_path / "lab" / f"{STUDY}.ipynb"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -203,17 +202,6 @@ class TestEveryStudy:
     def test_parameters_are_described(self, name: str) -> None:
         for field, info in studies.get(name).Parameters.model_fields.items():
             assert info.description, field
-
-    def test_the_notebook_takes_every_parameter(self, name: str) -> None:
-        study = studies.get(name)
-        cells = json.loads(study.notebook.read_text(encoding="utf-8"))["cells"]
-        tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-        assert len(tagged) == 1
-        namespace: dict[str, Any] = {}
-        exec("".join(tagged[0]["source"]), namespace)
-        given = {key: value for key, value in namespace.items() if not key.startswith("__")}
-        assert set(given) == set(study.Parameters.model_fields)
-        assert study.resolve(given) == study.resolve({})
 
 
 def test_unknown_study_suggests_the_nearest() -> None:

@@ -82,9 +82,7 @@ class KernelMixtureParameters(StudyParameters):
     """Parameters of the kernel mixture study."""
 
     num_labels: Count = Field(description="size of the label space, or all labels of a set that has fewer")
-    variants: Annotated[Names, AfterValidator(_known)] = Field(
-        description=f"forms of the loss: {', '.join(VARIANTS)}"
-    )
+    variants: Annotated[Names, AfterValidator(_known)] = Field(description=f"of KMCL: {', '.join(VARIANTS)}")
 
     encoder: Encoder = Field(default="frozen", description="encoder of every arm")
 

@@ -32,11 +32,10 @@ class LabelSpaceParameters(StudyParameters):
     """Parameters of the label-space study."""
 
     encoders: Encoders = Field(
-        description="encoders, each on the data sets that it can read; all but frozen only in the main sweep"
+        description="encoders, on the data sets they can read; all but frozen in the main sweep only"
     )
     end_to_end_num_labels: Counts = Field(
-        description="sizes of the label space at which the encoders other than frozen are trained; the largest there is"
-        " if a data set has labels for none of them"
+        description="sizes for encoders other than frozen, or the largest that a set has"
     )
     num_labels: Counts = Field(description="sizes of the label space; the smallest one fixes the examples")
     train_fractions: Fractions = Field(description="shares of the training part; smaller ones are subsets")

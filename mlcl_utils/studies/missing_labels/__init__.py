@@ -39,22 +39,24 @@ CORRECTED = "corrected_bce"
 
 
 class MissingLabelsParameters(StudyParameters):
-    """Parameters of the study of missing labels."""
+    """Parameters of the study of missing labels.
+
+    All weights of CLML but the first are trained with the first of ``swept``.
+    """
 
     num_labels: Count = Field(description="size of the label space, or all labels of a set that has fewer")
     kept_shares: Fractions = Field(
         description="shares of the positives that are kept; smaller ones are subsets"
     )
     reference_share: Fraction = Field(
-        description="share at which all losses, weights and controls are compared; one of kept_shares"
+        description="share at which losses, weights and controls are compared; one of kept_shares"
     )
-    one_positive: bool = Field(description="whether one positive of every example is another condition")
+    one_positive: bool = Field(description="whether there is a condition with one positive per example")
     swept: Losses = Field(
         description="losses that are trained in every condition, the others at the reference alone"
     )
     clml_weights: Positives = Field(
-        description="weights of CLML, 1 being the published one; all but the first at the reference alone, with the"
-        " first of swept"
+        description="weights of CLML, 1 as published; all but the first only at the reference"
     )
     learning_rate: Positive = Field(description="peak learning rate of every arm, before tuning")
     encoder: Encoder = Field(default="frozen", description="encoder of every arm")

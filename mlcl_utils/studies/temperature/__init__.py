@@ -52,7 +52,7 @@ class TemperatureParameters(StudyParameters):
         description="temperatures of the losses"
     )
     hard_fraction: Fraction = Field(
-        description="share of the negatives, the nearest, that the hard-negative variant keeps; 1 for no such variant"
+        description="share of negatives, the nearest, that the hard variant keeps; 1 for none"
     )
 
     @model_validator(mode="after")
