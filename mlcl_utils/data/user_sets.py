@@ -37,7 +37,7 @@ from mlcl_utils.paths import expanded
 CACHE_VARIABLE = "MLCL_CACHE"
 """Environment variable that names a folder to keep things in, instead of ``.mlcl`` in the set's own folder."""
 
-READING_VERSION = 2
+READING_VERSION = 3
 """Raised when the same files are read, grouped or split in another way."""
 
 WORTH_KEEPING = 2.0

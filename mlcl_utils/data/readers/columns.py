@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from mlcl_utils.data.readers import cells
+from mlcl_utils.data.readers.cells import listed, normal, shown
 from mlcl_utils.data.readers.common import IMAGE_ENDINGS, PART_WORDS
-from mlcl_utils.data.readers.rows import Rows, cell_text
+from mlcl_utils.data.readers.rows import Column, Rows
 from mlcl_utils.errors import DataError, unknown
 
 # Names that a column of a kind usually has, the likeliest first.
@@ -31,14 +33,18 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
         ("id", "title", "text", "image", "images", "group", "split", "separator", "encoding"), str
     ),
+    **dict.fromkeys(("delimiter", "decimal"), str),
     **dict.fromkeys(("features", "labels"), (str, list)),
 }
-"""What the file beside a table may say, with types: columns, folder of the images, label separator, encoding."""
+"""What the file beside a table may say, with types: columns, folder of the images, and how the table is written."""
 
 # Names of the numbers of rows in what pandas writes. Where rows are sorted by their labels, they tell them.
 _ROW_NUMBERS = re.compile(r"|unnamed: \d+|index|__index_level_\d+__", re.IGNORECASE)
-_INDICATOR = frozenset({"0", "1", "-1", "0.0", "1.0", "-1.0", "True", "False", "?", ""})
 _LONG = 20  # characters of a column's mean value from which on it may be the text
+_NEARLY = 0.8  # of the values of a column from which on the others are taken for mistakes
+_HEAD = 100  # rows by which columns are left out that cannot be of images
+
+_WHAT = {"text": "the texts are", "image": "the images are", "features": "the features are"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Columns:
         labels: one column that lists labels, or several with 0 and 1, one a label.
         indicators: whether ``labels`` are such.
         features: one column of lists, or several of numbers.
-        notes: which columns were left out of the guess, and why.
+        notes: which columns are not used, and why.
     """
 
     labels: tuple[str, ...]
@@ -72,16 +78,15 @@ class Columns:
             "id": self.id,
             "group": self.group,
         }
-        words = [f"{kind} '{name}'" for kind, name in {**single, "split": self.split}.items() if name]
+        words = [
+            f"{kind} {listed([name])}"
+            for kind, name in {**single, "split": self.split}.items()
+            if name is not None
+        ]
         if self.features:
-            words.append(f"features {_listed(self.features)}")
-        words.append(f"labels {_listed(self.labels)}" + (" (0 and 1)" if self.indicators else ""))
+            words.append(f"features {listed(self.features)}")
+        words.append(f"labels {listed(self.labels)}" + (" (0 and 1)" if self.indicators else ""))
         return f"columns: {', '.join(words)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def choose(rows: Rows, given: Mapping[str, Any]) -> Columns:
@@ -92,51 +97,59 @@ def choose(rows: Rows, given: Mapping[str, Any]) -> Columns:
         given: what the user named, by the keys of :data:`KEYS`; the rest is guessed.
 
     Raises:
-        DataError: a named column is not there, or there is nothing to learn from or to be learnt.
+        DataError: a named column is not there, there is nothing to learn from or to be learnt, or a column is nearly
+            of a kind.
     """
     named = {kind: _named(rows, kind, given[kind]) for kind in _USUAL if kind in given}
-    free = [name for name in rows.columns if name not in {n for names in named.values() for n in names}]
-    guess = _Guess(rows, free)
+    taken = {name for names in named.values() for name in names}
+    guess = _Guess(rows, [name for name in rows.names if name not in taken])
     guess.leave_out()
     labels = named.get("labels") or guess.labels()
-    single = {kind: _one(named, kind) for kind in ("id", "group", "split", "title", "text", "image")}
+    single: dict[str, Any] = {
+        kind: _one(named, kind) for kind in ("id", "group", "split", "title", "text", "image")
+    }
     for kind in ("split", "id", "group"):
-        single[kind] = single[kind] or guess.usual(kind)
+        single[kind] = guess.usual(kind) if single[kind] is None else single[kind]
     features: tuple[str, ...] = named.get("features", ())
-    if not (single["text"] or single["image"] or features):
+    if single["text"] is None and single["image"] is None and not features:
         single["image"] = guess.image()
-        single["text"] = None if single["image"] else guess.text()
-    if single["text"]:
-        single["title"] = single["title"] or guess.usual("title")
-    elif not (single["image"] or features):  # a title alone is the text
-        single["text"], single["title"] = single["title"] or guess.usual("title"), None
-    features = features or (() if single["text"] or single["image"] else guess.features(labels))
-    advice = f"name it in {rows.path.with_suffix('.toml').name}; columns: {_listed(list(rows.columns))}"
-    if single["text"] and single["image"]:
-        raise DataError(f"{rows.path.with_suffix('.toml')} names both a text and an image; name one of them")
+        single["text"] = guess.text() if single["image"] is None else None
+    if single["text"] is not None:
+        single["title"] = guess.usual("title") if single["title"] is None else single["title"]
+    elif single["image"] is None and not features:  # a title alone is the text
+        single["text"] = guess.usual("title") if single["title"] is None else single["title"]
+        single["title"] = None
+    sidecar = rows.path.with_suffix(".toml")
+    if single["text"] is not None and single["image"] is not None:
+        raise DataError(f"{sidecar} names both a text and an image; name one of them")
+    advice = f"name it in {sidecar.name}; columns: {listed(rows.names)}"
     if not labels:
         raise DataError(f'{rows.path}: which column has the labels? {advice}, such as: labels = "tags"')
-    if not (single["text"] or single["image"] or features):
-        raise DataError(
-            f'{rows.path}: which column has the text, image path or features? {advice}, such as: text = "body"'
-        )
-    return Columns(
-        labels=labels,
-        indicators=len(labels) > 1 or _is_indicator(rows.columns[labels[0]]),
-        features=features,
-        notes=guess.notes(),
-        **single,
-    )
+    if single["text"] is None and single["image"] is None:
+        features = features or guess.features()
+        if not features:
+            raise DataError(
+                f'{rows.path}: which column has the text, image path or features? {advice}, such as: text = "body"'
+            )
+    indicators = len(labels) > 1 or ("separator" not in given and _is_indicator(rows, labels[0]))
+    chosen = Columns(labels=labels, indicators=indicators, features=features, **single)
+    return replace(chosen, notes=guess.unused(chosen))
 
 
 def _named(rows: Rows, kind: str, value: str | list[Any]) -> tuple[str, ...]:
     """The columns that a user named, patterns such as ``tag_*`` filled in."""
+    sidecar = rows.path.with_suffix(".toml")
+    words = [normal(str(word)) for word in ([value] if isinstance(value, str) else value)]
+    if not words:
+        raise DataError(f"{sidecar}, key '{kind}': no column is named; leave it out to have it guessed")
     found: list[str] = []
-    for word in [value] if isinstance(value, str) else value:
-        matching = [word] if word in rows.columns else fnmatch.filter(rows.columns, str(word))
+    for word in words:
+        rows.refuse_twice([word] if word in rows.twice else fnmatch.filter(rows.twice, word))
+        matching = [word] if word in rows.names else fnmatch.filter(rows.names, word)
         if not matching:
-            sidecar = rows.path.with_suffix(".toml")
-            raise DataError(f"{sidecar}, key '{kind}': {unknown('column', str(word), rows.columns)}")
+            raise DataError(
+                f"{sidecar}, key '{kind}': {unknown('column', shown(word), map(shown, rows.names))}"
+            )
         found += matching
     return tuple(dict.fromkeys(found))
 
@@ -145,111 +158,200 @@ def _one(named: Mapping[str, tuple[str, ...]], kind: str) -> str | None:
     return named[kind][0] if kind in named else None
 
 
-def _is_indicator(values: Iterable[Any]) -> bool:
-    found = {"" if isinstance(value, list) else cell_text(value) for value in values}
-    return found <= _INDICATOR and not found <= {"", "?"}
+def _is_indicator(rows: Rows, name: str) -> bool:
+    """Whether the one column of labels holds 0 and 1, and is therefore itself a label.
+
+    Raises:
+        DataError: it does but for a few cells.
+    """
+    column = rows.column(name)
+    if column.lists:
+        return False
+    if cells.fit_states(column.counts).whole:
+        return True
+    near = cells.nearly_states(column.counts)
+    digits = {text for text in column.counts if cells.is_number(text) and cells.state(text) is not None}
+    # Numbers of classes, alone or in lists, are 0 and 1 too.
+    odd = [] if near is None else [text for text in near.odd if not re.fullmatch(r"[\d.]+(\W+[\d.]+)*", text)]
+    if near is not None and odd and sum(column.counts[text] for text in digits) * 2 > near.present:
+        raise _nearly(
+            rows, column, odd, "0 and 1", 'if it lists labels, name what parts them: separator = ";"'
+        )
+    return False
+
+
+def _nearly(rows: Rows, column: Column, odd: Sequence[str], kind: str, advice: str) -> DataError:
+    """The error for a column that would be of a kind, were it not for some cells."""
+    row = column.texts.index(odd[0])
+    return DataError(
+        f"{rows.where(row)}: column '{shown(column.name)}' holds {kind}, but also {listed(odd, 3)}; "
+        f"correct it or, in {rows.path.with_suffix('.toml').name}, {advice}"
+    )
 
 
 class _Guess:
     """Guesses among the columns that nobody has taken yet; what is guessed is taken."""
 
     def __init__(self, rows: Rows, free: list[str]) -> None:
-        self._rows, self._free, self._left = rows, free, list[str]()
+        self._rows, self._free, self._left = rows, dict.fromkeys(free), list[str]()
 
     def leave_out(self) -> None:
         """Take what is neither label nor feature though it is numbers: those of rows, and of the folds of a split."""
         for name in self._free:
-            values = self._rows.columns[name]
-            fold = name.lower() in _USUAL["split"] and not self._can_be("split", values, name)
-            if _ROW_NUMBERS.fullmatch(name) or (fold and (_numeric(values) or _is_indicator(values))):
+            numbers_rows = _ROW_NUMBERS.fullmatch(name) is not None
+            may_be_fold = name.lower() in _USUAL["split"]
+            if numbers_rows or (may_be_fold and self._rows.column(name).content in {"0 and 1", "numbers"}):
                 self._left.append(name)
         self._take(*self._left)
 
-    def notes(self) -> tuple[str, ...]:
-        """What is to be said of columns that were left out, or look like a split and are none."""
+    def unused(self, chosen: Columns) -> tuple[str, ...]:
+        """What is to be said of the columns that are not used: one sentence for all of a reason."""
         sidecar = self._rows.path.with_suffix(".toml").name
-        notes = []
-        for name in self._rows.columns:
+        reasons: dict[str, list[str]] = {}
+        for name in self._rows.names:
             if name in self._left and _ROW_NUMBERS.fullmatch(name):
-                notes.append(
-                    f"column '{name}' is not used: such a column numbers the rows; if not, name it in {sidecar}"
-                )
+                reason = f" is not used: such a column numbers the rows; if not, name it in {sidecar}"
             elif name in self._left or (name in self._free and name.lower() in _USUAL["split"]):
-                notes.append(
-                    f"column '{name}' is not used as a split, nor guessed to be a label or feature: "
+                reason = (
+                    " is not used as a split, nor guessed to be a label or feature: "
                     "its values are not train, validation or test"
                 )
+            elif name in self._free:
+                reason = f": not used, because {self._reason(name, chosen)}"
+            else:
+                continue
+            reasons.setdefault(reason, []).append(name)
+        notes = [_unused(names, reason) for reason, names in reasons.items()]
+        if self._rows.twice:
+            notes.append(_unused(self._rows.twice, ": not used, because several columns have the same name"))
         return tuple(notes)
 
+    def _reason(self, name: str, chosen: Columns) -> str:
+        """Why a column is not used: what it holds, and what is used instead."""
+        column = self._rows.column(name)
+        if column.flaw:
+            return column.flaw
+        if column.kind == "nothing":
+            return "it is empty"
+        places = {kind: getattr(chosen, kind) for kind in ("text", "image", "title", "id", "group", "split")}
+        for kind, names in _USUAL.items():
+            if name.lower() in names and places.get(kind) is not None:
+                return f"the {kind} is {listed([places[kind]])}"
+        if column.kind == "0 and 1" or name.lower() in _USUAL["labels"]:
+            return f"it holds {column.kind}, and the labels are those of {listed(chosen.labels, 3)}"
+        kind = "text" if chosen.text is not None else "image" if chosen.image is not None else "features"
+        names = chosen.features if kind == "features" else (places[kind],)
+        return f"it holds {column.kind}, and {_WHAT[kind]} those of {listed(names, 3)}"
+
     def _take(self, *names: str) -> tuple[str, ...]:
-        self._free = [name for name in self._free if name not in names]
+        for name in names:
+            del self._free[name]
         return names
 
     def usual(self, kind: str) -> str | None:
         """The column whose name is usual for the kind, and whose values can be of it."""
         by_name = {name.lower(): name for name in reversed(self._free)}
         for word in _USUAL[kind]:
-            if word in by_name and self._can_be(kind, self._rows.columns[by_name[word]], word):
+            self._rows.refuse_twice([name for name in self._rows.twice if name.lower() == word])
+            if word in by_name and self._can_be(kind, by_name[word]):
                 return self._take(by_name[word])[0]
         return None
 
-    def _can_be(self, kind: str, values: list[Any], name: str = "") -> bool:
+    def _can_be(self, kind: str, name: str) -> bool:
+        column = self._rows.column(name)
         if kind == "split":
-            known = (cell_text(value).lower() in PART_WORDS for value in values)
-            # A name that means nothing else: a word that is unknown is an error, and no reason to ignore the column.
-            return any(known) if name.lower() in {"split", "split_name"} else all(known)
+            # A name that means nothing else, or nearly all words: one that is unknown is an error.
+            share = _share(column, lambda text: text.lower() in PART_WORDS)
+            return share > 0 if name.lower() in {"split", "split_name"} else share >= _NEARLY
         if kind == "image":
-            return all(cell_text(value).lower().endswith(IMAGE_ENDINGS) for value in values)
+            return _share(column, _is_image) >= _NEARLY
         if kind == "features":
-            return all(isinstance(value, list) for value in values)
+            return column.vectors() is not None
+        if kind in {"text", "title"}:
+            return column.kind not in {"0 and 1", "numbers", "lists", "nothing"}
         return True
 
     def labels(self) -> tuple[str, ...]:
-        """A column of a usual name, or all those with nothing but 0 and 1, if they are several."""
+        """A column of a usual name, or all those with nothing but 0 and 1, if they are several.
+
+        Raises:
+            DataError: a column holds 0 and 1 but for a few cells.
+        """
         name = self.usual("labels")
-        if name:
+        if name is not None:
             return (name,)
-        found = [name for name in self._free if _is_indicator(self._rows.columns[name])]
+        self._rows.refuse_twice()
+        candidates = [self._rows.column(name) for name in self._free]
+        candidates = [column for column in candidates if column.kind in {"0 and 1", "numbers", "text"}]
+        found = [column.name for column in candidates if cells.fit_states(column.counts).whole]
+        near = [(column, fit) for column in candidates if (fit := cells.nearly_states(column.counts))]
+        if near and len(found) + len(near) > 1:
+            advice = f"name the labels: labels = [{', '.join(map(repr, found[:2]))}, ...]".replace("'", '"')
+            raise _nearly(self._rows, near[0][0], near[0][1].odd, "0 and 1", advice)
         return self._take(*found) if len(found) > 1 else ()
 
     def image(self) -> str | None:
         """A column of image files."""
-        return self.usual("image") or next(
-            (self._take(name)[0] for name in self._free if self._can_be("image", self._rows.columns[name])),
-            None,
-        )
+        name = self.usual("image")
+        if name is not None:
+            return name
+        for name in self._free:
+            column = self._rows.column(name)
+            if any(map(_is_image, column.head(_HEAD))) and self._can_be("image", name):
+                return self._take(name)[0]
+        return None
 
     def text(self) -> str | None:
         """A column of a usual name, or the one with the longest values, if they are long."""
         name = self.usual("text")
-        if name:
+        if name is not None:
             return name
+        self._rows.refuse_twice()
+        columns = [self._rows.column(name) for name in self._free]
         lengths = {
-            name: sum(len(cell_text(value)) for value in values) / len(values)
-            for name, values in self._rows.columns.items()
-            if name in self._free
-            and all(value is None or isinstance(value, str) for value in values)
-            and not _numeric(values)
+            column.name: sum(len(text) * number for text, number in column.counts.items()) / len(self._rows)
+            for column in columns
+            if column.kind == "text" and column.content == "text"
         }
         longest = max(lengths, key=lambda name: lengths[name], default=None)
         return self._take(longest)[0] if longest is not None and lengths[longest] >= _LONG else None
 
-    def features(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """A column of lists of numbers, or all columns of numbers."""
+    def features(self) -> tuple[str, ...]:
+        """A column of lists of numbers, or all columns of numbers.
+
+        Raises:
+            DataError: a column holds numbers but for a few cells.
+        """
         name = self.usual("features")
-        if name:
+        if name is not None:
             return (name,)
-        return self._take(
-            *(name for name in self._free if name not in labels and _numeric(self._rows.columns[name]))
-        )
+        self._rows.refuse_twice()
+        found = []
+        for name in self._free:
+            column = self._rows.column(name)
+            if column.kind not in {"0 and 1", "numbers", "text"}:
+                continue
+            fit = cells.fit_numbers(column.counts)
+            if fit.odd and 2 * fit.fitting > fit.present:
+                raise _nearly(self._rows, column, fit.odd, "numbers", 'name the features: features = ["f*"]')
+            if fit.whole:
+                found.append(name)
+        return self._take(*found)
 
 
-def _numeric(values: Iterable[Any]) -> bool:
-    """Whether all values that are there are numbers; what is missing is found when they are read."""
-    there = [value for value in values if cell_text(value)]
-    try:
-        for value in there:
-            float(value)
-    except (TypeError, ValueError):
-        return False
-    return bool(there)
+def _unused(names: Sequence[str], reason: str) -> str:
+    """One sentence on columns that are not used for one reason, which is worded for one column."""
+    if len(names) > 1:
+        for one, many in (("is not used", "are not used"), ("it holds", "they hold"), ("it is", "they are")):
+            reason = reason.replace(one, many, 1)
+    return f"column{'s' * (len(names) > 1)} {listed(names)}{reason}"
+
+
+def _is_image(text: str) -> bool:
+    return text.lower().endswith(IMAGE_ENDINGS)
+
+
+def _share(column: Column, fits: Callable[[str], bool]) -> float:
+    """The share of the cells that are not missing for which a condition holds."""
+    there = {text: number for text, number in column.counts.items() if not cells.is_absent(text)}
+    return sum(number for text, number in there.items() if fits(text)) / max(sum(there.values()), 1)

@@ -2,105 +2,329 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import itertools
+import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from mlcl_utils.data.readers import cells
+from mlcl_utils.data.readers.cells import cell_text, normal, shown
 from mlcl_utils.data.readers.common import read_text
 from mlcl_utils.errors import DataError
 
 
-@dataclass(frozen=True)
+class Column:
+    """The N cells of a column.
+
+    Attributes:
+        name: of the column, in NFC.
+        values: N cells; of a CSV file strings, of a Parquet file whatever it holds.
+        flaw: what is known to be wrong with the column, with the place; empty if nothing is.
+    """
+
+    def __init__(self, name: str, values: list[Any]) -> None:
+        self.name, self.flaw = name, ""
+        self._values = values
+
+    @property
+    def values(self) -> list[Any]:
+        """The cells."""
+        return self._values
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The cells as texts without white space around them; a missing one is empty."""
+        return [cell_text(value) for value in self.values]
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each text occurs."""
+        return Counter(self.texts)
+
+    @cached_property
+    def lists(self) -> bool:
+        """Whether there are lists among the cells."""
+        return any(isinstance(value, list | dict) for value in self.values)
+
+    def head(self, rows: int) -> list[str]:
+        """The texts of the first few rows, without the others being decoded."""
+        return [cell_text(value) for value in self.values[:rows]]
+
+    def numbers(self, decimal: str | None) -> cells.Numbers:
+        """The cells as numbers; see :func:`cells.numbers`."""
+        return cells.numbers(self.texts, decimal)
+
+    def vectors(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
+        """The cells as lists of numbers: N lengths, and all numbers in a row; None if they are no such lists.
+
+        The length of a missing cell is 0.
+        """
+        lists: list[list[float]] = []
+        for text in self.texts:
+            numbers = [] if cells.is_absent(text) else cells.number_list(text)
+            if numbers is None:
+                return None
+            lists.append(numbers)
+        lengths = np.array([len(each) for each in lists], dtype=np.int64)
+        return lengths, np.fromiter(itertools.chain.from_iterable(lists), dtype=np.float64)
+
+    @property
+    def kind(self) -> str:
+        """What it holds, as far as that is known without decoding it; as ``content``, or a type of the file."""
+        return self.content
+
+    @cached_property
+    def content(self) -> str:
+        """What the cells hold: ``"nothing"``, ``"0 and 1"``, ``"numbers"``, ``"lists"`` or ``"text"``."""
+        if not any(text and text not in cells.MISSING_WORDS for text in self.counts):
+            return "nothing"
+        if cells.fit_states(self.counts).whole:
+            return "0 and 1"
+        if cells.fit_numbers(self.counts).whole:
+            return "numbers"
+        if all(cells.is_absent(text) or cells.is_bracketed(text) for text in self.counts):
+            return "lists"
+        return "text"
+
+
 class Rows:
-    """A table: the columns by name, and where each row stands.
+    """A table: its columns by name, read when they are asked for, and where each row stands.
 
     Attributes:
         path: of the file.
-        columns: N values each; of a CSV file strings, of a Parquet file whatever it holds.
-        lines: line of each row, from 1; None if the file has no lines.
-        separator: between the cells; None if there is none.
+        names: of the columns, all different, in NFC.
+        twice: names that several columns have, which therefore cannot be asked for.
+        notes: what is to be known of the file, one sentence each.
     """
 
-    path: Path
-    columns: Mapping[str, list[Any]]
-    lines: list[int] | None
-    separator: str | None
+    def __init__(
+        self,
+        path: Path,
+        names: Sequence[str],
+        count: int,
+        load: Callable[[int], Column],
+        lines: Sequence[int] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        number_of = Counter(names)
+        self.path, self.notes = path, notes
+        self.names = tuple(name for name in names if number_of[name] == 1)
+        self.twice = tuple(name for name, number in number_of.items() if number > 1)
+        self._position = {name: at for at, name in enumerate(names)}
+        self._count, self._load, self._lines = count, load, lines
+        self._loaded: dict[str, Column] = {}
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        return self._count
+
+    def place(self, row: int) -> str:
+        """The line of a row or, if the file has no lines, its number from 1."""
+        return f"row {row + 1}" if self._lines is None else f"line {self._lines[row]}"
 
     def where(self, row: int) -> str:
-        """File and line of a row, or file and number of the row from 1."""
-        place = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
-        return f"{self.path}, {place}"
+        """File and place of a row."""
+        return f"{self.path}, {self.place(row)}"
+
+    def column(self, name: str) -> Column:
+        """A column to look at; it may have a flaw."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(self._position[name])
+        return self._loaded[name]
+
+    def use(self, name: str) -> Column:
+        """A column to be used.
+
+        Raises:
+            DataError: it is damaged; the message names the place.
+        """
+        column = self.column(name)
+        _ = column.values
+        if column.flaw:
+            raise DataError(f"{self.path}, {column.flaw}")
+        return column
+
+    def refuse_twice(self, names: Sequence[str] | None = None) -> None:
+        """Refuse columns of one name, among which there is no telling which is meant.
+
+        Args:
+            names: of the columns that matter; all if not given.
+
+        Raises:
+            DataError: there are such columns.
+        """
+        for name in self.twice:
+            if names is None or name in names:
+                place = ", line 1" if self._lines is not None else ""
+                raise DataError(
+                    f"{self.path}{place}: there are two columns '{shown(name)}'; give each a name of its own"
+                )
 
 
-def read_rows(path: Path, encoding: str | None = None) -> Rows:
+def read_rows(path: Path, given: Mapping[str, Any]) -> Rows:
     """Read a table.
 
     Args:
         path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
-        encoding: of a CSV file; UTF-8 if not given.
+        given: ``encoding`` and ``delimiter`` of a CSV file, if the user named them.
 
     Raises:
         DataError: it is damaged, empty or in another encoding.
     """
-    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path, encoding)
-    if not rows.columns or len(rows) == 0:
+    if path.suffix.lower() == ".parquet":
+        from mlcl_utils.data.readers.parquet import read_parquet
+
+        rows = read_parquet(path)
+    else:
+        rows = _csv(path, given.get("encoding"), given.get("delimiter"))
+    if not (rows.names or rows.twice) or len(rows) == 0:
         raise DataError(f"{path} holds no row")
     return rows
 
 
-def _csv(path: Path, encoding: str | None) -> Rows:
-    sidecar = path.with_suffix(".toml").name
-    advice = f'; name its encoding in {sidecar}, such as: encoding = "latin-1"'
-    text = read_text(path, encoding or "utf-8", advice)
-    if not text.strip():
-        raise DataError(f"{path} is empty")
-    first = text.split("\n", 1)[0]
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
+# ----------------------------------------------------------------------------------------------------------- CSV
+
+_DELIMITERS = ",;\t|"
+_SEEN = 1 << 20  # characters that the delimiter is judged by
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_EXCEL_HINT = re.compile(
+    r'"?sep=(.)"?[\r\n]', re.IGNORECASE
+)  # a first line by which Excel is told the delimiter
+
+
+def _csv(path: Path, encoding: str | None, delimiter: str | None) -> Rows:
+    text = _text(path, encoding)
     before = csv.field_size_limit(sys.maxsize)  # a document may be longer than the module's idea of a field
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        header = [name.strip() for name in next(reader)]
-        for name in header:
-            if header.count(name) > 1:
-                raise DataError(f"{path}, line 1: there are two columns '{name}'")
-        cells: list[list[str]] = []
-        lines = []
-        start = reader.line_num + 1
-        for row in reader:
-            if row:
-                if len(row) != len(header):
-                    raise DataError(f"{path}, line {start}: {len(row)} cells for {len(header)} columns")
-                cells.append(row)
-                lines.append(start)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+        hint = _EXCEL_HINT.match(text)
+        delimiter = delimiter or (hint[1] if hint else _delimiter(path, text))
+        return _cells(path, text, delimiter, skip=hint is not None)
     finally:
         csv.field_size_limit(before)
-    columns = [list(column) for column in zip(*cells, strict=True)] or [[] for _ in header]
-    return Rows(path, dict(zip(header, columns, strict=True)), lines, separator)
 
 
-def _parquet(path: Path) -> Rows:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _text(path: Path, encoding: str | None) -> str:
+    """The text of a CSV file; a byte order mark says which form of Unicode it is in."""
+    sidecar = path.with_suffix(".toml").name
+    advice = f'; name its encoding in {sidecar}, such as: encoding = "latin-1"'
+    if encoding is None:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+        encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
     try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is damaged, cut off or not a Parquet file: {reason}") from None
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    return Rows(path, columns, None, None)
+        text = read_text(path, encoding, advice).removeprefix("\ufeff")
+    except DataError:
+        raise
+    except ValueError:  # of codecs that are none of texts
+        raise DataError(f"{path} cannot be read as '{shown(encoding)}'{advice}") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}, line {line}: a zero byte, so it is not {encoding}{advice}, or utf-16-le")
+    if not text.strip():
+        raise DataError(f"{path} is empty")
+    return text
 
 
-def cell_text(value: Any) -> str:
-    """A cell as text without white space around it; an empty one of a Parquet file is the empty text."""
-    return "" if value is None else str(value).strip()
+def _reader(text: str, delimiter: str) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
+def _delimiter(path: Path, text: str) -> str:
+    """The delimiter of columns: the one by which all rows have as many cells as the header, quotes understood.
+
+    Raises:
+        DataError: there are two such.
+    """
+    tried = {each: _tried(text, each) for each in _DELIMITERS}
+    if path.suffix.lower() == ".tsv" and tried["\t"][0] > 1:
+        return "\t"
+    possible = {each: fits for each, (width, fits) in tried.items() if width > 1}
+    whole = [each for each, fits in possible.items() if fits == 1]
+    if len(whole) > 1:
+        first, second = (repr(each).strip("'") for each in whole[:2])
+        raise DataError(
+            f"{path}, line 1: are the columns separated by '{first}' or by '{second}'? "
+            f'say so in {path.with_suffix(".toml").name}, such as: delimiter = "{first}"'
+        )
+    if whole:
+        return whole[0]
+    return max(possible, key=lambda each: (possible[each], tried[each][0]), default=",")
+
+
+def _tried(text: str, delimiter: str) -> tuple[int, float]:
+    """Cells of the header by a delimiter, and the share of the next rows that have as many."""
+    reader, rows = _reader(text[:_SEEN], delimiter), list[int]()
+    try:
+        for row in itertools.islice(reader, 1000):
+            if any(map(str.strip, row)):
+                rows.append(len(row))
+    except csv.Error:
+        if len(text) <= _SEEN:  # else it was cut
+            rows.append(0)
+    if len(text) > _SEEN and len(rows) > 2:
+        rows.pop()
+    if not rows:
+        return 0, 0
+    return rows[0], sum(width == rows[0] for width in rows) / len(rows)
+
+
+def _cells(path: Path, text: str, delimiter: str, skip: bool) -> Rows:
+    reader = _reader(text, delimiter)
+    try:
+        header, start = _header(reader, skip)
+        width = len(header)
+        named = width - sum(1 for _ in itertools.takewhile(lambda name: not name, reversed(header)))
+        rows, lines, longer, several, empty = list[list[str]](), list[int](), list[int](), list[int](), 0
+        for row in reader:
+            here, start = start, reader.line_num + 1
+            if not row or (not row[0].strip() and not any(map(str.strip, row))):
+                empty += len(row) > 1
+                continue
+            if len(row) != width:
+                if len(row) < max(named, 1) or any(map(str.strip, row[width:])):
+                    raise DataError(f"{path}, line {here}: {len(row)} cells for {width} columns")
+                longer += [here] if len(row) > width else []
+                row = [*row[:width], *[""] * (width - len(row))]
+            rows.append(row)
+            lines.append(here)
+            if start > here + 1:
+                several.append(here)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in header]
+    while len(columns) > named and not any(map(str.strip, columns[-1])):
+        columns.pop()
+    notes = [
+        *([f"the columns are separated by '{shown(delimiter)}'"] if delimiter not in ",\t" else []),
+        *([f"{empty} rows of empty cells are left out"] if empty else []),
+        *(_counted(longer, "rows end in cells without a column, which are empty") if longer else []),
+        *(_counted(several, "rows have cells with line breaks") if several else []),
+    ]
+    names = header[: len(columns)]
+    return Rows(path, names, len(rows), lambda at: Column(names[at], columns[at]), lines, notes)
+
+
+def _counted(lines: Sequence[int], what: str) -> list[str]:
+    return [f"{len(lines)} {what}, the first at line {lines[0]}"]
+
+
+def _header(reader: Any, skip: bool) -> tuple[list[str], int]:
+    """The names of the columns, and the line after them."""
+    if skip:
+        next(reader)
+    header: list[str] = next((row for row in reader if any(map(str.strip, row))), [])
+    return [normal(name) for name in header], reader.line_num + 1

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlcl_utils.data.readers.cells import shown
 from mlcl_utils.data.readers.common import read_text
 from mlcl_utils.errors import DataError, unknown
 
@@ -31,11 +32,15 @@ def read_sidecar(
         return None, {}
     try:
         content = tomllib.loads(read_text(sidecar))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{sidecar}: {error}") from None
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python takes
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{sidecar}: {shown(error, 120)}") from None
     for key, value in content.items():
         if key not in keys:
-            raise DataError(f"{sidecar}: {unknown('key', key, keys)}")
+            raise DataError(f"{sidecar}: {unknown('key', shown(key), keys)}")
         if not isinstance(value, keys[key]):
-            raise DataError(f"{sidecar}: '{key}' is {value!r}, which is not of its type; write a string")
+            raise DataError(
+                f"{sidecar}: '{key}' is {shown(repr(value))}, which is not of its type; write a string"
+            )
     return sidecar, content
