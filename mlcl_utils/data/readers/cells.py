@@ -198,6 +198,16 @@ class Numbers:
     decimal: str
 
 
+def plain_numbers(texts: Sequence[str]) -> npt.NDArray[np.float64] | None:
+    """float64 (N,): the numbers of N cells with a decimal point; None if any is another or no number."""
+    try:
+        values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
+    except ValueError:
+        return None
+    # What Python takes for a number and nobody else does: 1_000, inf, nan.
+    return None if not np.isfinite(values).all() or any("_" in text for text in texts) else values
+
+
 def numbers(texts: Sequence[str], decimal: str | None = None) -> Numbers:
     """The numbers of a column.
 
@@ -207,15 +217,8 @@ def numbers(texts: Sequence[str], decimal: str | None = None) -> Numbers:
         texts: of the N cells.
         decimal: how fractions are written, if it is known. The other of point and comma may then part thousands.
     """
-    if decimal != ",":
-        try:
-            values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
-        except ValueError:
-            pass
-        else:
-            # What Python takes for a number and nobody else does: 1_000, inf, nan.
-            if np.isfinite(values).all() and not any("_" in text for text in texts):
-                return Numbers(values, ".")
+    if decimal != "," and (values := plain_numbers(texts)) is not None:
+        return Numbers(values, ".")
     different = dict.fromkeys(texts, 1)
     if decimal is None:
         style = _decimal(different)

@@ -167,13 +167,15 @@ def _is_indicator(rows: Rows, name: str) -> bool:
     column = rows.column(name)
     if column.lists:
         return False
-    if cells.fit_states(column.counts).whole:
+    if column.are_states:
         return True
-    near = cells.nearly_states(column.counts)
+    near = column.nearly_states()
+    if near is None:
+        return False
     digits = {text for text in column.counts if cells.is_number(text) and cells.state(text) is not None}
     # Numbers of classes, alone or in lists, are 0 and 1 too.
-    odd = [] if near is None else [text for text in near.odd if not re.fullmatch(r"[\d.]+(\W+[\d.]+)*", text)]
-    if near is not None and odd and sum(column.counts[text] for text in digits) * 2 > near.present:
+    odd = [text for text in near.odd if not re.fullmatch(r"[\d.]+(\W+[\d.]+)*", text)]
+    if odd and sum(column.counts[text] for text in digits) * 2 > near.present:
         raise _nearly(
             rows, column, odd, "0 and 1", 'if it lists labels, name what parts them: separator = ";"'
         )
@@ -283,8 +285,8 @@ class _Guess:
         self._rows.refuse_twice()
         candidates = [self._rows.column(name) for name in self._free]
         candidates = [column for column in candidates if column.kind in {"0 and 1", "numbers", "text"}]
-        found = [column.name for column in candidates if cells.fit_states(column.counts).whole]
-        near = [(column, fit) for column in candidates if (fit := cells.nearly_states(column.counts))]
+        found = [column.name for column in candidates if column.are_states]
+        near = [(column, fit) for column in candidates if (fit := column.nearly_states())]
         if near and len(found) + len(near) > 1:
             advice = f"name the labels: labels = [{', '.join(map(repr, found[:2]))}, ...]".replace("'", '"')
             raise _nearly(self._rows, near[0][0], near[0][1].odd, "0 and 1", advice)
@@ -331,7 +333,7 @@ class _Guess:
             column = self._rows.column(name)
             if column.kind not in {"0 and 1", "numbers", "text"}:
                 continue
-            fit = cells.fit_numbers(column.counts)
+            fit = column.fit_numbers()
             if fit.odd and 2 * fit.fitting > fit.present:
                 raise _nearly(self._rows, column, fit.odd, "numbers", 'name the features: features = ["f*"]')
             if fit.whole:

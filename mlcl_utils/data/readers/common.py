@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,8 +177,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def label_matrix(rows: Sequence[Sequence[int]], width: int) -> npt.NDArray[np.int8]:
     """int8 (rows, width) with 1 where a row lists the column, otherwise 0."""
     labels = np.zeros((len(rows), width), dtype=np.int8)
-    for row, columns in enumerate(rows):
-        labels[row, list(columns)] = 1
+    sizes = [len(columns) for columns in rows]
+    flat = np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int64, count=sum(sizes))
+    labels[np.repeat(np.arange(len(rows)), sizes), flat] = 1
     return labels
 
 

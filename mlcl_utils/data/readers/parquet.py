@@ -97,10 +97,28 @@ class ArrowColumn(Column):
             return "lists"
         return "text" if _is_text(self._type) else f"values of type {shown(self._type)}"
 
-    @cached_property
+    @property
     def lists(self) -> bool:
         """Whether the cells are lists, or other values that hold several."""
         return _is_list(self._type) or bool(pa.types.is_nested(self._type))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The cells as texts without white space around them; a missing one is empty."""
+        if _is_text(self._type):
+            return ["" if value is None else value.strip() for value in self.values]
+        if pa.types.is_integer(self._type):
+            return ["" if value is None else str(value) for value in self.values]
+        return [cell_text(value) for value in self.values]
+
+    @cached_property
+    def plain(self) -> npt.NDArray[np.float64] | None:
+        """The cells as numbers, if all are such by their type or with a decimal point; NaN for a real missing one."""
+        if self._array is None or not (_is_number(self._type) or pa.types.is_boolean(self._type)):
+            return cells.plain_numbers(self.texts) if _is_text(self._type) else None
+        array = self._array.cast(pa.uint8()) if pa.types.is_boolean(self._type) else self._array
+        numbers: npt.NDArray[np.float64] = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return numbers
 
     def head(self, rows: int) -> list[str]:
         """The texts of the first few rows, without the others being decoded."""
@@ -112,11 +130,10 @@ class ArrowColumn(Column):
             return []
 
     def numbers(self, decimal: str | None) -> cells.Numbers:
-        """The cells as numbers; see :func:`cells.numbers`."""
-        if not _is_number(self._type) or self._array is None:
-            return super().numbers(decimal)
-        array = self._array.cast(pa.float64(), safe=False)
-        return cells.Numbers(array.to_numpy(zero_copy_only=False), ".")
+        """The cells as numbers; a type of numbers is read without regard to how texts are written."""
+        if self.plain is not None and not _is_text(self._type):
+            return cells.Numbers(self.plain, ".")
+        return super().numbers(decimal)
 
     def vectors(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
         """The cells as lists of numbers: N lengths, and all numbers in a row; None if they are no such lists."""

@@ -22,13 +22,15 @@ from mlcl_utils.data.readers.cells import cell_text, normal, shown
 from mlcl_utils.data.readers.common import read_text
 from mlcl_utils.errors import DataError
 
+ODD = -2
+"""In :attr:`Column.states`, a cell that says neither 0 nor 1, nor that it is missing."""
+
 
 class Column:
-    """The N cells of a column.
+    """The N cells of a column of a CSV file, which are texts.
 
     Attributes:
         name: of the column, in NFC.
-        values: N cells; of a CSV file strings, of a Parquet file whatever it holds.
         flaw: what is known to be wrong with the column, with the place; empty if nothing is.
     """
 
@@ -38,30 +40,70 @@ class Column:
 
     @property
     def values(self) -> list[Any]:
-        """The cells."""
+        """The cells, as they are."""
         return self._values
 
     @cached_property
     def texts(self) -> list[str]:
         """The cells as texts without white space around them; a missing one is empty."""
-        return [cell_text(value) for value in self.values]
+        return list(map(str.strip, self.values))
 
     @cached_property
     def counts(self) -> Counter[str]:
         """How often each text occurs."""
         return Counter(self.texts)
 
-    @cached_property
+    @property
     def lists(self) -> bool:
-        """Whether there are lists among the cells."""
-        return any(isinstance(value, list | dict) for value in self.values)
+        """Whether the cells are lists, or other values that hold several."""
+        return False
 
     def head(self, rows: int) -> list[str]:
         """The texts of the first few rows, without the others being decoded."""
         return [cell_text(value) for value in self.values[:rows]]
 
+    @cached_property
+    def plain(self) -> npt.NDArray[np.float64] | None:
+        """The cells as numbers, if all are such by their type or with a decimal point; NaN for a real missing one."""
+        return cells.plain_numbers(self.texts)
+
+    @cached_property
+    def states(self) -> npt.NDArray[np.int8]:
+        """What the cells say of a label: 1, 0, -1 (unobserved) or :data:`ODD`."""
+        if self.plain is not None:
+            known = np.select([self.plain == 1, self.plain == 0, self.plain == -1], [1, 0, -1], ODD)
+            return np.where(np.isnan(self.plain), -1, known).astype(np.int8)
+        state = {text: cells.state(text) for text in self.counts}
+        codes = {text: ODD if value is None else value for text, value in state.items()}
+        return np.fromiter(map(codes.__getitem__, self.texts), dtype=np.int8, count=len(self.texts))
+
+    @cached_property
+    def are_states(self) -> bool:
+        """Whether all cells that are there say 0 or 1, and one is there."""
+        return self.present and not bool((self.states == ODD).any())
+
+    @cached_property
+    def present(self) -> bool:
+        """Whether a cell is there."""
+        if self.plain is not None:
+            return not bool(np.isnan(self.plain).all())
+        return not all(map(cells.is_absent, self.counts))
+
+    def nearly_states(self) -> cells.Fit | None:
+        """The fit of cells that say 0 or 1 but for a few odd ones; None if they are of another kind."""
+        odd = int((self.states == ODD).sum())
+        return cells.nearly_states(self.counts) if 0 < 2 * odd < len(self.states) else None
+
+    def fit_numbers(self) -> cells.Fit:
+        """How well the cells fit numbers; the words for 0 and 1 are numbers too where a column holds only them."""
+        if self.plain is not None and not np.isnan(self.plain).any():
+            return cells.Fit(len(self.plain), len(self.plain), ())
+        return cells.fit_numbers(self.counts)
+
     def numbers(self, decimal: str | None) -> cells.Numbers:
         """The cells as numbers; see :func:`cells.numbers`."""
+        if self.plain is not None and decimal != ",":
+            return cells.Numbers(self.plain, ".")
         return cells.numbers(self.texts, decimal)
 
     def vectors(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
@@ -86,13 +128,13 @@ class Column:
     @cached_property
     def content(self) -> str:
         """What the cells hold: ``"nothing"``, ``"0 and 1"``, ``"numbers"``, ``"lists"`` or ``"text"``."""
-        if not any(text and text not in cells.MISSING_WORDS for text in self.counts):
+        if not self.present:
             return "nothing"
-        if cells.fit_states(self.counts).whole:
+        if self.are_states:
             return "0 and 1"
-        if cells.fit_numbers(self.counts).whole:
+        if self.plain is not None or self.fit_numbers().whole:
             return "numbers"
-        if all(cells.is_absent(text) or cells.is_bracketed(text) for text in self.counts):
+        if self.lists or all(cells.is_absent(text) or cells.is_bracketed(text) for text in self.counts):
             return "lists"
         return "text"
 

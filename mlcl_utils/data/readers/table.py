@@ -42,7 +42,7 @@ from mlcl_utils.data.readers.common import (
     label_matrix,
     resolve,
 )
-from mlcl_utils.data.readers.rows import Column, Rows, read_rows
+from mlcl_utils.data.readers.rows import ODD, Column, Rows, read_rows
 from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.errors import DataError
 
@@ -134,7 +134,7 @@ class _Missing:
 
 def _missing_words(rows: Rows, columns: Sequence[Column]) -> list[str]:
     """What is to be said of the cells of columns of one use that say with a word that they are missing."""
-    with_words = [column for column in columns if not MISSING_WORDS.isdisjoint(column.counts)]
+    with_words = [c for c in columns if c.plain is None and not MISSING_WORDS.isdisjoint(c.counts)]
     if not with_words:
         return []
     words = Counter[str]()
@@ -295,18 +295,12 @@ def _indicators(rows: Rows, columns: Columns) -> tuple[list[str], npt.NDArray[np
     labels = np.empty((len(rows), len(columns.labels)), dtype=np.int8)
     used = [rows.use(name) for name in columns.labels]
     for position, column in enumerate(used):
-        known = {text: cells.state(text) for text in column.counts}
-        for text, value in known.items():
-            if value is None:
-                raise DataError(
-                    f"{rows.where(column.texts.index(text))}: '{shown(text)}' in label column "
-                    f"'{shown(column.name)}' is not 0, 1 or empty"
-                )
-        labels[:, position] = np.fromiter(
-            map(known.__getitem__, column.texts),
-            dtype=np.int8,
-            count=len(rows),
-        )
+        for row in np.flatnonzero(column.states == ODD)[:1]:
+            raise DataError(
+                f"{rows.where(row)}: '{shown(column.values[row])}' in label column "
+                f"'{shown(column.name)}' is not 0, 1 or empty"
+            )
+        labels[:, position] = column.states
     unobserved = int((labels == -1).sum())
     return (
         list(columns.labels),
@@ -347,7 +341,7 @@ class _Labels:
         for row, labels in enumerate(lists):
             here: dict[str, None] = {}
             for label in labels:
-                key = (type(label), label)
+                key = label if isinstance(label, str) else (type(label), label)
                 name = names.get(key)
                 if name is None:
                     name = names[key] = self._name(row, label, column)
