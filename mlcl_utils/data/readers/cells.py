@@ -87,6 +87,11 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     return some if len(names) <= most else f"{some} and {len(names) - most} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and a noun, in the plural where that is so."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 # ------------------------------------------------------------------------------------------------------- 0 and 1
 
 _STATES = {

@@ -45,8 +45,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """A type without what is laid around it: extensions, dictionaries."""
-    while isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
+    """A type without what is laid around it: extensions, dictionaries. Those of Arrow's UUIDs are no texts."""
+    while pa.types.is_dictionary(kind) or (
+        isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType)
+    ):
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type
     return kind
 

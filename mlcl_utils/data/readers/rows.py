@@ -263,10 +263,13 @@ def _text(path: Path, encoding: str | None) -> str:
     """The text of a CSV file; a byte order mark says which form of Unicode it is in."""
     sidecar = path.with_suffix(".toml").name
     advice = f'; name its encoding in {sidecar}, such as: encoding = "latin-1"'
+    zero = advice.replace("latin-1", "utf-16-le")
     if encoding is None:
-        with path.open("rb") as stream:
-            start = stream.read(4)
+        start = _start(path)
         encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+        if encoding == "utf-8" and b"\0" in start:
+            line = start.count(b"\n", 0, start.index(b"\0")) + 1
+            raise DataError(f"{path}, line {line}: a zero byte, so it is not utf-8{zero}")
     try:
         text = read_text(path, encoding, advice).removeprefix("\ufeff")
     except DataError:
@@ -275,10 +278,18 @@ def _text(path: Path, encoding: str | None) -> str:
         raise DataError(f"{path} cannot be read as '{shown(encoding)}'{advice}") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}, line {line}: a zero byte, so it is not {encoding}{advice}, or utf-16-le")
+        raise DataError(f"{path}, line {line}: a zero byte, so it is not {encoding}{zero}")
     if not text.strip():
         raise DataError(f"{path} is empty")
     return text
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(1000)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _reader(text: str, delimiter: str) -> Any:
@@ -330,11 +341,10 @@ def _cells(path: Path, text: str, delimiter: str, skip: bool) -> Rows:
         header, start = _header(reader, skip)
         width = len(header)
         named = width - sum(1 for _ in itertools.takewhile(lambda name: not name, reversed(header)))
-        rows, lines, longer, several, empty = list[list[str]](), list[int](), list[int](), list[int](), 0
+        rows, lines, longer, several = list[list[str]](), list[int](), list[int](), list[int]()
         for row in reader:
             here, start = start, reader.line_num + 1
-            if not row or (not row[0].strip() and not any(map(str.strip, row))):
-                empty += len(row) > 1
+            if not row or (len(row) == 1 < width and not row[0].strip()):
                 continue
             if len(row) != width:
                 if len(row) < max(named, 1) or any(map(str.strip, row[width:])):
@@ -346,22 +356,24 @@ def _cells(path: Path, text: str, delimiter: str, skip: bool) -> Rows:
             if start > here + 1:
                 several.append(here)
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+        raise DataError(f"{path}, line {reader.line_num}: {shown(error, 80)}") from None
+    empty = sum(1 for _ in itertools.takewhile(lambda row: not any(map(str.strip, row)), reversed(rows)))
+    rows, lines = rows[: len(rows) - empty], lines[: len(lines) - empty]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in header]
     while len(columns) > named and not any(map(str.strip, columns[-1])):
         columns.pop()
     notes = [
         *([f"the columns are separated by '{shown(delimiter)}'"] if delimiter not in ",\t" else []),
-        *([f"{empty} rows of empty cells are left out"] if empty else []),
-        *(_counted(longer, "rows end in cells without a column, which are empty") if longer else []),
-        *(_counted(several, "rows have cells with line breaks") if several else []),
+        *([f"{cells.counted(empty, 'row')} of empty cells at the end left out"] if empty else []),
+        *_first_of(longer, "with empty cells that have no column"),
+        *_first_of(several, "with line breaks in a cell"),
     ]
     names = header[: len(columns)]
     return Rows(path, names, len(rows), lambda at: Column(names[at], columns[at]), lines, notes)
 
 
-def _counted(lines: Sequence[int], what: str) -> list[str]:
-    return [f"{len(lines)} {what}, the first at line {lines[0]}"]
+def _first_of(lines: Sequence[int], what: str) -> list[str]:
+    return [f"{cells.counted(len(lines), 'row')} {what}, the first at line {lines[0]}"] if lines else []
 
 
 def _header(reader: Any, skip: bool) -> tuple[list[str], int]:

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcl_utils.data.readers import cells
-from mlcl_utils.data.readers.cells import MISSING_WORDS, listed, normal, shown
+from mlcl_utils.data.readers.cells import MISSING_WORDS, counted, listed, normal, shown
 from mlcl_utils.data.readers.columns import KEYS, Columns, choose
 from mlcl_utils.data.readers.common import (
     PART_WORDS,
@@ -146,11 +146,14 @@ def _missing_words(rows: Rows, columns: Sequence[Column]) -> list[str]:
 
 
 def _missing_note(rows: Rows, words: Mapping[str, int], first: int, what: str) -> str:
-    count = sum(words.values())
+    """What is to be said of missing values: ``words`` counts what is written for them, an empty one if nothing is."""
+    count, written = sum(words.values()), [word for word in words if word]
     what = what if count > 1 else what.replace("cells", "cell", 1).replace("labels", "label", 1)
     return (
-        f"{count} {what} {'are' if count > 1 else 'is'} missing, written as {listed(list(words))}, "
-        f"the first at {rows.place(first)}; if that is a name, spell it in another way"
+        f"{count} {what} {'are' if count > 1 else 'is'} missing"
+        + (f", written as {listed(written)}" if written else "")
+        + f", the first at {rows.place(first)}"
+        + ("; if that is a name, spell it in another way" if written else "")
     )
 
 
@@ -282,6 +285,8 @@ def _is_vector(value: Any, text: str) -> bool:
 
 def _no_number(rows: Rows, row: int, column: Column, text: str) -> DataError:
     what = "is empty" if text == "" else f"has '{shown(text)}'"
+    if cells.is_number(text) and "," in text:
+        what += ", where others have a decimal point"
     return DataError(
         f"{rows.where(row)}: column '{shown(column.name)}' {what}; every feature has to be a number"
     )
@@ -345,7 +350,7 @@ class _Labels:
                 name = names.get(key)
                 if name is None:
                     name = names[key] = self._name(row, label, column)
-                if name in MISSING_WORDS:
+                if name in MISSING_WORDS or (not name and not isinstance(label, str)):
                     self._missing[name] += 1
                     self._first = row if self._first < 0 else self._first
                 elif name:
@@ -356,9 +361,8 @@ class _Labels:
             raise DataError(f"{rows.path}: column '{shown(column.name)}' holds no label")
 
     def _name(self, row: int, label: Any, column: Column) -> str:
-        """The name of a label; of a missing value in a list, ``None``."""
-        text = "None" if cells.is_missing(label) and not isinstance(label, str) else str(label)
-        name = normal(text)
+        """The name of a label; empty for a missing value in a list."""
+        name = "" if cells.is_missing(label) else normal(str(label))
         try:
             name.encode()
         except UnicodeEncodeError:
@@ -380,8 +384,8 @@ class _Labels:
         without = [row for row, each in enumerate(self._found) if not each]
         if without:
             notes.append(
-                f"{len(without)} cells without labels, the first at {self._rows.place(without[0])}: "
-                "examples without labels"
+                f"{counted(len(without), 'cell')} without labels, the first at {self._rows.place(without[0])}: "
+                f"{'examples' if len(without) > 1 else 'an example'} without labels"
             )
         entities = [name for name in self.names if cells.has_entity(name)]
         if entities:
@@ -399,8 +403,8 @@ def _separated(rows: Rows, column: Column, separator: str | None) -> tuple[list[
                 number = sum(column.counts[text] for text in texts)
                 row = min(map(column.texts.index, texts[:100]))
                 notes.append(
-                    f"{number} cells of '{shown(column.name)}' have '{other}' too, which is taken for a part of the "
-                    f"name, the first at {rows.place(row)}: '{shown(column.texts[row])}'"
+                    f"{counted(number, 'cell')} of '{shown(column.name)}' with '{other}' too, which is taken for "
+                    f"part of a name, the first at {rows.place(row)}: '{shown(column.texts[row])}'"
                 )
     notes.insert(
         0,
