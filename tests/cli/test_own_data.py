@@ -87,6 +87,35 @@ def test_check_names_every_image_that_cannot_be_read(coco: Path) -> None:
     assert "coco: whole" not in done.stdout
 
 
+def test_check_says_what_became_of_every_column_of_a_table(tmp_path: Path) -> None:
+    lines = [f"{i},words {i},{'NA' if i % 10 == 0 else 'ab'[i % 2]},{i % 5},Paris," for i in range(60)]
+    (tmp_path / "t.csv").write_text("id,text,tags,stars,city,\n" + "\n".join(lines) + "\n")
+    done = mlcl("data", "check", "t.csv", "--root", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in (
+        "columns: text 'text', id 'id', labels 'tags'",
+        "column 'stars': not used, because it holds numbers, and the texts are those of 'text'",
+        "column 'city': not used, because it holds text, and the texts are those of 'text'",
+        "6 labels are missing, written as 'NA', the first at line 2",
+        "6 examples without a label",
+    ):
+        assert f"  {said}" in done.stdout
+
+
+def test_check_of_tables_that_are_broken(tmp_path: Path) -> None:
+    columns = ["text,a,b", *(f"words {i},{i % 2},{'maybe' if i == 4 else i // 2 % 2}" for i in range(60))]
+    (tmp_path / "odd.csv").write_text("\n".join(columns))
+    (tmp_path / "deep.csv").write_text("text,tags\nwords,a\n")
+    (tmp_path / "deep.toml").write_text("labels = " + "[" * 100_000)
+    (tmp_path / "none.parquet").write_bytes(b"PAR1")
+    done = mlcl("data", "check", "odd.csv", "deep.csv", "none.parquet", "--root", str(tmp_path))
+    assert done.returncode == 1
+    odd, deep, none = done.stderr.splitlines()
+    assert odd.startswith(f"mlcl: {tmp_path}/odd.csv, line 6: column 'b' holds 0 and 1, but also 'maybe'")
+    assert deep.startswith(f"mlcl: {tmp_path}/deep.toml: ")
+    assert none.startswith(f"mlcl: {tmp_path}/none.parquet is damaged, cut off or not a Parquet file: ")
+
+
 def test_check_of_damaged_annotations(coco: Path) -> None:
     file = coco / "coco" / "annotations" / "instances_val2017.json"
     file.write_text(file.read_text()[:200])

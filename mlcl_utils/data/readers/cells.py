@@ -153,7 +153,7 @@ def nearly_states(counts: Mapping[str, int]) -> Fit | None:
         return None
     if all(is_number(text) for text in fit.odd):
         states = {state(text) for text in counts if not is_absent(text)}
-        few = len(fit.odd) <= 5 and 10 * fit.fitting >= 9 * fit.present
+        few = len(fit.odd) <= 5 and fit.present - fit.fitting <= max(2, fit.present // 5)
         return fit if few and {0, 1} <= states else None
     return fit
 
