@@ -106,8 +106,8 @@ def state(text: str) -> int | None:
     if is_absent(text):
         return -1
     known = _STATES.get(text.lower())
-    if known is None and _NUMBER.fullmatch(text):
-        known = {1.0: 1, 0.0: 0, -1.0: -1}.get(float(text))
+    if known is None and is_number(text) and not _THOUSANDS.fullmatch(text):
+        known = {1.0: 1, 0.0: 0, -1.0: -1}.get(float(text.replace(",", ".")))
     return known
 
 
@@ -170,6 +170,17 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 # A number whose comma may part the thousands.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+# Numbers that people read and programs do not: 1 234,5; 1'234.5; 5 %; a real minus sign.
+_LIKE_NUMBER = re.compile(
+    r"[+\-\u2212]?\s?(?:\d{1,3}(?:[ '\u2019\u00a0\u202f.,]\d{3})*|\d+)(?:[.,]\d+)?(?:[eE][+\-\u2212]?\d+)?\s?%?"
+)
+
+
+def is_like_number(text: str) -> bool:
+    """Whether a text is a number to its reader, however it is written."""
+    return _LIKE_NUMBER.fullmatch(text) is not None
 
 
 def is_number(text: str) -> bool:

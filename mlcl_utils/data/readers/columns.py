@@ -268,7 +268,7 @@ class _Guess:
         if kind == "image":
             return _share(column, _is_image) >= _NEARLY
         if kind == "features":
-            return column.vectors() is not None
+            return column.lists or column.first_is_vector
         if kind in {"text", "title"}:
             return column.kind not in {"0 and 1", "numbers", "lists", "nothing"}
         return True
@@ -334,7 +334,8 @@ class _Guess:
             if column.kind not in {"0 and 1", "numbers", "text"}:
                 continue
             fit = column.fit_numbers()
-            if fit.odd and 2 * fit.fitting > fit.present:
+            like = sum(column.counts[text] for text in fit.odd if cells.is_like_number(text))
+            if fit.odd and 2 * (fit.fitting + like) > fit.present:
                 raise _nearly(self._rows, column, fit.odd, "numbers", 'name the features: features = ["f*"]')
             if fit.whole:
                 found.append(name)

@@ -160,7 +160,8 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "") -> str:
     try:
         return data.decode("utf-8-sig" if encoding.lower() in {"utf-8", "utf8"} else encoding)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        before = data[: error.start].replace(b"\r\n", b"\n")
+        line = before.count(b"\n") + before.count(b"\r") + 1
         byte = data[error.start]
         raise DataError(f"{path}, line {line}: byte 0x{byte:02x} is not {encoding}{advice}") from None
     except LookupError:

@@ -120,6 +120,12 @@ class Column:
         lengths = np.array([len(each) for each in lists], dtype=np.int64)
         return lengths, np.fromiter(itertools.chain.from_iterable(lists), dtype=np.float64)
 
+    @cached_property
+    def first_is_vector(self) -> bool:
+        """Whether the first cell that is there is the text of a list of numbers."""
+        first = next((text for text in self.texts if not cells.is_absent(text)), "")
+        return cells.number_list(first) is not None
+
     @property
     def kind(self) -> str:
         """What it holds, as far as that is known without decoding it; as ``content``, or a type of the file."""
@@ -193,6 +199,17 @@ class Rows:
         _ = column.values
         if column.flaw:
             raise DataError(f"{self.path}, {column.flaw}")
+        return column
+
+    def use_single(self, name: str) -> Column:
+        """A column to be used, each cell of which is one value.
+
+        Raises:
+            DataError: it has a flaw, or holds lists or the like.
+        """
+        column = self.use(name)
+        if column.lists:
+            raise DataError(f"{self.path}: column '{shown(name)}' holds {column.kind}, not single values")
         return column
 
     def refuse_twice(self, names: Sequence[str] | None = None) -> None:
@@ -269,7 +286,10 @@ def _text(path: Path, encoding: str | None) -> str:
         encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
         if encoding == "utf-8" and b"\0" in start:
             line = start.count(b"\n", 0, start.index(b"\0")) + 1
-            raise DataError(f"{path}, line {line}: a zero byte, so it is not utf-8{zero}")
+            why = (
+                f"so it is not utf-8{zero}" if 3 * start.count(0) > len(start) else "so it is no file of text"
+            )
+            raise DataError(f"{path}, line {line}: a zero byte, {why}")
     try:
         text = read_text(path, encoding, advice).removeprefix("\ufeff")
     except DataError:

@@ -125,7 +125,7 @@ class _Missing:
 
     def texts(self, name: str) -> list[str]:
         """The N texts of a column; those that are missing are empty."""
-        column = self._rows.use(name)
+        column = self._rows.use_single(name)
         self.notes += _missing_words(self._rows, [column])
         if MISSING_WORDS.isdisjoint(column.counts):
             return column.texts
@@ -172,7 +172,7 @@ def _ids(rows: Rows, columns: Columns, images: Sequence[str]) -> list[str]:
     if columns.id is None:
         ids = [normal(image) for image in images]
     else:
-        column = rows.use(columns.id)
+        column = rows.use_single(columns.id)
         for word in column.counts:
             if cells.is_absent(word):
                 is_so = f"has {word!r}, which is missing" if word else "is empty"
@@ -186,7 +186,7 @@ def _ids(rows: Rows, columns: Columns, images: Sequence[str]) -> list[str]:
 
 
 def _parts(rows: Rows, name: str) -> npt.NDArray[np.uint8]:
-    column = rows.use(name)
+    column = rows.use_single(name)
     known = {text: PART_WORDS.get(text.lower(), -1) for text in column.counts}
     parts = np.fromiter(map(known.__getitem__, column.texts), dtype=np.int16, count=len(rows))
     for row in np.flatnonzero(parts < 0)[:1]:
@@ -198,7 +198,7 @@ def _parts(rows: Rows, name: str) -> npt.NDArray[np.uint8]:
 
 
 def _images(rows: Rows, name: str) -> list[str]:
-    column = rows.use(name)
+    column = rows.use_single(name)
     for text in column.counts:
         if cells.is_absent(text):
             written = f", but '{text}'" if text else ""
@@ -216,7 +216,7 @@ def _features(
 ) -> tuple[npt.NDArray[np.float32], list[str]]:
     """float32 (N, d): the features; and what is to be said of how they are written."""
     columns = [rows.use(name) for name in names]
-    if len(columns) == 1 and (columns[0].lists or _written_lists(columns[0])):
+    if len(columns) == 1 and (columns[0].lists or columns[0].first_is_vector):
         return _vectors(rows, columns[0]), []
     for column in columns:
         if column.lists:
@@ -249,11 +249,6 @@ def is_finite_array(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """For each number whether it is neither NaN nor infinite in float32; see :func:`is_finite`."""
     finite: npt.NDArray[np.bool_] = is_finite(values)  # type: ignore[arg-type, assignment]
     return finite
-
-
-def _written_lists(column: Column) -> bool:
-    first = next((text for text in column.texts if not cells.is_absent(text)), "")
-    return cells.number_list(first) is not None
 
 
 def _vectors(rows: Rows, column: Column) -> npt.NDArray[np.float32]:

@@ -180,6 +180,10 @@ def test_missing_texts_are_counted_and_no_group(tmp_path: Path) -> None:
             "t.parquet, row 7: column 'embedding' has 'nan'; every feature",
         ),
         ("t.parquet", {"vector": changed([[1.0]] * COUNT, _6=None)}, "t.parquet, row 7: 0 features, the first"),
+        ("t.csv", {"b": [f"{i} %" for i in range(COUNT)]}, "t.csv, line 2: column 'b' holds numbers, but also '0 %'"),
+        ("t.csv", {"b": [f"1 {i + 100},5" for i in range(COUNT)]}, "t.csv, line 2: column 'b' holds numbers, but also"),
+        ("t.csv", {"embedding": changed(["[1 2]"] * COUNT, _6="[1 nan]")}, "t.csv, line 8: column 'embedding' has '[1"),
+        ("t.parquet", {"group": [[1]] * COUNT}, "t.parquet: column 'group' holds lists, not single values"),
         ("t.csv", {"id": changed(range(COUNT), _6="")}, "t.csv, line 8: column 'id' is empty; every example"),
         ("t.csv", {"split": changed(["train", "test"] * 30, _6="")}, "t.csv, line 8: '' in column 'split' is not"),
         ("t.csv", {"part": changed(["train", "test"] * 30, _6="new")}, "t.csv, line 8: 'new' in column 'part' is not"),
@@ -202,7 +206,8 @@ def test_what_has_to_be_there_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("zero", "one"), [("FALSE", "TRUE"), ("no", "yes"), ("f", "t"), ("0.0", "1.0"), ("N", "Y"), ("0", "1e0")]
+    ("zero", "one"),
+    [("FALSE", "TRUE"), ("no", "yes"), ("f", "t"), ("0.0", "1.0"), ("N", "Y"), ("0", "1e0"), ("0,0", "1,0")],
 )
 @pytest.mark.parametrize("sidecar", ["", 'labels = ["cloth", "glass", "wood"]\n'], ids=["guessed", "named"])
 def test_spellings_of_zero_and_one(tmp_path: Path, zero: str, one: str, sidecar: str) -> None:
