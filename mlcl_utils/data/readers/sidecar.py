@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlcl_utils.data.readers.common import read_text
+from mlcl_utils.data.readers.common import quoted, read_text
 from mlcl_utils.errors import DataError, unknown
 
 
@@ -27,15 +28,18 @@ def read_sidecar(
         DataError: it cannot be read, or a key is unknown or of a wrong type.
     """
     sidecar = path.with_suffix(".toml")
-    if not sidecar.is_file():
+    if not os.path.isfile(sidecar):
         return None, {}
+    text = read_text(sidecar)
     try:
-        content = tomllib.loads(read_text(sidecar))
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{sidecar}: {error}") from None
+        raise DataError(f"{sidecar}: {quoted(str(error), 200)}") from None
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists in lists in lists
+        raise DataError(f"{sidecar}: a number is too long, or lists are nested too deeply") from None
     for key, value in content.items():
         if key not in keys:
-            raise DataError(f"{sidecar}: {unknown('key', key, keys)}")
+            raise DataError(f"{sidecar}: {unknown('key', quoted(key), keys)}")
         if not isinstance(value, keys[key]):
-            raise DataError(f"{sidecar}: '{key}' is {value!r}, which is not of its type; write a string")
+            raise DataError(f"{sidecar}: '{key}' is {quoted(value)}, which is not of its type; write a string")
     return sidecar, content
