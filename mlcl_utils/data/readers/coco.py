@@ -139,7 +139,7 @@ def _categories(file: Path, entries: list[dict[str, Any]]) -> dict[int | str, st
         raise DataError(f"{file}: the list 'categories' is empty")
     if len({isinstance(category, str) for category in named}) > 1:
         raise DataError(f"{file}: some ids of 'categories' are numbers and some are texts; write them alike")
-    check_names(list(named.values()), lambda position: f"{file}, categories[{position}]")
+    check_names(file, list(named.values()), lambda position: f"categories[{position}]")
     return named
 
 

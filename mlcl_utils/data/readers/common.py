@@ -22,7 +22,6 @@ from mlcl_utils.data.readers.cells import label_name
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.errors import DataError, UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, expanded, shown
-from mlcl_utils.units import size
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
@@ -156,6 +155,9 @@ def not_found(name: str, root: Path | None, expected: str) -> UsageError:
 # ---------------------------------------------------------------------------------------------------- reading
 
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
 def read_text(path: Path, encoding: str = "utf-8", advice: str = "") -> str:
     """The text of a file, without a byte order mark; line ends stay as they are.
 
@@ -166,12 +168,13 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "") -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    utf8 = encoding.lower() in {"utf-8", "utf8"}
     try:
-        return data.decode("utf-8-sig" if encoding.lower() in {"utf-8", "utf8"} else encoding)
+        return data.decode("utf-8-sig" if utf8 else encoding)
     except UnicodeDecodeError as error:
         line = len(split_lines(data[: error.start].decode("latin-1")))
         byte = data[error.start]
-        other = "; it is UTF-16, save it as UTF-8" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else advice
+        other = "; it is UTF-16, save it as UTF-8" if utf8 and data[:2] in _UTF16 else advice
         raise DataError(f"{path}, line {line}: byte 0x{byte:02x} is not {encoding}{other}") from None
     except UnicodeError as error:  # of codecs that are more than a table of characters
         raise DataError(f"{path} is not {encoding}: {quoted(str(error))}") from None
@@ -210,7 +213,7 @@ def read_names(path: Path) -> list[str]:
         if not line.strip():
             raise DataError(f"{path}, line {number}: is blank; every line names a label")
         names.append(label_name(line, f"{path}, line {number}"))
-    check_names(names, lambda position: f"{path}, line {position + 1}")
+    check_names(path, names, lambda position: f"line {position + 1}")
     return names
 
 
@@ -224,12 +227,13 @@ def quoted(value: object, most: int = 60) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def check_names(names: Sequence[str], where: Callable[[int], str]) -> None:
+def check_names(path: Path, names: Sequence[str], where: Callable[[int], str]) -> None:
     """Check that no two labels have the same name.
 
     Args:
+        path: of the file that names them.
         names: of the labels.
-        where: says where the name at a position stands.
+        where: says where in the file the name at a position stands.
 
     Raises:
         DataError: two have; the message names both places.
@@ -239,8 +243,8 @@ def check_names(names: Sequence[str], where: Callable[[int], str]) -> None:
         before = first.setdefault(name, position)
         if before != position:
             raise DataError(
-                f"{where(position)}: the label '{quoted(name)}' is already named at {where(before)}; "
-                "give each label a name of its own"
+                f"{path} has two labels '{quoted(name)}'; give each a name of its own ({where(before)} and "
+                f"{where(position)})"
             )
 
 

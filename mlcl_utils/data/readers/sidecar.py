@@ -41,5 +41,7 @@ def read_sidecar(
         if key not in keys:
             raise DataError(f"{sidecar}: {unknown('key', quoted(key), keys)}")
         if not isinstance(value, keys[key]):
-            raise DataError(f"{sidecar}: '{key}' is {quoted(value)}, which is not of its type; write a string")
+            raise DataError(
+                f"{sidecar}: '{key}' is {quoted(value)}, which is not of its type; write a string"
+            )
     return sidecar, content
