@@ -370,7 +370,8 @@ def _named_labels(xml: Path, table: _Table) -> list[_Attribute]:
             raise DataError(f"{xml}: label '{quoted(name)}' {reason} of {table.path.name} (line {line})")
         if same[0] in found:
             raise DataError(
-                f"{xml} has two labels '{quoted(name)}'; give each a name of its own (lines {found[same[0]]} and {line})"
+                f"{xml} has two labels '{quoted(name)}'; give each a name of its own (lines {found[same[0]]} and "
+                f"{line})"
             )
         found[same[0]] = line
     if not found:
