@@ -278,13 +278,13 @@ def _unquoted(word: str) -> str:
 
 
 def _values(path: Path, number: int, text: str) -> Iterator[str]:
-    """The values of a list with commas between them, which may be quoted."""
+    """The values of a row with commas between them, as they are written."""
     position = 0
     while True:
         found = _VALUE.match(text, position)
         if found is None:
             raise DataError(f"{path}, line {number}: '{quoted(text[position:], 40)}' is not a value")
-        yield _unquoted(found[1])
+        yield found[1]
         position = found.end()
         if not found[0].endswith(","):
             return
@@ -297,14 +297,17 @@ def _dense(
     attributes: Sequence[_Attribute],
     row: npt.NDArray[np.float32],
 ) -> None:
-    words = line.split(",") if "'" not in line and '"' not in line else list(_values(path, number, line))
+    if "'" in line or '"' in line:
+        words = list(_values(path, number, line))
+    else:
+        words = [word.strip(_BLANK) for word in line.split(",")]
     if len(words) != len(attributes):
         parted = _PARTED.findall(line)
         if len(parted) != len(attributes) or _PARTED.sub("", line).strip(_BLANK):
             raise DataError(f"{path}, line {number}: {len(words)} values for {len(attributes)} attributes")
-        words = [_unquoted(word) for word in parted]
+        words = parted
     for attribute, word in zip(attributes, words, strict=True):
-        row[attribute.column] = _number(path, number, attribute, word.strip(_BLANK))
+        row[attribute.column] = _number(path, number, attribute, word)
 
 
 def _sparse(
@@ -326,14 +329,16 @@ def _sparse(
         if column in filled:
             raise DataError(f"{path}, line {number}: column {column} is there twice")
         filled.add(column)
-        row[column] = _number(path, number, attributes[column], _unquoted(found[2]))
+        row[column] = _number(path, number, attributes[column], found[2])
         position = found.end()
 
 
 def _number(path: Path, number: int, attribute: _Attribute, word: str) -> float:
-    """A value as it is kept."""
+    """A value, which may be in quotes, as it is kept."""
     if word == "?":
         return np.nan
+    if word[:1] in ("'", '"'):
+        word = _unquoted(word)
     try:
         if attribute.nominal is not None and not attribute.binary:
             return attribute.nominal.index(word)
