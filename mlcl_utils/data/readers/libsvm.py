@@ -209,11 +209,10 @@ def _example(table: _Table, where: str, line: str) -> None:
         raise DataError(f"{where}: a label is there twice in '{quoted(words[0])}'")
     begin = len(table.indices)
     for word in words[1:] if listed else words:
-        name, colon, value = word.partition(":")
-        if name == "qid" and colon:
+        if word.startswith("qid:"):
             table.queries += 1
         else:
-            index, number = _feature(table, where, word, name, value)
+            index, number = _feature(table, where, word)
             table.indices.append(index)
             table.values.append(number)
     own = table.indices[begin:]
@@ -234,8 +233,9 @@ def _label(table: _Table, where: str, word: str) -> int:
     return _within(where, found[1], "label", table.widths[1] if table.header else None)
 
 
-def _feature(table: _Table, where: str, word: str, name: str, value: str) -> tuple[int, float]:
-    if not (name.isascii() and name.isdecimal()):
+def _feature(table: _Table, where: str, word: str) -> tuple[int, float]:
+    name, colon, value = word.partition(":")
+    if not (colon and name.isascii() and name.isdecimal()):
         raise DataError(f"{where}: '{quoted(word)}' is not a feature's number, a colon and a value")
     index = _within(where, name, "feature", table.widths[0] if table.header else None)
     try:
@@ -293,7 +293,7 @@ def _names(
         if len(names) != header[2]:
             raise DataError(f"{file}: {len(names)} names, and {tables[0].path.name} has {header[2]} labels")
         first = 0
-    elif used[0] == 0 or used[-1] == len(names):
+    elif used[0] == 0 or used[-1] >= len(names):
         first = 0 if used[0] == 0 else 1
     else:
         raise DataError(
