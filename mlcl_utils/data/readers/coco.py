@@ -101,9 +101,9 @@ def read(source: Source) -> Examples:
             )
             which = f"{file}: annotation {quoted(annotation.get('id', f'number {number + 1}'))}"
             if image not in row_of:
-                raise DataError(f"{which} is of image {quoted(image)}, which 'images' does not list")
+                raise DataError(f"{which} is of image {_shown(image)}, which 'images' does not list")
             if category not in column:
-                raise DataError(f"{which} has category {quoted(category)}, which 'categories' does not list")
+                raise DataError(f"{which} has category {_shown(category)}, which 'categories' does not list")
             rows[row_of[image]].add(column[category])
         sizes.append(len(content["images"]))
     if not images:
@@ -207,9 +207,14 @@ def _id(file: Path, kind: str, number: int, entry: Mapping[str, Any], key: str) 
     raise DataError(f"{file}, {kind}[{number}]: '{key}' of an entry of '{kind}' {reason}: {quoted(value)}")
 
 
+def _shown(value: object) -> str:
+    """An id with the quotes that tell the text '7' from the number."""
+    return f"'{quoted(value)}'" if isinstance(value, str) else quoted(value)
+
+
 def _new_id(file: Path, kind: str, number: int, entry: Mapping[str, Any], known: Mapping[Any, Any]) -> Any:
     """An id that no entry before has: files that were put together may number theirs alike."""
     value = _id(file, kind, number, entry, "id")
     if value in known:
-        raise DataError(f"{file}: two entries of '{kind}' have the id {quoted(value)}; give each its own")
+        raise DataError(f"{file}: two entries of '{kind}' have the id {_shown(value)}; give each its own")
     return value

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import reprlib
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -310,16 +311,16 @@ def valid_text(value: object, where: str, what: str) -> str:
         what: what it should be, such as ``"the name of a label"``.
 
     Raises:
-        DataError: it is no text, blank, or holds what no file name and no UTF-8 can hold.
+        DataError: it is no text, shows nothing, or holds what no file name and no UTF-8 can hold.
     """
     if not isinstance(value, str):
         raise DataError(f"{where}: {what} is {quoted(value)}, not a text")
-    if not value.strip():
-        raise DataError(f"{where}: {what} is empty")
     bad = next((c for c in value if c == "\0" or "\ud800" <= c <= "\udfff"), None)
     if bad is not None:
         reason = "a NUL" if bad == "\0" else "half a character, a surrogate"
         raise DataError(f"{where}: {what} '{quoted(value)}' holds {reason}; write it anew")
+    if all(unicodedata.category(c)[0] == "Z" or unicodedata.category(c) in {"Cc", "Cf"} for c in value):
+        raise DataError(f"{where}: {what} is empty" + (f" ('{quoted(value)}')" if value.strip() else ""))
     return value
 
 

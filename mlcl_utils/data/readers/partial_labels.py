@@ -188,6 +188,10 @@ def _lines(file: Path) -> list[_Line]:
             raise DataError(
                 f"{file}, line {number}: '{quoted(text)}' is not an image, a comma and label indices"
             )
+        if "," in image and image.rpartition(",")[2].strip().isdecimal():
+            raise DataError(
+                f"{file}, line {number}: '{quoted(text)}' has commas between labels; write blanks"
+            )
         indices = [word.lstrip("0") or "0" for word in words]
         high = next((word for word in indices if len(word) > 9 or int(word) >= _TOO_MANY), None)
         if high is not None:
