@@ -20,9 +20,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import html
-import json
 import re
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from mlcl_utils.data.readers.common import read_lines, read_text
+from mlcl_utils.data.readers.common import quoted, read_json, read_lines, read_text, split_lines, valid_text
 from mlcl_utils.errors import DataError, UsageError, unknown
 
 Row = dict[str, Any]
@@ -41,12 +41,17 @@ Row = dict[str, Any]
 def aapd(folder: Path) -> Iterator[Row]:
     """arXiv abstracts with their subjects; ids are part and line."""
     for part in ("train", "val", "test"):
-        texts = read_text(_existing(folder / f"text_{part}")).splitlines()
-        labels = read_text(_existing(folder / f"label_{part}")).splitlines()
+        texts, labels = (_lines(folder / f"{kind}_{part}") for kind in ("text", "label"))
         if len(texts) != len(labels):
             raise DataError(f"{folder}/text_{part} has {len(texts)} lines, label_{part} has {len(labels)}")
         for number, (text, listed) in enumerate(zip(texts, labels, strict=True), start=1):
             yield {"id": f"{part} {number}", "text": text.strip(), "labels": listed.split(), "split": part}
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a file, blank ones too, but for what stands behind the last line's end."""
+    lines = split_lines(read_text(_existing(file)))
+    return lines if lines[-1] else lines[:-1]
 
 
 def rcv1(folder: Path) -> Iterator[Row]:
@@ -105,6 +110,8 @@ def reuters(folder: Path) -> Iterator[Row]:
             if head.get("TOPICS") != "YES" or split not in {"TRAIN", "TEST"}:
                 continue
             topics = _between(found["body"], "TOPICS")
+            if "NEWID" not in head:
+                raise DataError(f"{file}, line {_line(text, found)}: a story has no NEWID")
             yield {
                 "id": head["NEWID"],
                 "title": _plain(_between(found["body"], "TITLE")),
@@ -112,6 +119,10 @@ def reuters(folder: Path) -> Iterator[Row]:
                 "labels": [_plain(topic) for topic in re.findall(r"<D>(.*?)</D>", topics)],
                 "split": split.lower(),
             }
+
+
+def _line(text: str, found: re.Match[str]) -> int:
+    return len(split_lines(text[: found.start()]))
 
 
 def _between(text: str, tag: str) -> str:
@@ -130,25 +141,32 @@ def eurlex(folder: Path) -> Iterator[Row]:
     for part in ("train", "dev", "test"):
         files = sorted(_existing(base / part).glob("*.json"))
         for file in files:
-            try:
-                law = json.loads(read_text(file))
-                body = law["main_body"]
-                text = "\n".join(
-                    [law["header"], law["recitals"], *([body] if isinstance(body, str) else body)]
-                )
-                yield {
-                    "id": law["celex_id"],
-                    "title": law["title"].strip(),
-                    "text": text.strip(),
-                    "labels": [str(concept) for concept in law["concepts"]],
-                    "split": part,
-                }
-            except json.JSONDecodeError as error:
-                raise DataError(f"{file}, line {error.lineno}: damaged or cut off ({error.msg})") from None
-            except (KeyError, TypeError) as error:
-                raise DataError(
-                    f"{file}: '{str(error).strip(chr(39))}' is missing or not what it should be"
-                ) from None
+            law = read_json(file)
+            body, concepts = (_law_list(file, law, key) for key in ("main_body", "concepts"))
+            header, recitals, title = (_law_text(file, law, key) for key in ("header", "recitals", "title"))
+            yield {
+                "id": valid_text(law.get("celex_id"), str(file), "'celex_id'"),
+                "title": title.strip(),
+                "text": "\n".join([header, recitals, *body]).strip(),
+                "labels": [valid_text(concept, str(file), "an entry of 'concepts'") for concept in concepts],
+                "split": part,
+            }
+
+
+def _law_text(file: Path, law: Any, key: str) -> str:
+    """A text of a law; it may be empty, but neither missing nor null."""
+    value = law.get(key) if isinstance(law, dict) else None
+    if not isinstance(value, str) or any("\ud800" <= c <= "\udfff" for c in value):
+        raise DataError(f"{file}: '{key}' is missing or not what it should be: {quoted(value)}")
+    return value
+
+
+def _law_list(file: Path, law: Any, key: str) -> list[str]:
+    """A text or a list of texts of a law; numbers, as concepts may be written, count as texts."""
+    value = law.get(key) if isinstance(law, dict) else None
+    listed = value if isinstance(value, list) else [value]
+    plain = [str(each) if type(each) is int else each for each in listed]
+    return [_law_text(file, {key: each}, key) for each in plain]
 
 
 _BOOK = re.compile(r"<book\b.*?</book>", re.DOTALL)
@@ -204,7 +222,9 @@ def _numbers(file: Path) -> list[tuple[int, int]]:
     """Line and number of each line, or nothing if the file is not a list of numbers."""
     lines = list(read_lines(file))
     return (
-        [(number, int(line)) for number, line in lines] if all(line.isdecimal() for _, line in lines) else []
+        [(number, int(line)) for number, line in lines]
+        if all(line.isascii() and line.isdecimal() and len(line) < 10 for _, line in lines)
+        else []
     )
 
 
@@ -276,7 +296,7 @@ def _opened(file: Path) -> Iterator[str]:
             else file.open(encoding="utf-8") as stream
         ):
             yield from stream
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{file} is damaged or cut off: {error}") from None
 
 

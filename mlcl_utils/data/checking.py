@@ -14,6 +14,7 @@ from mlcl_utils.data.dataset import Dataset, file_digest
 from mlcl_utils.data.image_values import scale_of
 from mlcl_utils.data.images import Survey, spans, survey
 from mlcl_utils.data.readers import Source
+from mlcl_utils.data.readers.cells import normal
 from mlcl_utils.data.readers.common import IMAGE_ENDINGS
 from mlcl_utils.errors import DataError
 
@@ -126,11 +127,12 @@ def _unlisted(dataset: Dataset) -> list[str]:
     listed: set[Path] = set()
     for image in dataset.column("image"):
         listed.update(folder / image for folder in dataset.image_folders)
+    names = {normal(str(file)) for file in listed}  # a file may have its name in another form than the set
     others = [
         file
         for folder in sorted({path.parent for path in listed})
         if folder.is_dir()
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_ENDINGS and file not in listed
+        if file.suffix.lower() in IMAGE_ENDINGS and normal(str(file)) not in names
     ]
     return [f"{len(others)} images without annotation, such as {others[0]}"] if others else []

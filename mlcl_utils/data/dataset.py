@@ -12,6 +12,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,11 +202,12 @@ class Dataset:
         Raises:
             DataError: it is missing, cannot be reached, or is no file.
         """
+        found = located(self.image_folders, image)
+        if found is not None:
+            return found
         reason = "is missing"
         for path in (folder / image for folder in self.image_folders):
             try:
-                if path.is_file():
-                    return path
                 if path.exists():
                     reason = "is a folder" if path.is_dir() else "is not a file"
                 elif path.is_symlink():
@@ -235,6 +238,20 @@ class Dataset:
         if len({image.shape for image in images}) > 1:
             raise DataError(f"the images of '{self.name}' differ in size; take them one by one")
         return np.stack(images)
+
+
+def located(folders: Sequence[Path], image: str) -> Path | None:
+    """The file of an image in the first of several folders that has it; None if none has.
+
+    A name is looked for as it is written, then in NFC and in NFD: systems differ in which of them they make of a name
+    with accents, and archives carry the names over.
+    """
+    forms = [image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD") if not image.isascii())]
+    for folder in folders:
+        for form in forms:
+            if os.path.isfile(folder / form):  # pathlib's raises where a name is too long for the file system
+                return folder / form
+    return None
 
 
 def content_digest(content: object) -> str:

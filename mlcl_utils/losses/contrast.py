@@ -41,7 +41,22 @@ class PairwiseLoss(ContrastiveLoss):
 
 def unit(vectors: Tensor) -> Tensor:
     """Rows scaled to unit norm; a row of zeros stays zero and passes a finite gradient."""
-    return vectors / _lengths(vectors)
+    rows = vectors / _scale(vectors)
+    return rows / _lengths(rows)
+
+
+@torch.no_grad()
+def _scale(vectors: Tensor) -> Tensor:
+    """What to divide each row by before its squares are summed, as a column: 1 unless these leave the type's range.
+
+    Squares of float32 are infinite from 1.8e19 on and zero below 1e-23: a row of such numbers would have the norm of
+    none, and count as a row of zeros.
+    """
+    limits = torch.finfo(vectors.dtype)
+    largest = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=-1, keepdim=True)
+    small = (largest < limits.tiny**0.5 * 1024) & (largest >= limits.tiny)
+    scale: Tensor = largest.where(small | (largest > limits.max**0.5 / 1024), 1)
+    return scale
 
 
 def _lengths(vectors: Tensor) -> Tensor:
@@ -85,8 +100,10 @@ def contrast(
         A scalar.
     """
     with torch.no_grad():
-        lengths = _lengths(vectors)
-        candidates = vectors / lengths
+        scale = _scale(vectors)
+        candidates = vectors / scale
+        lengths = _lengths(candidates)
+        candidates /= lengths
         needs_gradient = vectors.requires_grad
         rows = block or max(1, BLOCK_BYTES // (candidates.shape[0] * candidates.element_size()))
         value = candidates.new_zeros(())
@@ -110,7 +127,7 @@ def contrast(
         mean = 1 / (count if total is None else total).clamp(min=1)
         # by the unit vectors; along them there is nothing to gain
         gradient -= candidates * (gradient * candidates).sum(dim=1, keepdim=True)
-        gradient *= mean / lengths
+        gradient *= mean / lengths / scale
     return with_gradient(vectors, value * mean, gradient)
 
 

@@ -69,10 +69,26 @@ class FrozenFeatures(Encoder):
     @classmethod
     def create(cls, train: Tensor, *, width: int, dropout: float, augment: str) -> Self:
         """Standardises by the training features; the linear path starts with their largest directions."""
-        mean, scale = train.mean(dim=0), train.std(dim=0)
+        mean, scale = moments(train)
         scale = torch.where(scale > 0, scale, 1.0)  # a constant feature carries nothing: leave it at zero
         axes = _axes((train - mean) / scale, min(width, train.shape[1]))
         return cls(mean, scale, axes, dropout=dropout)
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the columns of features (n, d), each (d,).
+
+    Columns whose sums of squares would leave the range of float32 (numbers from 1e16 on or below 1e-16, such as
+    masses or distances in SI units) are summed in float64, or else they would count as constant.
+    """
+    mean, scale = features.mean(dim=0), features.std(dim=0)
+    limits = torch.finfo(features.dtype)
+    largest = features.abs().amax(dim=0)
+    odd = (largest > limits.max**0.5 / 1024) | ((largest < limits.tiny**0.5 * 1024) & (largest > 0))
+    if odd.any():
+        exact = features[:, odd].double()
+        mean[odd], scale[odd] = exact.mean(dim=0).to(mean.dtype), exact.std(dim=0).to(scale.dtype)
+    return mean, scale
 
 
 def _axes(standard: Tensor, width: int) -> Tensor:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mlcl_utils import metrics, models, training
 from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.debtags import name_matching_scores
+from mlcl_utils.losses.contrast import unit
 from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.mixture import describe_mixture
@@ -177,12 +177,15 @@ def _read_projection(
 ) -> None:
     """Reads unit embeddings by a linear probe and by their nearest neighbours."""
     start = time.perf_counter()
-    unit = {split: F.normalize(part.float(), dim=1) for split, part in embeddings.items()}
-    labels = {split: torch.from_numpy(getattr(task, split).apparent).to(device) for split in unit}
-    fitted = training.fit_probe(unit["train"], labels["train"], unit["validation"], labels["validation"])
-    outcome.heads["projection"] = {split: fitted.scores(unit[split]) for split in SPLITS}
+    directions = {split: unit(part.float()) for split, part in embeddings.items()}
+    labels = {split: torch.from_numpy(getattr(task, split).apparent).to(device) for split in directions}
+    fitted = training.fit_probe(
+        directions["train"], labels["train"], directions["validation"], labels["validation"]
+    )
+    outcome.heads["projection"] = {split: fitted.scores(directions[split]) for split in SPLITS}
     outcome.heads["neighbours"] = {
-        split: training.nearest_neighbours(unit["train"], labels["train"], unit[split]) for split in SPLITS
+        split: training.nearest_neighbours(directions["train"], labels["train"], directions[split])
+        for split in SPLITS
     }
     outcome.timings["time_projection"] = time.perf_counter() - start
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from mlcl_utils.losses.contrast import unit
 from mlcl_utils.models import Model
 
 
@@ -67,7 +67,7 @@ class MomentumQueue:
         """Follow the model a step, and give the average's unit embeddings of a batch."""
         self._average.follow(model)
         self._average.model.train()  # as the model: its batch normalisation sees the same batch
-        return F.normalize(self._average.model(inputs)["embeddings"].float(), dim=1)
+        return unit(self._average.model(inputs)["embeddings"].float())
 
     def push(self, embeddings: Tensor, labels: Tensor) -> None:
         """Put a batch in front; the oldest examples fall out behind."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from mlcl_utils.losses.contrast import unit
 
 BYTES = 2**28
 """Of cosines, or of votes, held at once: 256 MB. The sets that ship need less, so that theirs are one product."""
@@ -47,7 +48,7 @@ def nearest_neighbours(train: Any, train_labels: Tensor, queries: Any, *, neighb
 def _unit(rows: Any) -> Any:
     """Dense or sparse rows at unit norm."""
     if isinstance(rows, Tensor):
-        return F.normalize(rows, dim=1)
+        return unit(rows)
     from sklearn.preprocessing import normalize
 
     return normalize(rows)

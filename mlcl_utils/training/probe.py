@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mlcl_utils import metrics
 from mlcl_utils.metrics.arrays import Floats
+from mlcl_utils.models.frozen import moments
 
 PENALTIES = (1e1, 3e0, 1e0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 """Strengths of the L2 penalty, strongest first."""
@@ -151,7 +152,7 @@ def fit_probe(train: Tensor, train_labels: Tensor, validation: Tensor, validatio
         validation: (m, d).
         validation_labels: (m, labels); unobserved entries are left out of the validation mAP.
     """
-    mean, scale = train.mean(dim=0), train.std(dim=0)
+    mean, scale = moments(train)
     scale = torch.where(scale > 1e-6 * scale.max(), scale, 1.0)
     x = (train - mean) / scale
     y = (train_labels == 1).float()

@@ -41,6 +41,8 @@ def test_aapd(folder: Path) -> None:
     dataset = data.load("aapd.parquet", folder.parent)
     assert dataset.label_names == ("cs.it", "cs.lg", "math.it")
     assert (dataset.splits[0] == 2).sum() == 10
+    (folder / "text_val").write_text("".join(f"one\u2028two\x85three {i}\x0c.\n" for i in range(10)))
+    assert rows("aapd", folder)[30]["text"] == "one\u2028two\x85three 0\x0c."
     (folder / "label_val").write_text("cs.lg\n")
     with pytest.raises(DataError, match="text_val has 10 lines, label_val has 1"):
         convert("aapd", folder, folder.parent / "again.parquet")
@@ -121,8 +123,21 @@ def test_eurlex(folder: Path) -> None:
     assert found[0]["title"] == "A law"
     file = folder / "dataset" / "dev" / "1.json"
     file.write_text(json.dumps(law(1))[:50])
-    with pytest.raises(DataError, match=r"dev/1\.json, line 1: damaged or cut off"):
+    with pytest.raises(DataError, match=r"dev/1\.json, line 1, character 43: damaged or cut off"):
         convert("eurlex", folder, folder.parent / "again.parquet")
+    for odd in (
+        "[" * 100_000,
+        f'{{"celex_id": {"9" * 5000}}}',
+        "[]",
+        json.dumps(law(1) | {"concepts": [None]}),
+    ):
+        file.write_text(odd)
+        with pytest.raises(DataError, match=r"dev/1\.json"):
+            convert("eurlex", folder, folder.parent / "again.parquet")
+    for key, value in (("title", 3), ("header", "\ud83d"), ("celex_id", None), ("concepts", [""])):
+        file.write_text(json.dumps(law(1) | {key: value}))
+        with pytest.raises(DataError, match=rf"dev/1\.json: .*'{key}'"):
+            convert("eurlex", folder, folder.parent / "again.parquet")
     file.write_text('{"celex_id": "1"}')
     with pytest.raises(DataError, match=r"dev/1\.json: 'main_body' is missing"):
         convert("eurlex", folder, folder.parent / "again.parquet")

@@ -20,7 +20,8 @@ _READERS = {
     "voc": ("voc2007", "voc2012"),
     "nus_wide": ("nus-wide",),
     "mulan": ("mulan:", ".arff"),
-    "partial_labels": (".txt",),
+    "partial_labels": (".txt",),  # or libsvm, where its first line says so
+    "libsvm": (".svm", ".libsvm"),
     "table": (".csv", ".tsv", ".parquet"),
 }
 

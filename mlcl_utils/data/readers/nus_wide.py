@@ -7,6 +7,7 @@ folder and file), ``Groundtruth/TrainTestLabels/Labels_<concept>_Train.txt`` and
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from mlcl_utils.data.readers.common import (
     not_found,
     parts,
     places,
+    quoted,
     read_lines,
-    read_text,
+    read_names,
+    valid_text,
 )
 from mlcl_utils.data.splits import TEST, TRAIN
 from mlcl_utils.errors import DataError
@@ -37,23 +40,24 @@ def find(name: str, root: Path | None) -> Source:
     """
     for folder in places(name, root, "nuswide"):
         lists = [folder / "ImageList" / f"{part}Imagelist.txt" for part in _PARTS]
-        if not lists[0].is_file():
+        if not os.path.isfile(lists[0]):
             continue
         concepts = next(
             (
                 f
                 for f in (folder / "ConceptsList" / "Concepts81.txt", folder / "Concepts81.txt")
-                if f.is_file()
+                if os.path.isfile(f)
             ),
             None,
         )
         if concepts is None:
             raise DataError(f"{folder}/ConceptsList/Concepts81.txt is missing; unpack NUS-WIDE again")
         truth = folder / "Groundtruth" / "TrainTestLabels"
-        names = [line for _, line in read_lines(concepts)]
-        files = (concepts, *lists, *(truth / f"Labels_{c}_{part}.txt" for part in _PARTS for c in names))
+        names = read_names(concepts)
+        written = [line for _, line in read_lines(concepts)]  # as in the names of the files
+        files = (concepts, *lists, *(truth / f"Labels_{c}_{part}.txt" for part in _PARTS for c in written))
         for file in files:
-            if not file.is_file():
+            if not os.path.isfile(file):
                 raise DataError(f"{file} is missing; unpack NUS-WIDE again")
         return Source(
             "nus-wide",
@@ -72,9 +76,12 @@ def read(source: Source) -> Examples:
     names: list[str] = source.facts["names"]
     images: list[str] = []
     blocks = []
-    for number, listed in enumerate(source.files[1:3]):
-        here = [line.replace("\\", "/") for _, line in read_lines(listed)]
-        start = 3 + number * len(names)
+    for which, listed in enumerate(source.files[1:3]):
+        here = [
+            valid_text(line, f"{listed}, line {number}", "the name of the image").replace("\\", "/")
+            for number, line in read_lines(listed)
+        ]
+        start = 3 + which * len(names)
         columns = [_column(file, len(here), listed) for file in source.files[start : start + len(names)]]
         images += here
         blocks.append(np.stack(columns, axis=1))
@@ -91,10 +98,10 @@ def read(source: Source) -> Examples:
 
 def _column(file: Path, count: int, listed: Path) -> npt.NDArray[np.bool_]:
     """Which images of a list have a concept."""
-    words = read_text(file).split()
-    if len(words) != count:
-        raise DataError(f"{file} has {len(words)} lines, {listed.name} has {count}")
-    for number, word in enumerate(words, start=1):
+    lines = list(read_lines(file))
+    for number, word in lines:
         if word not in ("0", "1"):
-            raise DataError(f"{file}, line {number}: '{word[:60]}' is neither 0 nor 1")
-    return np.array([word == "1" for word in words])
+            raise DataError(f"{file}, line {number}: '{quoted(word)}' is neither 0 nor 1")
+    if len(lines) != count:
+        raise DataError(f"{file} has {len(lines)} lines, {listed.name} has {count}")
+    return np.array([word == "1" for _, word in lines])

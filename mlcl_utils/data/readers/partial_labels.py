@@ -11,10 +11,15 @@ Lines read ``COCO_train2014_000000050518.jpg,8 41``; indices count from 0. A fil
 Alone, a list cannot tell a missing label from a negative: what is not listed is negative, as the papers' losses take
 it. With ``set``, names, images and the test part come from the complete set, and a label that is not listed but true
 there is unobserved.
+
+A ``.txt`` file whose first line is three numbers and nothing else is no list: :mod:`.libsvm` reads it.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +27,20 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcl_utils.data import readers
+from mlcl_utils.data.readers import libsvm
+from mlcl_utils.data.readers.cells import normal
 from mlcl_utils.data.readers.common import (
     Examples,
     Source,
     check_distinct,
+    check_fits,
     label_matrix,
     parts,
+    quoted,
     read_lines,
+    read_names,
     resolve,
+    valid_text,
 )
 from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.data.splits import TEST, TRAIN
@@ -59,21 +70,23 @@ def find(name: str, root: Path | None) -> Source:
         DataError: the sidecar is damaged, or a file that it names is missing.
     """
     path = resolve(name, root)
+    if libsvm.has_header(path):  # a list has a comma in every line, so that it cannot be taken for one
+        return libsvm.find(name, root)
     sidecar, given = read_sidecar(path, _KEYS)
     for key in {"labels", "test"} & given.keys():
-        if not path.with_name(given[key]).is_file():
-            raise DataError(f"{path.with_name(given[key])}, which {sidecar} names, is missing")
+        if not os.path.isfile(path.parent / given[key]):
+            raise DataError(f"{path.parent / quoted(given[key])}, which {sidecar} names, is missing")
     complete = _complete(given["set"], root, sidecar) if "set" in given else None
-    classes = path.with_name(given.get("labels", "classes.txt"))
-    lists = [path, *([path.with_name(given["test"])] if "test" in given else [])]
-    others = [file for file in (classes, sidecar) if file is not None and file.is_file()]
+    classes = path.parent / given.get("labels", "classes.txt")
+    lists = [path, *([path.parent / given["test"]] if "test" in given else [])]
+    others = [file for file in (classes, sidecar) if file is not None and os.path.isfile(file)]
     if complete is not None:
         folders = tuple(str(complete.folder / each) for each in complete.image_folders)
         read, files = _read_beside, (path, *others, *complete.files)
     else:
         folders = (given["images"],) if "images" in given else ("", "images")
         read, files = _read_alone, (*lists, *others)
-    facts = {"lists": lists, "classes": classes if classes.is_file() else None, "complete": complete}
+    facts = {"lists": lists, "classes": classes if os.path.isfile(classes) else None, "complete": complete}
     return Source(path.stem, path.parent, files, read, folders, facts=facts)
 
 
@@ -95,12 +108,13 @@ def _read_alone(source: Source) -> Examples:
     lines = [line for each in lists for line in each]
     classes: Path | None = source.facts["classes"]
     if classes is not None:
-        names = [name for _, name in read_lines(classes)]
+        names = read_names(classes)
         for line in lines:
             _check_range(line, names, classes.name)
     else:
         names = [str(label) for label in range(1 + max(label for line in lines for label in line.labels))]
     check_distinct([line.image for line in lines], lambda position: str(lines[position]))
+    check_fits(source.files[0], len(lines), len(names), "labels", 1)
     return Examples(
         modality="image",
         ids=[line.image for line in lines],
@@ -122,20 +136,26 @@ def _read_beside(source: Source) -> Examples:
     held = None if whole.part is None else whole.part != TRAIN
     if held is None or not held.any():
         raise DataError(f"{source.files[0]}: {complete.name} has no test part here")
-    row_of = {Path(image).name: row for row, image in enumerate(whole.images)}
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, image in enumerate(whole.images):
+        if not held[row]:
+            rows_of[normal(Path(image).name)].append(row)
     lines = _lines(source.files[0])
     rows = []
     labels = whole.labels.copy()
     for line in lines:
-        row = row_of.get(Path(line.image).name)
-        if row is None or held[row]:
-            raise DataError(f"{line}: {line.image} is not a training image of {complete.name}")
+        candidates = rows_of.get(normal(Path(line.image).name), [])
+        if len(candidates) != 1:
+            count = f"{len(candidates)} training images" if candidates else "not a training image"
+            raise DataError(f"{line}: {quoted(line.image)} is {count} of {complete.name}")
+        row = candidates[0]
         _check_range(line, whole.label_names, complete.name)
         for label in line.labels:
             if whole.labels[row, label] == 0:
                 name = whole.label_names[label]
                 raise DataError(
-                    f"{line}: label {label} is '{name}', which {line.image} does not have in {complete.name}"
+                    f"{line}: label {label} is '{quoted(name)}', which {quoted(line.image)} does not have in "
+                    f"{complete.name}"
                 )
         listed = label_matrix([line.labels], labels.shape[1])[0]
         labels[row] = [
@@ -163,16 +183,23 @@ def _lines(file: Path) -> list[_Line]:
     lines = []
     for number, text in read_lines(file):
         image, comma, labels = text.rpartition(",")
-        if not comma or not all(word.isdecimal() for word in labels.split()):
+        words = [word for word in re.split("[ \\t]+", labels) if word]
+        if not comma or not all(word.isascii() and word.isdecimal() for word in words):
             raise DataError(
-                f"{file}, line {number}: '{text[:60]}' is not an image, a comma and label indices"
+                f"{file}, line {number}: '{quoted(text)}' is not an image, a comma and label indices"
             )
-        high = next((w for w in labels.split() if len(w.lstrip("0")) > 9 or int(w) >= _TOO_MANY), None)
+        if "," in image and image.rpartition(",")[2].strip().isdecimal():
+            raise DataError(
+                f"{file}, line {number}: '{quoted(text)}' has commas between labels; write blanks"
+            )
+        indices = [word.lstrip("0") or "0" for word in words]
+        high = next((word for word in indices if len(word) > 9 or int(word) >= _TOO_MANY), None)
         if high is not None:
             raise DataError(
                 f"{file}, line {number}: label {high[:20]} is no index; a list has fewer than {_TOO_MANY} labels"
             )
-        lines.append(_Line(file, number, image.strip(), tuple(map(int, labels.split()))))
+        name = valid_text(image.strip(), f"{file}, line {number}", "the name of the image")
+        lines.append(_Line(file, number, name, tuple(map(int, indices))))
     if not any(line.labels for line in lines):
         raise DataError(f"{file} lists no label")
     return lines

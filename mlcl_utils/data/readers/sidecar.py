@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlcl_utils.data.readers.cells import shown
-from mlcl_utils.data.readers.common import read_text
+from mlcl_utils.data.readers.common import quoted, read_text
 from mlcl_utils.errors import DataError, unknown
 
 
@@ -28,19 +28,20 @@ def read_sidecar(
         DataError: it cannot be read, or a key is unknown or of a wrong type.
     """
     sidecar = path.with_suffix(".toml")
-    if not sidecar.is_file():
+    if not os.path.isfile(sidecar):
         return None, {}
+    text = read_text(sidecar)
     try:
-        content = tomllib.loads(read_text(sidecar))
-    except (ValueError, RecursionError) as error:  # also a number of more digits than Python takes
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{sidecar}: {shown(error, 120)}") from None
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{sidecar}: {quoted(str(error), 200)}") from None
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists in lists in lists
+        raise DataError(f"{sidecar}: a number is too long, or lists are nested too deeply") from None
     for key, value in content.items():
         if key not in keys:
-            raise DataError(f"{sidecar}: {unknown('key', shown(key), keys)}")
+            raise DataError(f"{sidecar}: {unknown('key', quoted(key), keys)}")
         if not isinstance(value, keys[key]):
             raise DataError(
-                f"{sidecar}: '{key}' is {shown(repr(value))}, which is not of its type; write a string"
+                f"{sidecar}: '{key}' is {quoted(value)}, which is not of its type; write a string"
             )
     return sidecar, content

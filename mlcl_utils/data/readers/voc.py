@@ -8,6 +8,8 @@ labels are not public, the validation set (2012).
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ from mlcl_utils.data.readers.common import (
     not_found,
     parts,
     places,
+    quoted,
     read_lines,
+    valid_text,
 )
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.errors import DataError
@@ -32,6 +36,7 @@ CLASSES = (
 _SETS = {"2007": ("trainval", "test"), "2012": ("train", "val")}
 _WHOLE = {"2007": 5_011 + 4_952, "2012": 5_717 + 5_823}
 _STATES = {"1": 1, "-1": 0, "0": -1}
+_LINE = re.compile(r"(?P<image>.+?)[ \t]+(?P<state>1|-1|0)")
 
 
 def find(name: str, root: Path | None) -> Source:
@@ -45,11 +50,11 @@ def find(name: str, root: Path | None) -> Source:
     for place in places(name, root, f"voc{year}", "voc", "vocdevkit", "pascalvoc"):
         for folder in (place, place / f"VOC{year}", place / "VOCdevkit" / f"VOC{year}"):
             lists = folder / "ImageSets" / "Main"
-            sets = [each for each in _SETS[year] if (lists / f"{CLASSES[0]}_{each}.txt").is_file()]
+            sets = [each for each in _SETS[year] if os.path.isfile(lists / f"{CLASSES[0]}_{each}.txt")]
             if sets:
                 files = tuple(lists / f"{label}_{each}.txt" for each in sets for label in CLASSES)
                 for file in files:
-                    if not file.is_file():
+                    if not os.path.isfile(file):
                         raise DataError(f"{file} is missing; unpack VOC{year} again")
                 return Source(name, folder, files, read, whole=_WHOLE[year], facts={"sets": sets})
     raise not_found(name, root, f"VOCdevkit/VOC{year}/ImageSets/Main/{CLASSES[0]}_{_SETS[year][0]}.txt")
@@ -98,9 +103,9 @@ def _states(file: Path) -> tuple[list[str], list[int]]:
     """Images of a list and the states of its class."""
     images, states = [], []
     for number, line in read_lines(file):
-        words = line.split()
-        if len(words) != 2 or words[1] not in _STATES:
-            raise DataError(f"{file}, line {number}: '{line[:60]}' is not an image and 1, 0 or -1")
-        images.append(words[0])
-        states.append(_STATES[words[1]])
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise DataError(f"{file}, line {number}: '{quoted(line)}' is not an image and 1, 0 or -1")
+        images.append(valid_text(found["image"], f"{file}, line {number}", "the name of the image"))
+        states.append(_STATES[found["state"]])
     return images, states
