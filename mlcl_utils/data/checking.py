@@ -10,11 +10,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mlcl_utils.data import features, readers, registry, user_sets
-from mlcl_utils.data.dataset import Dataset, file_digest
+from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.images import decode
 from mlcl_utils.data.readers import Source
 from mlcl_utils.data.readers.common import IMAGE_ENDINGS
 from mlcl_utils.errors import DataError
+from mlcl_utils.files import file_digest
 
 _AHEAD = 512  # images handed to the decoding threads at a time
 

@@ -27,7 +27,6 @@ from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.dataset import Dataset, content_digest
 from mlcl_utils.data.debtags import names_in_texts
 from mlcl_utils.data.readers import Examples, Source
-from mlcl_utils.data.readers.common import known_digest
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION, grouped_splits, join_groups
 from mlcl_utils.data.writing import write
 from mlcl_utils.errors import DataError
@@ -64,7 +63,7 @@ def read(source: Source) -> Dataset:
     dataset = _HELD[folder][0] if folder in _HELD else None
     if dataset is None and (folder / stored.MANIFEST).is_file():
         with contextlib.suppress(DataError):  # if what is kept is damaged, it is read from the source again
-            dataset = stored.read(folder, known_digest)
+            dataset = stored.read(folder)
     if dataset is None:
         while len(_HELD) >= _HELD_SETS:
             del _HELD[next(iter(_HELD))]
