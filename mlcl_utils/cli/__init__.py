@@ -19,6 +19,7 @@ from mlcl_utils.errors import UsageError
 
 def main() -> NoReturn:
     """Run the command line and exit; a refusal is one line on standard error."""
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, wherever a user's own are shown
     try:
         sys.exit(_commands.main(standalone_mode=False) or 0)
     except UsageError as error:

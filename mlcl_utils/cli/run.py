@@ -39,11 +39,11 @@ class Planned(NamedTuple):
     "-p", "given", metavar="NAME=VALUE", multiple=True, help="A parameter; lists as [10,30] or 10,30."
 )
 @click.option("--sweep", metavar="FILE", help="A YAML list of entries: a study each, with its parameters.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Notebooks at a time (1).")
+@click.option("--jobs", metavar="N", type=common.whole(1), default=1, help="Notebooks at a time (1).")
 @RESULTS
 @click.option("--engine", metavar="ENGINE", help="What carries out the runs: local (the default) or ray.")
 @click.option(
-    "--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Seconds for each study."
+    "--timeout", metavar="S", type=common.Number(min=0, min_open=True), help="Seconds for each study."
 )
 @click.option("--fail-fast", is_flag=True, help="Stop at the first study that fails.")
 @click.option("--dry-run", is_flag=True, help="Only say which runs there are to do.")

@@ -46,6 +46,7 @@ from mlcl_utils.studies.values import (
     Fraction,
     Fractions,
     Losses,
+    Natural,
     Positive,
     as_settings,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Fraction",
     "Fractions",
     "Losses",
+    "Natural",
     "Positive",
     "Study",
     "StudyParameters",
@@ -297,8 +299,10 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     for name in injected():
         if name not in study.Parameters.model_fields:
             raise unknown("parameter", name, study.Parameters.model_fields)
-    import pandas  # in a notebook, unlike on the command line, it is wanted anyway
+    import matplotlib  # in a notebook, unlike on the command line, they are wanted anyway
+    import pandas
 
+    matplotlib.rcdefaults()  # a figure is shown as it is saved, whatever a user's own settings
     pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
     parameters = study.resolve(given)
     folder = study.folder(parameters)
