@@ -123,9 +123,8 @@ def _mapping(node: yaml.MappingNode, word: Callable[[str], Any], counted: Iterat
         key = key_node.value if merges else _value(key_node, word, counted)
         before = first.setdefault(key, key_node)
         if before is not key_node:
-            raise UsageError(
-                f"{_line(key_node)}: {key_node.value!r} is given twice, first in {_line(before)}"
-            )
+            lines = f"lines {before.start_mark.line + 1} and {key_node.start_mark.line + 1}"
+            raise UsageError(f"{key_node.value!r} is given twice, in {lines}")
         if not merges:
             own[key] = _value(value_node, word, counted)
             continue
