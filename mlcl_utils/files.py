@@ -42,7 +42,7 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, place)
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
+        if error.errno is not None and (error.filename is None or str(error.filename) == str(temporary)):
             error.filename = str(path)
         raise
     finally:

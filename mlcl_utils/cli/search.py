@@ -108,7 +108,12 @@ def search(
     from mlcl_utils import data, runs
     from mlcl_utils import search as searching
     from mlcl_utils.search.trainings import Trainings, check_space, usual_space
-    from mlcl_utils.studies.values import available_device, available_engine, results_folder
+    from mlcl_utils.studies.values import (
+        available_device,
+        available_engine,
+        results_folder,
+        writable_results,
+    )
 
     available_device(device)
     available_engine(engine)
@@ -117,7 +122,7 @@ def search(
     base = _base(dataset, common.data_root(root), loss, encoder, num_labels, train_fraction, replicate, seed)
     space = usual_space(loss, encoder) if file is None else searching.Space.from_file(file)
     check_space(space, loss)
-    place = results_folder(Path(results or "results"))
+    place = writable_results(results_folder(Path(results or "results")))
     opened = runs.open_engine(engine, device=device, workers=workers)
     objective = Trainings(base, resource, results=place, engine=opened)
     name = data.short_name(dataset, base.data_root)

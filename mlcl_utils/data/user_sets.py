@@ -89,9 +89,13 @@ def keep(source: Source) -> None:
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     except OSError:
         return
+    made = (
+        temporary / "made"
+    )  # the folder above is its owner's alone; who may read this one is for the umask to say
     try:
+        made.mkdir()
         write(
-            temporary,
+            made,
             name=dataset.name,
             modality=dataset.modality,
             version=READING_VERSION,
@@ -105,9 +109,10 @@ def keep(source: Source) -> None:
             facts={"content": _content(dataset), "inputs": dataset.raw_digest, "notes": list(dataset.notes)},
             compression_level=3,
         )
-        temporary.chmod(0o755)  # the others of a shared folder are to read it too
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        os.replace(made, folder)
+    except OSError:
+        return  # the disk is full, for instance
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _HELD.pop(folder, None)

@@ -49,6 +49,7 @@ from mlcl_utils.studies.values import (
     Natural,
     Positive,
     as_settings,
+    writable_results,
 )
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     The manifest of an earlier execution is removed: it would vouch for files that are now being replaced.
 
     Raises:
-        UsageError: as `Study.resolve`.
+        UsageError: as `Study.resolve`; or results cannot be written there.
     """
     for name in injected():
         if name not in study.Parameters.model_fields:
@@ -305,6 +306,7 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     matplotlib.rcdefaults()  # a figure is shown as it is saved, whatever a user's own settings
     pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
     parameters = study.resolve(given)
+    writable_results(parameters.results)
     folder = study.folder(parameters)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)

@@ -106,20 +106,37 @@ def _from_checkout(path: Path) -> Path:
 
 
 def results_folder(path: Path) -> Path:
-    """The path from the checkout, if results can be written there; it need not exist yet.
+    """The path from the checkout, if it is a folder or can become one.
+
+    Raises:
+        UsageError: something else stands there.
+    """
+    path = _from_checkout(path)
+    existing = _existing(path)
+    if not existing.is_dir():
+        raise UsageError(f"results '{shown(path)}': '{shown(existing)}' is not a folder; name another one")
+    return path
+
+
+def writable_results(path: Path) -> Path:
+    """A folder of results, if results can be written there; it need not exist yet.
+
+    Args:
+        path: of `results_folder`.
 
     Raises:
         UsageError: they cannot.
     """
-    path = _from_checkout(path)
-    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
-    if not existing.is_dir():
-        raise UsageError(f"results '{shown(path)}': '{shown(existing)}' is not a folder; name another one")
+    existing = _existing(path)
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(
             f"results '{shown(path)}': no permission to write in '{shown(existing)}'; name another one"
         )
     return path
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
 
 
 def data_folder(path: Path) -> Path:
