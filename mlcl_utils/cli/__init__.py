@@ -28,6 +28,10 @@ def main() -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if sys.flags.optimize > 1:
+            raise UsageError(
+                "Python without docstrings (PYTHONOPTIMIZE=2) knows no loss; set PYTHONOPTIMIZE to 0 or 1"
+            )
         status = _commands.main(standalone_mode=False) or 0
         sys.stdout.flush()
         sys.exit(status)
