@@ -7,12 +7,16 @@ from typing import Any
 
 import yaml
 
+from mlcl_utils import written
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import shown
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The entries of a sweep file: a YAML list of mappings, each with ``study`` and any of its parameters.
+
+    A value is the text that ``-p`` would be given, in a list one text for each of its items, so that both mean the
+    same; ``null``, ``~`` and nothing are None.
 
     Args:
         path: the file. Relative to the working directory, as a shell completes it.
@@ -22,31 +26,42 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     name = shown(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        node = written.yaml_node(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"sweep file '{name}': {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UsageError(f"sweep file '{name}' is not YAML: {where}{error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise UsageError(f"sweep file '{name}' is not YAML") from None
-    if not isinstance(content, list) or not isinstance(node, yaml.SequenceNode) or not content:
+    except UnicodeDecodeError as error:
+        raise UsageError(f"sweep file '{name}' is not YAML: byte {error.start + 1} is not UTF-8") from None
+    except UsageError as error:
+        raise UsageError(f"sweep file '{name}' is {error}") from None
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
         raise UsageError(
             f"sweep file '{name}' should be a list of entries, each beginning with '- study: NAME'"
         )
-    for number, (entry, written) in enumerate(zip(content, node.value, strict=True), start=1):
-        place = f"{name}, entry {number}"
-        if not isinstance(entry, dict) or "study" not in entry:
-            raise UsageError(f"{place}: should begin with 'study: NAME'")
-        if not isinstance(entry["study"], str):
-            raise UsageError(f"{place}: study {entry['study']!r} should be a name, such as 02_label_space")
-        keys = [key.value for key, _ in written.value]
-        for key in entry:
-            if not isinstance(key, str):
-                raise UsageError(f"{place}: {key!r} should be the name of a parameter")
-            if keys.count(key) > 1:
-                raise UsageError(f"{place}: '{key}' is given twice")
-    return content
+    entries = []
+    for number, one in enumerate(node.value, start=1):
+        try:
+            entries.append(_entry(written.yaml_value(one, str)))
+        except UsageError as error:
+            raise UsageError(f"{name}, entry {number}: {error}") from None
+    return entries
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, dict) or "study" not in entry:
+        raise UsageError("should begin with 'study: NAME'")
+    if not isinstance(entry["study"], str):
+        raise UsageError(f"study {entry['study']!r} should be a name, such as 02_label_space")
+    for key in entry:
+        if not isinstance(key, str):
+            raise UsageError(f"{key!r} should be the name of a parameter")
+    return {name: _settings(value) for name, value in entry.items()}
+
+
+def _settings(value: Any) -> Any:
+    """Mappings below an entry with the values of their words, as ``-p recipe=batch_size=64`` has them."""
+    if isinstance(value, dict):
+        return {
+            name: written.plain(each) if isinstance(each, str) else _settings(each)
+            for name, each in value.items()
+        }
+    return [_settings(each) for each in value] if isinstance(value, list) else value

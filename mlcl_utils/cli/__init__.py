@@ -6,21 +6,35 @@ done; 1 something failed while running; 2 refused before anything started; 130 a
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show, verify
 from mlcl_utils.cli.common import Commands
-from mlcl_utils.errors import UsageError
+from mlcl_utils.errors import StorageError, UsageError
+from mlcl_utils.files import why
+from mlcl_utils.paths import shown
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; a refusal is one line on standard error."""
+    """Run the command line and exit; a refusal is one line on standard error, and so is a file that fails."""
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, wherever a user's own are shown
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(_commands.main(standalone_mode=False) or 0)
+        if sys.flags.optimize > 1:
+            raise UsageError(
+                "Python without docstrings (PYTHONOPTIMIZE=2) knows no loss; set PYTHONOPTIMIZE to 0 or 1"
+            )
+        status = _commands.main(standalone_mode=False) or 0
+        sys.stdout.flush()
+        sys.exit(status)
     except UsageError as error:
         _refuse(str(error))
     except click.ClickException as error:
@@ -28,9 +42,24 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever reads the output has seen enough; nothing more can be written, not even when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()  # whoever reads it has seen enough
         sys.exit(1)
+    except OSError as error:
+        place = f"'{shown(Path(os.fsdecode(error.filename)))}': " if error.filename is not None else ""
+        print(f"mlcl: {place}{why(error)}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.exit(1)
+        _end_output()  # it was the output that failed
+        sys.exit(1)
+    except StorageError as error:
+        print(f"mlcl: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _end_output() -> None:
+    """Have nothing more written to standard output, not even when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(message: str) -> NoReturn:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mlcl_utils.cli import common
 from mlcl_utils.cli.common import Commands
 from mlcl_utils.errors import UsageError
 
@@ -19,9 +20,7 @@ def bench() -> None:
 @click.option(
     "--size", "sizes", metavar="N,L,D", multiple=True, help="Batch, labels, dimensions; may be repeated."
 )
-@click.option(
-    "--repeats", metavar="N", type=click.IntRange(min=1), default=7, help="Of each measurement (7)."
-)
+@click.option("--repeats", metavar="N", type=common.whole(1), default=7, help="Of each measurement (7).")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to measure (cpu).")
 @click.option(
     "--out", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Also table and plot."
@@ -36,10 +35,8 @@ def _bench_losses(sizes: tuple[str, ...], repeats: int, device: str, out: Path |
 
 @bench.command("features")
 @click.option("--encoder", metavar="NAME", default="efficientnet_b0", help="A model of torchvision.")
-@click.option(
-    "--images", metavar="N", type=click.IntRange(min=128), default=5_000, help="Files to read (5,000)."
-)
-@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Of the arithmetic on the CPU.")
+@click.option("--images", metavar="N", type=common.whole(128), default=5_000, help="Files to read (5,000).")
+@click.option("--threads", metavar="N", type=common.whole(1), help="Of the arithmetic on the CPU.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to measure (cpu).")
 def _bench_features(encoder: str, images: int, threads: int | None, device: str) -> None:
     """Rate of feature extraction, beside the bare encoder on batches in memory."""
@@ -53,9 +50,9 @@ def _bench_features(encoder: str, images: int, threads: int | None, device: str)
     "--encoder", metavar="NAME", default="resnet50:random", help="As the parameter encoders takes it."
 )
 @click.option("--loss", metavar="NAME", default="msc", help="Loss that is trained with (msc).")
-@click.option("--batch", metavar="N", type=click.IntRange(min=2), default=64, help="Examples a step (64).")
-@click.option("--steps", metavar="N", type=click.IntRange(min=1), default=20, help="Of an epoch (20).")
-@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Of the arithmetic on the CPU.")
+@click.option("--batch", metavar="N", type=common.whole(2), default=64, help="Examples a step (64).")
+@click.option("--steps", metavar="N", type=common.whole(1), default=20, help="Of an epoch (20).")
+@click.option("--threads", metavar="N", type=common.whole(1), help="Of the arithmetic on the CPU.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to measure (cpu).")
 def _bench_training(
     encoder: str, loss: str, batch: int, steps: int, threads: int | None, device: str

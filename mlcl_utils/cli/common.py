@@ -11,6 +11,7 @@ import click
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.units import duration as duration
 from mlcl_utils.units import size as size
+from mlcl_utils.written import MOST, MOST_SEED, finite
 
 if TYPE_CHECKING:
     from mlcl_utils.studies.base import Study
@@ -20,6 +21,29 @@ RESULTS = click.option(
     "--results", metavar="DIR", help="Folder of results, by default results/ in the checkout."
 )
 ROOT = click.option("--root", metavar="DIR", help="Folder that holds your data sets.")
+
+
+class Number(click.FloatRange):
+    """A finite number in a range; to click alone, nan is in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number.
+
+        Raises:
+            click.BadParameter: it is none, not finite or out of the range.
+        """
+        number = super().convert(value, param, ctx)
+        if not finite(number):
+            self.fail(f"'{value}' is not a finite number.", param, ctx)
+        return number
+
+
+def whole(least: int) -> click.IntRange:
+    """A whole number of at least so much, and no larger than what the libraries below take."""
+    return click.IntRange(least, MOST)
+
+
+SEED = click.IntRange(0, MOST_SEED)
 
 
 class Commands(click.Group):

@@ -103,6 +103,7 @@ def _data_show(name: str, root: str | None, sheet: Path | None) -> None:
     """Counts of a data set, its most and least frequent labels, some examples, and where its card is."""
     from mlcl_utils import data
     from mlcl_utils.errors import UsageError
+    from mlcl_utils.files import why
     from mlcl_utils.paths import shown
 
     dataset = data.load(name, common.data_root(root))
@@ -123,7 +124,8 @@ def _data_show(name: str, root: str | None, sheet: Path | None) -> None:
         try:
             sheets.draw(dataset, sheet)
         except (OSError, ValueError) as error:
-            raise UsageError(f"--sheet {sheet} cannot be written: {error}") from None
+            cause = why(error) if isinstance(error, OSError) else error
+            raise UsageError(f"--sheet {sheet} cannot be written: {cause}") from None
         print(f"a sheet of examples: {sheet}")
 
 

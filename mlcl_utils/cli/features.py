@@ -24,11 +24,11 @@ from mlcl_utils.cli.common import ROOT
     help="A file of weights, the name of torchvision's own (its default ones if not given), or random.",
 )
 @ROOT
-@click.option("--batch", metavar="N", type=click.IntRange(min=1), default=64, help="Examples at a time (64).")
+@click.option("--batch", metavar="N", type=common.whole(1), default=64, help="Examples at a time (64).")
 @click.option(
     "--max-tokens",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=common.whole(1),
     default=256,
     help="Tokens read of a text, at most (256).",
 )

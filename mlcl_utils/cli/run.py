@@ -39,11 +39,11 @@ class Planned(NamedTuple):
     "-p", "given", metavar="NAME=VALUE", multiple=True, help="A parameter; lists as [10,30] or 10,30."
 )
 @click.option("--sweep", metavar="FILE", help="A YAML list of entries: a study each, with its parameters.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Notebooks at a time (1).")
+@click.option("--jobs", metavar="N", type=common.whole(1), default=1, help="Notebooks at a time (1).")
 @RESULTS
 @click.option("--engine", metavar="ENGINE", help="What carries out the runs: local (the default) or ray.")
 @click.option(
-    "--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Seconds for each study."
+    "--timeout", metavar="S", type=common.Number(min=0, min_open=True), help="Seconds for each study."
 )
 @click.option("--fail-fast", is_flag=True, help="Stop at the first study that fails.")
 @click.option("--dry-run", is_flag=True, help="Only say which runs there are to do.")
@@ -108,18 +108,22 @@ def _check(planned: Sequence[Planned]) -> None:
     """What has to be right before a kernel starts, besides the parameters.
 
     Raises:
-        UsageError: a notebook that cannot be executed, a damaged data set, a wrong number of cores.
+        UsageError: a notebook that cannot be executed, results that cannot be written, a damaged data set, a wrong
+            number of cores.
     """
     import importlib.util
 
     from mlcl_utils import data, processes
     from mlcl_utils.batch import notebooks
+    from mlcl_utils.studies.values import writable_results
 
     if importlib.util.find_spec("ipykernel") is None:
         raise UsageError("the package 'ipykernel' is missing from this environment; run make setup")
     processes.cores()  # refused here, and not by a kernel
     for notebook in dict.fromkeys(one.study.notebook for one in planned):
         notebooks.read(notebook)
+    for results in dict.fromkeys(one.parameters.results for one in planned):
+        writable_results(results)
     sets = {(name, one.parameters.data_root) for one in planned for name in one.parameters.datasets}
     for name, root in sorted(sets, key=str):
         data.verify(name, root)

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     help="frozen (the default), bag, cnn, or one of torchvision or Hugging Face.",
 )
 @click.option(
-    "--resource", metavar="R", type=click.IntRange(min=1), default=27, help="Epochs of a whole training (27)."
+    "--resource", metavar="R", type=common.whole(1), default=27, help="Epochs of a whole training (27)."
 )
 @click.option(
-    "--eta", metavar="N", type=click.IntRange(min=2), default=3, help="One in so many goes on at a rung (3)."
+    "--eta", metavar="N", type=common.whole(2), default=3, help="One in so many goes on at a rung (3)."
 )
 @click.option(
     "--space",
@@ -51,29 +51,27 @@ if TYPE_CHECKING:
 @click.option(
     "--budget",
     metavar="EPOCHS",
-    type=click.IntRange(min=1),
+    type=common.whole(1),
     help="Epochs in all; by default those of one pass of Hyperband, or of the one bracket of successive_halving.",
 )
 @click.option(
     "--num-labels",
     metavar="K",
-    type=click.IntRange(min=1),
+    type=common.whole(1),
     help="Size of the label space (100, or all labels where there are fewer).",
 )
 @click.option(
     "--train-fraction",
     metavar="F",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=common.Number(min=0, max=1, min_open=True),
     default=1.0,
     help="Share of the training part (1).",
 )
 @click.option(
     "--replicate", metavar="N", type=click.IntRange(0, 9), default=0, help="Number of the stored split (0)."
 )
-@click.option(
-    "--seed", metavar="N", type=click.IntRange(min=0), default=0, help="Seed of draws and trainings (0)."
-)
-@click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Trainings side by side.")
+@click.option("--seed", metavar="N", type=common.SEED, default=0, help="Seed of draws and trainings (0).")
+@click.option("--workers", metavar="N", type=common.whole(1), help="Trainings side by side.")
 @click.option(
     "--engine",
     metavar="ENGINE",
@@ -110,7 +108,12 @@ def search(
     from mlcl_utils import data, runs
     from mlcl_utils import search as searching
     from mlcl_utils.search.trainings import Trainings, check_space, usual_space
-    from mlcl_utils.studies.values import available_device, available_engine, results_folder
+    from mlcl_utils.studies.values import (
+        available_device,
+        available_engine,
+        results_folder,
+        writable_results,
+    )
 
     available_device(device)
     available_engine(engine)
@@ -119,7 +122,7 @@ def search(
     base = _base(dataset, common.data_root(root), loss, encoder, num_labels, train_fraction, replicate, seed)
     space = usual_space(loss, encoder) if file is None else searching.Space.from_file(file)
     check_space(space, loss)
-    place = results_folder(Path(results or "results"))
+    place = writable_results(results_folder(Path(results or "results")))
     opened = runs.open_engine(engine, device=device, workers=workers)
     objective = Trainings(base, resource, results=place, engine=opened)
     name = data.short_name(dataset, base.data_root)

@@ -14,10 +14,8 @@ from mlcl_utils.errors import UsageError
 @click.option("--preset", metavar="PRESET", default="standard", help="Whose results (standard).")
 @RESULTS
 @ROOT
-@click.option(
-    "--runs", "count", metavar="N", type=click.IntRange(min=1), default=3, help="Runs of each study (3)."
-)
-@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, help="Of the draw of runs (0).")
+@click.option("--runs", "count", metavar="N", type=common.whole(1), default=3, help="Runs of each study (3).")
+@click.option("--seed", metavar="N", type=common.SEED, default=0, help="Of the draw of runs (0).")
 def verify(
     names: tuple[str, ...], preset: str, results: str | None, root: str | None, count: int, seed: int
 ) -> int:

@@ -10,13 +10,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mlcl_utils.data import features, readers, registry, user_sets
-from mlcl_utils.data.dataset import Dataset, file_digest
+from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.image_values import scale_of
 from mlcl_utils.data.images import Survey, spans, survey
 from mlcl_utils.data.readers import Source
 from mlcl_utils.data.readers.cells import normal
 from mlcl_utils.data.readers.common import IMAGE_ENDINGS
 from mlcl_utils.errors import DataError
+from mlcl_utils.files import file_digest
 
 _AHEAD = 512  # images handed to the decoding threads at a time
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from mlcl_utils.data.images import Encoded, Scaled, decode, rgb, together
 from mlcl_utils.errors import DataError
+from mlcl_utils.files import known_digest
 
 MANIFEST = "dataset.json"
 FEATURES = "features.safetensors"
@@ -293,19 +294,7 @@ def read_manifest(folder: Path) -> Manifest:
     )
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file; a file that has not changed since is not read again by this process."""
-    state = path.stat()
-    return _file_digest(path, state.st_size, state.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> Manifest:
+def verify(folder: Path) -> Manifest:
     """Check every file of a data set's folder against the manifest and return the manifest.
 
     Raises:
@@ -315,7 +304,7 @@ def verify(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> Mani
     for name, expected in manifest.files.items():
         path = folder / name
         try:
-            actual = digest_of(path)
+            actual = known_digest(path)
         except FileNotFoundError:
             raise _damaged(path, "is missing") from None
         if actual != expected:
@@ -323,7 +312,7 @@ def verify(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> Mani
     return manifest
 
 
-def read(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> Dataset:
+def read(folder: Path) -> Dataset:
     """Read a data set from its folder after verifying it.
 
     What was read stays in memory: a second call checks the files again and returns the same object.
@@ -331,7 +320,7 @@ def read(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> Datase
     Raises:
         DataError: a file is missing or damaged.
     """
-    return _read(folder, verify(folder, digest_of).digest)
+    return _read(folder, verify(folder).digest)
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.images import decode, rgb
+from mlcl_utils.files import whole
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -51,6 +52,10 @@ def contact_sheet(
         size: edge of an image on the sheet, in pixels.
         columns: blocks of rows beside one another.
         caption: width of the captions, in pixels.
+
+    Raises:
+        ValueError: the ending is that of no picture.
+        OSError: it cannot be written; nothing is left of it.
     """
     shown = max(len(images) for _, images in rows)
     width, height = caption + shown * size, size + 2
@@ -67,7 +72,8 @@ def contact_sheet(
                 Image.fromarray(image).convert("RGB").resize((size - 2, size - 2), Image.Resampling.LANCZOS)
             )
             sheet.paste(tile, (x + caption + position * size, y + 1))
-    if path.suffix == ".webp":
-        sheet.save(path, quality=72, method=6)
-    else:
-        sheet.save(path)
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise ValueError(f"'{path.suffix}' is no ending of a picture, such as .png")
+    with whole(path) as temporary:
+        sheet.save(temporary, kind, **({"quality": 72, "method": 6} if kind == "WEBP" else {}))

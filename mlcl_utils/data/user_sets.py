@@ -28,7 +28,6 @@ from mlcl_utils.data.dataset import Dataset, content_digest
 from mlcl_utils.data.debtags import names_in_texts
 from mlcl_utils.data.images import DECODING_VERSION
 from mlcl_utils.data.readers import Examples, Source
-from mlcl_utils.data.readers.common import known_digest
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION, grouped_splits, join_groups
 from mlcl_utils.data.writing import write
 from mlcl_utils.errors import DataError
@@ -65,7 +64,7 @@ def read(source: Source) -> Dataset:
     dataset = _HELD[folder][0] if folder in _HELD else None
     if dataset is None and (folder / stored.MANIFEST).is_file():
         with contextlib.suppress(DataError):  # if what is kept is damaged, it is read from the source again
-            dataset = stored.read(folder, known_digest)
+            dataset = stored.read(folder)
     if dataset is None:
         while len(_HELD) >= _HELD_SETS:
             del _HELD[next(iter(_HELD))]
@@ -91,9 +90,13 @@ def keep(source: Source) -> None:
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     except OSError:
         return
+    made = (
+        temporary / "made"
+    )  # the folder above is its owner's alone; who may read this one is for the umask to say
     try:
+        made.mkdir()
         write(
-            temporary,
+            made,
             name=dataset.name,
             modality=dataset.modality,
             version=READING_VERSION,
@@ -107,9 +110,10 @@ def keep(source: Source) -> None:
             facts={"content": _content(dataset), "inputs": dataset.raw_digest, "notes": list(dataset.notes)},
             compression_level=3,
         )
-        temporary.chmod(0o755)  # the others of a shared folder are to read it too
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        os.replace(made, folder)
+    except OSError:
+        return  # the disk is full, for instance
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _HELD.pop(folder, None)

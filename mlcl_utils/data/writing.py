@@ -59,23 +59,21 @@ def write(folder: Path, *, card: str | None = None, **content: Unpack[Content]) 
         card: data card, Markdown; None for none.
         content: see `Content`.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
     files = [stored.LABELS, *content.get("extra_files", ())]
-    save_file(_arrays(content), folder / stored.LABELS)
+    (folder / stored.LABELS).write_bytes(save(_arrays(content)))
     features = content.get("features")
     if features is not None:
         kept = features if features.dtype == np.float32 else features.astype(np.float16)
-        save_file({"features": np.ascontiguousarray(kept)}, folder / stored.FEATURES)
+        (folder / stored.FEATURES).write_bytes(save({"features": np.ascontiguousarray(kept)}))
         files.append(stored.FEATURES)
     if card is not None:
         (folder / stored.CARD).write_text(card, encoding="utf-8")
         files.append(stored.CARD)
     pattern = "images-{:02d}.parquet" if content["modality"] == "image" else "examples.parquet"
     files += _write_raw(folder, content["columns"], pattern, content.get("compression_level", 19))
-    for file in files:
-        (folder / file).chmod(0o644)  # safetensors writes files that only their owner may read
     manifest = {
         "name": content["name"],
         "modality": content["modality"],

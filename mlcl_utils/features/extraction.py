@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from mlcl_utils import processes
 from mlcl_utils.data import features as kept
-from mlcl_utils.data.dataset import Dataset, file_digest
+from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.features import Extracted
 from mlcl_utils.data.growing import Growing
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.features.base import Example, FeatureEncoder
-from mlcl_utils.files import write_text
+from mlcl_utils.files import file_digest, write_text
 from mlcl_utils.locks import Lock
 
 BATCH = 64

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mlcl_utils.figures import style
 from mlcl_utils.files import whole, write_csv, write_text
 
 # Dates and versions would make every file differ from its last rebuild.
@@ -48,7 +48,7 @@ def save(
     written = []
     for ending, metadata in _METADATA.items():
         path = place / f"{name}.{ending}"
-        with whole(path) as temporary, mpl.rc_context(_SAVING):
+        with whole(path) as temporary, style.settings(_SAVING):
             figure.savefig(temporary, format=ending, metadata=metadata, dpi=DPI)
         written.append(path)
     frames = {name: data} if isinstance(data, pd.DataFrame) else {f"{name}.{k}": v for k, v in data.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -262,8 +262,24 @@ def parameters(name: str) -> dict[Any, Any]:
 
 
 @contextmanager
+def settings(changed: Mapping[Any, Any]) -> Iterator[None]:
+    """Matplotlib's own defaults with some settings changed, inside a ``with`` block.
+
+    A user's ``matplotlibrc`` and style sheets do not count, so that figures are the same on every machine. Only where
+    they are shown, the backend, stays the user's.
+
+    Args:
+        changed: settings by name.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(changed)
+        yield
+
+
+@contextmanager
 def use(venue: str = "neurips") -> Iterator[None]:
-    """Draw in the style of a venue inside a ``with`` block.
+    """Draw in the style of a venue inside a ``with`` block, whatever matplotlib is set to outside.
 
     Args:
         venue: ``"neurips"``, ``"icml"``, ``"acl"`` or ``"ieee"``.
@@ -274,7 +290,7 @@ def use(venue: str = "neurips") -> Iterator[None]:
     # A backend is loaded when it is first needed. A notebook's then switches interactive drawing on, without which
     # it shows no figure: not inside the block, whose end would switch it off again.
     plt.draw_if_interactive()  # type: ignore[no-untyped-call]
-    with mpl.rc_context(parameters(venue)):
+    with settings(parameters(venue)):
         yield
 
 

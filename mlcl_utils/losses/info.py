@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from mlcl_utils.written import finite
 
 Family = Literal["classification", "contrastive", "structure", "kernel"]
 
@@ -67,7 +68,7 @@ class Hyperparameter:
             valid = value in self.choices
         else:
             numbers = int if self._type is int else (int, float)
-            if not isinstance(value, numbers) or isinstance(value, bool) or not math.isfinite(value):
+            if not isinstance(value, numbers) or isinstance(value, bool) or not finite(value):
                 raise wrong
             value = self._type(value)
             valid = (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.files import known_digest
 from mlcl_utils.models.catalogue import encoder_names
 from mlcl_utils.paths import CHECKOUT, expanded
 
@@ -108,14 +109,11 @@ def _published(base: str, weights: str | None) -> str:
 
 
 def _file_digest(path: Path) -> str:
-    from mlcl_utils.data.dataset import file_digest
-
     if not path.is_file():
         raise UsageError(f"weights {path} is missing; name the file that holds them")
-    return file_digest(path)[:16]
+    return known_digest(path)[:16]
 
 
-@functools.cache
 def _hub_digest(base: str) -> str:
     """Digest of the weights and the vocabulary in a folder; for a name on the hub, of the copy on this machine."""
     import hashlib
@@ -130,6 +128,7 @@ def _hub_digest(base: str) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
+@functools.cache
 def _downloaded(base: str) -> Path:
     try:
         from huggingface_hub import snapshot_download

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
+from mlcl_utils.files import why
 from mlcl_utils.paths import shown
 from mlcl_utils.report import claims, tables
 from mlcl_utils.report.claims import Row
@@ -28,6 +29,7 @@ from mlcl_utils.units import duration
 
 INDEX = "index.html"
 
+_TEMPORARY = ".mlcl-report-"
 _ASSETS = Path(__file__).parent / "assets"
 # What the page of a notebook (mlcl_utils.batch.page) leaves to who shows it.
 _EMPTY_HEADER = "<header></header>"
@@ -73,7 +75,8 @@ def build(results: Path, folder: Path) -> Site:
 
     Args:
         results: the folder that ``mlcl run --results`` names; not changed, unless the site lies in it.
-        folder: where the site goes; an earlier one there is replaced.
+        folder: where the site goes; an earlier one there is replaced. A folder that is there stays, so that it may be
+            a link, or where a disk is mounted, and so does what is no part of a report in it.
 
     Raises:
         UsageError: there are no results to read, or something else than a report is in the way.
@@ -82,19 +85,42 @@ def build(results: Path, folder: Path) -> Site:
         raise UsageError(f"there is no folder of results '{shown(results)}'; make one with: mlcl run")
     _check_free(folder)
     found = tuple(find(results))
+    there = folder.is_dir()
+    place = folder if there else folder.parent
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=place) as name:
             made, old = Path(name) / "site", Path(name) / "old"
             made.mkdir()
+            old.mkdir()
             _write(made, found)
             total = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
-            if folder.exists():
-                folder.rename(old)
-            made.rename(folder)
+            if there:
+                _replace(folder, made, old)
+            else:
+                made.rename(folder)
     except OSError as error:
-        raise UsageError(f"cannot write the report '{shown(folder)}': {error.strerror or error}") from None
+        raise UsageError(f"cannot write the report '{shown(folder)}': {why(error)}") from None
     return Site(folder, found, total)
+
+
+def _replace(folder: Path, made: Path, old: Path) -> None:
+    """Put a site in the place of the one that a folder holds, entry by entry.
+
+    The index goes first: should this process be killed, the folder is still known for a report.
+
+    Args:
+        folder: an empty one, or one with an earlier site.
+        made: the new site, on the same disk.
+        old: where the old entries go.
+    """
+    os.replace(made / INDEX, folder / INDEX)
+    for entry in folder.iterdir():
+        ours = os.path.lexists(made / entry.name) or _is_report(entry)
+        if ours and entry.name not in {INDEX, made.parent.name}:
+            entry.rename(old / entry.name)
+    for entry in made.iterdir():
+        entry.rename(folder / entry.name)
 
 
 def _check_free(folder: Path) -> None:
@@ -103,12 +129,21 @@ def _check_free(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise UsageError(f"'{shown(folder)}' is not a folder; name another one with --out")
-    index = folder / INDEX
-    report = index.is_file() and _GENERATOR in index.read_text(encoding="utf-8", errors="replace")
-    if not report and any(folder.iterdir()):
+    if not _is_page(folder / INDEX) and not all(_is_report(entry) for entry in folder.iterdir()):
         raise UsageError(
             f"'{shown(folder)}' holds something else than a report; name another folder with --out"
         )
+
+
+def _is_report(entry: Path) -> bool:
+    """Whether an entry of a folder is of an earlier report: a page, a study's folder, or what a killed one has left."""
+    if entry.is_symlink() or not entry.is_dir():
+        return _is_page(entry)
+    return entry.name.startswith(_TEMPORARY) or any(map(_is_page, entry.glob(f"*/{INDEX}")))
+
+
+def _is_page(path: Path) -> bool:
+    return path.is_file() and _GENERATOR in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _write(site: Path, found: Sequence[Results]) -> None:

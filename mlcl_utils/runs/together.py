@@ -36,7 +36,7 @@ def execute_together(order: Order, *, device: str, devices: int) -> Result:
         command += ["--nproc-per-node", str(devices), "-m", "mlcl_utils.runs.together", name]
         done = subprocess.run(command, capture_output=True, text=True)
         if (folder / _ERROR).is_file():
-            raise RuntimeError((folder / _ERROR).read_text())
+            raise RuntimeError((folder / _ERROR).read_text(encoding="utf-8"))
         if done.returncode or not (folder / _RESULT).is_file():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"training on {devices} devices ended with {done.returncode}: {last}")
@@ -64,7 +64,7 @@ def _take_part(folder: Path) -> None:
         parallel.leave()
     except Exception as error:
         temporary = folder / f".{_ERROR}-{os.getpid()}"
-        temporary.write_text(f"{type(error).__name__}: {error}")
+        temporary.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         with contextlib.suppress(FileExistsError):  # what the others say then is that they miss the first
             os.link(temporary, folder / _ERROR)
         os._exit(1)  # the others may wait for this one for ever; torchrun ends them

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mlcl_utils import written
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import shown
 
@@ -316,24 +316,8 @@ def _parse(path: Path) -> Mapping[str, Any]:
 
 
 def _parse_yaml(text: str) -> Mapping[str, Any]:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Numbers as in YAML 1.2, where 1e-4 is one, and no key twice."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for index, key in enumerate(keys):
-                if key in keys[:index]:
-                    raise UsageError(f"line {node.start_mark.line + 1}: '{key}' stands twice")
-            return super().construct_mapping(node, deep)
-
-    number = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
-    try:
-        parsed = yaml.load(text, Loader)  # a SafeLoader: it makes plain values only
-    except yaml.YAMLError as error:
-        raise UsageError(f"not YAML: {' '.join(str(error).split())}") from None
+    node = written.yaml_node(text)
+    parsed = None if node is None else written.yaml_value(node, written.plain)
     if not isinstance(parsed, Mapping):
         raise UsageError("should have a table for each hyperparameter")
     return parsed

@@ -7,7 +7,6 @@ A study is one notebook with one question. Its module defines a `Study`; its not
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import time
@@ -22,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mlcl_utils import data, models
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.files import State, state
 from mlcl_utils.paths import CHECKOUT, shown
 from mlcl_utils.studies import published
 from mlcl_utils.studies.manifest import (
@@ -47,8 +47,10 @@ from mlcl_utils.studies.values import (
     Fraction,
     Fractions,
     Losses,
+    Natural,
     Positive,
     as_settings,
+    writable_results,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ __all__ = [
     "Fraction",
     "Fractions",
     "Losses",
+    "Natural",
     "Positive",
     "Study",
     "StudyParameters",
@@ -219,7 +222,14 @@ class Execution:
     study: Study
     parameters: StudyParameters
     folder: Path
-    _started: float = field(default_factory=time.time)
+    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # Of a clock that nobody sets, unlike the other, which says what time it is.
+    _begun: float = field(default_factory=time.perf_counter)
+    # What an earlier execution has left, as the file system knows it: its clock may be another than this machine's.
+    _before: dict[Path, State] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._before = {path: state(path) for path in _files(self.folder)}
 
     def finish(self, *, device: str, seeds: Sequence[int], compute: Mapping[str, float]) -> Path:
         """Write the manifest of what this execution has left in its folder.
@@ -230,24 +240,22 @@ class Execution:
             compute: totals over the runs that the results stand on, failures included, such as
                 ``{"runs": 40, "failed": 1, "seconds": 81.5}``.
 
-        Figures and tables that an earlier execution has left and this one has not written are removed.
+        Figures and tables that were there at the start and have not been written since are removed.
 
         Returns:
             The path of the manifest. It lists name and SHA-256 of every file written since the start, in the order
             in which they were written.
         """
-        finished = time.time()
-        files = [path for path in self.folder.rglob("*") if path.is_file()]
-        for path in files:
-            # A figure or table of an earlier execution that this one did not write would pass for one of its own.
-            if path.parent.name in ("figures", "tables") and path.stat().st_mtime < math.floor(self._started):
-                path.unlink()
-        files = [path for path in files if path.is_file()]
+        finished, seconds = datetime.now(UTC), time.perf_counter() - self._begun
+        new = []
+        for path in _files(self.folder):
+            if self._before.get(path) != state(path):
+                new.append(path)
+            elif path.parent.name in ("figures", "tables"):
+                path.unlink()  # it would pass for one of this execution
         written = {
             path.relative_to(self.folder).as_posix(): file_digest(path)
-            for path in sorted(files, key=lambda path: (path.stat().st_mtime_ns, path))
-            # File times may be coarse, and a file from before the start is not this execution's.
-            if path.stat().st_mtime >= math.floor(self._started)
+            for path in sorted(new, key=lambda path: (path.stat().st_mtime_ns, path))
         }
         for name in (MANIFEST, "notebook.ipynb", "notebook.html"):
             written.pop(name, None)
@@ -269,13 +277,17 @@ class Execution:
                 "data": {
                     name: data.version(name, self.parameters.data_root) for name in self.parameters.datasets
                 },
-                "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
-                "finished": datetime.fromtimestamp(finished, UTC).isoformat(timespec="seconds"),
-                "time_wall": round(finished - self._started, 3),
+                "started": self._started.isoformat(timespec="seconds"),
+                "finished": finished.isoformat(timespec="seconds"),
+                "time_wall": round(seconds, 3),
                 "compute": dict(compute),
                 "files": written,
             },
         )
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def begin(
@@ -291,13 +303,17 @@ def begin(
         namespace: the global names of its notebook, which are asked for those not given.
 
     Raises:
-        UsageError: as `Study.resolve`, or as :func:`mlcl_utils.studies.parameters.in_notebook`.
+        UsageError: as `Study.resolve`, or as :func:`mlcl_utils.studies.parameters.in_notebook`; or results cannot be
+            written there.
     """
     given = {**in_notebook(study.name, study.Parameters, namespace), **given}
-    import pandas  # in a notebook, unlike on the command line, it is wanted anyway
+    import matplotlib  # in a notebook, unlike on the command line, they are wanted anyway
+    import pandas
 
+    matplotlib.rcdefaults()  # a figure is shown as it is saved, whatever a user's own settings
     pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
     parameters = study.resolve(given)
+    writable_results(parameters.results)
     folder = study.folder(parameters)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcl_utils.errors import UsageError
+from mlcl_utils.files import file_digest as file_digest
 from mlcl_utils.files import write_text
 from mlcl_utils.paths import CHECKOUT, shown
 
@@ -88,12 +89,6 @@ def package_digest() -> str:
     return hash_json(
         {name: file_digest(sources[name]) for name in sorted(sources) if not _AROUND.match(name)}
     )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_json(value: Any) -> str:

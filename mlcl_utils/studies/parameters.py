@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_o
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -31,11 +30,11 @@ from mlcl_utils.studies.values import (
     Count,
     Datasets,
     Losses,
+    Seed,
     Settings,
     available_device,
     available_engine,
     data_folder,
-    no_bool,
     results_folder,
 )
 
@@ -97,9 +96,7 @@ class StudyParameters(BaseModel):
     data_root: Annotated[Path, AfterValidator(data_folder)] | None = Field(
         default=None, description="folder that holds your own data sets"
     )
-    seed: Annotated[int, BeforeValidator(no_bool), Field(ge=0)] = Field(
-        default=0, description="offset added to the seed of every replicate"
-    )
+    seed: Seed = Field(default=0, description="offset added to the seed of every replicate")
 
     @model_validator(mode="after")
     def _configurations_are_used(self) -> StudyParameters:

@@ -5,29 +5,35 @@ Nothing here imports torch or pandas: parameters are checked before anything hea
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mlcl_utils import losses, models
+from mlcl_utils import losses, models, written
 from mlcl_utils.data.emoji import FAMILIES
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, expanded, shown
 from mlcl_utils.training.recipe import check_setting
 
+# What pydantic reads as a number from a text; kept as it is, so that a refusal shows what was written.
+_DECIMAL = re.compile(r"\s*[-+]?[\d_.]+\s*")
 
-def no_bool(value: Any) -> Any:
-    """The value, unless it is a truth value, which Python takes for a number.
+
+def number(value: Any) -> Any:
+    """The value, with the number for a text that stands for one and that pydantic does not read, such as ``1e2``.
 
     Raises:
-        ValueError: it is one.
+        ValueError: it is a truth value, which Python takes for a number.
     """
-    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in {"true", "false"}):
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        stands_for = written.plain(value.strip())
+        value = stands_for if isinstance(stands_for, bool | int | float) else value
+    if isinstance(value, bool):
         raise ValueError("should be a number")
     return value
 
@@ -38,8 +44,8 @@ def _as_list(value: Any) -> Any:
         text = value.strip()
         if text.startswith("["):
             try:
-                parsed = ast.literal_eval(text)
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                parsed = written.literal(text)
+            except ValueError:
                 # A shell has eaten the quotes: [bce,reg].
                 if not text.endswith("]"):
                     raise ValueError(
@@ -100,20 +106,37 @@ def _from_checkout(path: Path) -> Path:
 
 
 def results_folder(path: Path) -> Path:
-    """The path from the checkout, if results can be written there; it need not exist yet.
+    """The path from the checkout, if it is a folder or can become one.
+
+    Raises:
+        UsageError: something else stands there.
+    """
+    path = _from_checkout(path)
+    existing = _existing(path)
+    if not existing.is_dir():
+        raise UsageError(f"results '{shown(path)}': '{shown(existing)}' is not a folder; name another one")
+    return path
+
+
+def writable_results(path: Path) -> Path:
+    """A folder of results, if results can be written there; it need not exist yet.
+
+    Args:
+        path: of `results_folder`.
 
     Raises:
         UsageError: they cannot.
     """
-    path = _from_checkout(path)
-    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
-    if not existing.is_dir():
-        raise UsageError(f"results '{shown(path)}': '{shown(existing)}' is not a folder; name another one")
+    existing = _existing(path)
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(
             f"results '{shown(path)}': no permission to write in '{shown(existing)}'; name another one"
         )
     return path
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
 
 
 def data_folder(path: Path) -> Path:
@@ -153,11 +176,15 @@ def available_engine(engine: str) -> str:
     return engine
 
 
-Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
+Count = Annotated[int, BeforeValidator(number), Field(ge=1, le=written.MOST)]
 """A whole number of at least 1."""
-Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
+Natural = Annotated[int, BeforeValidator(number), Field(ge=0, le=written.MOST)]
+"""A whole number of at least 0."""
+Seed = Annotated[int, BeforeValidator(number), Field(ge=0, le=written.MOST_SEED)]
+"""A seed to which the number of a replicate can be added."""
+Positive = Annotated[float, BeforeValidator(number), Field(gt=0, allow_inf_nan=False)]
 """A finite number above 0."""
-Fraction = Annotated[float, BeforeValidator(no_bool), Field(gt=0, le=1)]
+Fraction = Annotated[float, BeforeValidator(number), Field(gt=0, le=1, allow_inf_nan=False)]
 """A number in (0, 1]."""
 _List = (BeforeValidator(_as_list), AfterValidator(_distinct))
 Counts = Annotated[tuple[Count, ...], *_List, AfterValidator(_some)]
@@ -227,22 +254,13 @@ def as_settings(value: Any) -> Any:
     text = value.strip()
     if text.startswith("{"):
         try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return written.literal(text)
+        except ValueError:
             raise ValueError("should be settings such as batch_size=64,ema=0.9997") from None
     pairs = [word.partition("=") for word in text.split(",") if word.strip()]
     if not all(equals for _, equals, _ in pairs):
         raise ValueError("should be settings such as batch_size=64,ema=0.9997")
-    return {name.strip(): _plain_value(own.strip()) for name, _, own in pairs}
-
-
-def _plain_value(text: str) -> Any:
-    if text.lower() in {"true", "false"}:
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return {name.strip(): written.plain(own.strip()) for name, _, own in pairs}
 
 
 def _possible_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -8,20 +8,21 @@ from typing import Any, Literal
 
 from mlcl_utils import models
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.written import MOST, finite
 
 SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ...] | type[bool]] = {
-    "batch_size": (int, 1, math.inf),
+    "batch_size": (int, 1, MOST + 1),
     "learning_rate": (float, 0, math.inf),
     "warm_up": (float, 0, 1),
     "weight_decay": (float, 0, math.inf),
     "dropout": (float, 0, 1),
-    "width": (int, 1, math.inf),
+    "width": (int, 1, MOST + 1),
     "table_rate": (float, 0, math.inf),
     "loss_scale": (float, 0, math.inf),
     "augment": ("none", "crop", "strong"),
-    "accumulate": (int, 1, math.inf),
+    "accumulate": (int, 1, MOST + 1),
     "ema": (float, 0, 1),
-    "queue": (int, 0, math.inf),
+    "queue": (int, 0, MOST + 1),
     "momentum": (float, 0, 1),
     "compile": bool,
 }
@@ -46,9 +47,10 @@ def check_setting(name: str, value: Any) -> None:
     else:
         kind, least, below = allowed
         number = isinstance(value, int | kind) and not isinstance(value, bool)
-        if not number or not least <= float(value) < below:
+        if not number or not (least <= value < below and finite(value)):
             what = "a whole number" if kind is int else "a number"
-            limit = f" and below {below:g}" if math.isfinite(below) else ""
+            told = below <= 1 or (number and math.isfinite(below) and value >= below)
+            limit = f" and below {below:,}" if told else ""
             raise UsageError(f"{name} must be {what} of at least {least:g}{limit}, was {value!r}")
 
 

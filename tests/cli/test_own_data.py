@@ -15,7 +15,7 @@ import pytest
 
 from mlcl_utils import data, runs, studies
 from mlcl_utils.data import features, user_sets
-from mlcl_utils.data.dataset import file_digest
+from mlcl_utils.files import file_digest
 from mlcl_utils.paths import CHECKOUT
 from tests.data.readers.conftest import SHARED, write_coco, write_image
 from tests.features.models import WORDS, write_text_model

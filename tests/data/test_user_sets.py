@@ -13,9 +13,9 @@ import pytest
 
 from mlcl_utils import data
 from mlcl_utils.data import features, registry, user_sets
-from mlcl_utils.data.dataset import file_digest
 from mlcl_utils.data.splits import grouped_splits
 from mlcl_utils.errors import DataError, UsageError
+from mlcl_utils.files import file_digest
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.runs.execute import task_for
 

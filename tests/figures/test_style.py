@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 
 import matplotlib as mpl
 import nbformat
@@ -12,6 +15,7 @@ from nbclient import NotebookClient
 from mlcl_utils import losses
 from mlcl_utils.errors import UsageError
 from mlcl_utils.figures import style
+from mlcl_utils.paths import CHECKOUT
 
 LOSSES = [
     "bce", "focal", "cosine_bce", "asl", "zlpr", "hill", "splc", "jaccard_supcon", "mulsupcon", "prototype",
@@ -105,6 +109,76 @@ def test_settings_are_given_back():
         assert mpl.rcParams["figure.figsize"][0] == 3.25
         assert not mpl.rcParams["text.usetex"]
     assert dict(mpl.rcParams) == before
+
+
+_OWN_SETTINGS = """
+axes.facecolor: black
+axes.formatter.use_locale: True
+axes.formatter.limits: 0, 1
+figure.constrained_layout.hspace: 0.5
+font.family: serif
+font.weight: bold
+image.cmap: hot
+lines.markeredgecolor: red
+mathtext.default: bf
+mathtext.fontset: cm
+patch.linewidth: 5
+path.simplify: False
+savefig.transparent: True
+savefig.facecolor: yellow
+svg.fonttype: none
+text.hinting: none
+xtick.direction: in
+ytick.minor.visible: True
+"""
+
+_DRAWING = """
+import sys
+from pathlib import Path
+import pandas as pd
+from mlcl_utils import figures
+from mlcl_utils.batch.page import formulas
+from mlcl_utils.figures import style
+
+with style.use("icml"):
+    figure, axes = style.figure(columns=2)
+    axes[0, 0].plot([1, 2, 3], [1e5, 2e6, 1.5e6], marker="o", label="$\\\\tau$ = 0.1")
+    axes[0, 0].legend()
+    axes[0, 1].imshow([[0, 1], [2, 3]])
+    axes[0, 1].set_title("Mean α")
+figures.save(figure, Path(sys.argv[1]), "f", data=pd.DataFrame({"x": [1]}))
+(Path(sys.argv[1]) / "formula").write_text(formulas.formula("\\\\frac{a}{b}"))
+"""
+
+
+@pytest.mark.parametrize("place", ["variable", "working directory", "home"])
+def test_a_users_settings_change_no_figure(tmp_path, place):
+    (tmp_path / "usual").mkdir()
+    own = tmp_path / "home" / ".config" / "matplotlib" if place == "home" else tmp_path / "own"
+    own.mkdir(parents=True)
+    (own / "matplotlibrc").write_text(_OWN_SETTINGS)
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"MATPLOTLIBRC", "MPLCONFIGDIR", "XDG_CONFIG_HOME"}
+    } | {"PYTHONPATH": str(CHECKOUT)}
+    changed = {"variable": {"MATPLOTLIBRC": str(own)}, "home": {"HOME": str(tmp_path / "home")}}
+    for name, environment, folder in (
+        ("without", {"HOME": str(tmp_path / "usual")}, tmp_path / "usual"),
+        ("with", changed.get(place, {}), own if place == "working directory" else tmp_path / "usual"),
+    ):
+        command = [sys.executable, "-c", _DRAWING, str(tmp_path / name)]
+        subprocess.run(command, check=True, cwd=folder, env=plain | environment, timeout=120)
+    names = sorted(path.name for path in (tmp_path / "without").iterdir())
+    assert names == ["f.csv", "f.pdf", "f.png", "f.svg", "formula"]
+    for name in names:
+        assert (tmp_path / "with" / name).read_bytes() == (tmp_path / "without" / name).read_bytes(), name
+
+
+def test_the_backend_stays():
+    with mpl.rc_context({"backend": "svg", "axes.facecolor": "black"}), style.use():
+        assert mpl.rcParams["backend"] == "svg"
+        assert mpl.rcParams["axes.facecolor"] == "white"
 
 
 def test_unknown_venue():

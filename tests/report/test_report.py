@@ -17,6 +17,7 @@ from mlcl_utils import report, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.report import claims
 from mlcl_utils.report.results import Results, find
+from tests.disks import mounted
 from tests.report.made import STUDY
 from tests.report.pages import built, contents, text
 
@@ -277,6 +278,70 @@ class TestRefusals:
     def test_an_empty_folder_is_taken(self, complete: Path, tmp_path: Path) -> None:
         (tmp_path / "site").mkdir()
         assert (built(complete, tmp_path) / "index.html").exists()
+
+
+class TestFolder:
+    def test_a_link_stays_one(self, own: Path, tmp_path: Path) -> None:
+        """What it points to is the same folder afterwards, with the new site in it and all that is no report."""
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "site").symlink_to(tmp_path / "elsewhere")
+        before = (tmp_path / "elsewhere").stat()
+        first = contents(built(own.parents[1], tmp_path))
+        (tmp_path / "elsewhere" / "CNAME").write_text("mine")
+        (tmp_path / "elsewhere" / "mine").mkdir()
+        (tmp_path / "elsewhere" / "mine" / "index.html").write_text("mine")
+        shutil.rmtree(own)
+        second = contents(built(own.parents[1], tmp_path))
+        assert (tmp_path / "site").is_symlink()
+        assert (tmp_path / "elsewhere").stat().st_ino == before.st_ino
+        assert f"{STUDY}/quick/index.html" in first
+        assert f"{STUDY}/quick/index.html" not in second
+        assert second.keys() - first.keys() == {"CNAME", "mine/index.html"}
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "results", "site"]
+
+    def test_a_link_to_something_else(self, complete: Path, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "mine.txt").write_text("mine")
+        (tmp_path / "site").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(UsageError, match="holds something else than a report"):
+            built(complete, tmp_path)
+        assert contents(tmp_path / "elsewhere").keys() == {"mine.txt"}
+
+    def test_a_link_to_nothing(self, complete: Path, tmp_path: Path) -> None:
+        (tmp_path / "site").symlink_to(tmp_path / "nowhere")
+        with pytest.raises(UsageError, match="is not a folder"):
+            built(complete, tmp_path)
+        assert (tmp_path / "site").is_symlink()
+
+    def test_what_a_killed_one_has_left_goes(self, complete: Path, tmp_path: Path) -> None:
+        left = tmp_path / "site" / ".mlcl-report-abc" / "site"
+        left.mkdir(parents=True)
+        (left / "index.html").write_text("half")
+        site = built(complete, tmp_path)
+        assert not list(site.glob(".*"))
+        assert (site / "index.html").exists()
+
+    @pytest.mark.parametrize("there", [False, True])
+    def test_a_full_disk(self, complete: Path, tmp_path: Path, there: bool) -> None:
+        """One short line; an earlier report stays as it was, and nothing is left of the new one."""
+        with mounted(tmp_path / "disk", 2_000 if there else 64) as disk:
+            if there:
+                first = contents(report.build(complete, disk / "site").folder)
+                (disk / "full").write_bytes(b"0" * shutil.disk_usage(disk).free)
+            with pytest.raises(UsageError) as refusal:
+                report.build(complete, disk / "site")
+            cause = "No space left on device"
+            assert str(refusal.value) == f"cannot write the report '{disk / 'site'}': {cause}"
+            if there:
+                assert contents(disk / "site") == first
+            else:
+                assert list(disk.iterdir()) == []
+
+    def test_the_whole_of_a_disk(self, complete: Path, tmp_path: Path) -> None:
+        with mounted(tmp_path / "site", 20_000):
+            for _ in range(2):
+                assert (built(complete, tmp_path) / "index.html").exists()
+        assert list((tmp_path / "site").iterdir()) == []
 
 
 MLCL = Path(sys.executable).with_name("mlcl")

@@ -188,8 +188,12 @@ def test_what_a_file_may_not_say(tmp_path, text, said):
     [
         ("space.yaml", "- a\n- b", "should have a table for each hyperparameter"),
         ("space.yaml", "rate: {type: [", "not YAML"),
-        ("space.yaml", "rate: {type: uniform, low: 0, high: 1}\nrate: {type: choice}", "'rate' stands twice"),
-        ("space.yaml", "rate: !!python/object/apply:os.getcwd []", "not YAML"),
+        (
+            "space.yaml",
+            "rate: {type: uniform, low: 0, high: 1}\nrate: {type: choice}",
+            "'rate' is given twice, in lines 1 and 2",
+        ),
+        ("space.yaml", "rate: !!python/object/apply:os.getcwd []", "line 1: the tag "),
         ("space.json", "{}", "its name should end in .toml, .yaml or .yml"),
         ("space.toml", None, "cannot be read (No such file or directory)"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,53 @@ class TestManifest:
         os.utime(folder / "old.csv", (1_000_000_000, 1_000_000_000))
         manifest, _ = execute(study, given)
         assert "old.csv" not in json.loads(manifest.read_text())["files"]
+
+
+# An execution that writes the files it is told to; "name<" is copied there with the time of a file of long ago.
+_EXECUTION = """
+import os, shutil, sys
+from pathlib import Path
+from mlcl_utils import studies
+from mlcl_utils.files import write_text
+from mlcl_utils.studies.base import begin
+
+study = begin(studies.get("02_label_space"), {"preset": "smoke", "results": sys.argv[1]})
+for name in sys.argv[2:]:
+    path = study.folder / name.rstrip("<")
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, "the same\\n")
+    if name.endswith("<"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+study.finish(device="cpu", seeds=[0], compute={"runs": 1, "failed": 0, "seconds": 1.0})
+print(study.folder)
+"""
+
+
+@pytest.mark.parametrize("ahead", [-86_400, -60, 0, 60, 86_400])
+def test_no_clock_decides_what_is_stale(tmp_path: Path, ahead: int) -> None:
+    """The clock of this machine is so many seconds ahead of that of the files."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import time\n_real = time.time\ntime.time = lambda: _real() + {ahead}\n"
+    )
+
+    def execute(*names: str) -> Path:
+        command = [sys.executable, "-c", _EXECUTION, str(tmp_path / "results"), *names]
+        environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, env=environment, check=True
+        )
+        return Path(done.stdout.splitlines()[-1])
+
+    def left(folder: Path) -> tuple[set[str], set[str]]:
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        return there - {MANIFEST}, set(json.loads((folder / MANIFEST).read_text())["files"])
+
+    first = {"runs.csv", "figures/a.svg", "figures/old.svg", "tables/a.csv", "tables/old.csv", "old.csv"}
+    folder = execute(*first)
+    assert left(folder) == (first, first)
+    second = {"runs.csv", "figures/a.svg", "figures/new.svg", "tables/a.csv"}
+    execute(*second - {"tables/a.csv"}, "tables/a.csv<")
+    assert left(folder) == (second | {"old.csv"}, second)
 
 
 @pytest.mark.parametrize(

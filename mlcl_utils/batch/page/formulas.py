@@ -7,9 +7,10 @@ import html
 import io
 import re
 
-from matplotlib import rc_context
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import math_to_image
+
+from mlcl_utils.figures.style import settings
 
 # Code is passed over: a dollar sign in it is no formula.
 _FORMULA = re.compile(r"<(pre|code)\b.*?</\1>|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$", re.DOTALL)
@@ -82,7 +83,7 @@ def _bare(match: re.Match[str]) -> str:
 
 def _image(tex: str, known: str) -> str:
     drawing = io.BytesIO()
-    with rc_context({"svg.hashsalt": "mlcl"}):
+    with settings({"svg.hashsalt": "mlcl"}):
         font = FontProperties(size=_POINTS, math_fontfamily="stix")
         depth = math_to_image(f"${known}$", drawing, prop=font, dpi=72, format="svg")
     svg = re.sub(rb"<metadata>.*?</metadata>", b"", drawing.getvalue(), flags=re.DOTALL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
@@ -23,6 +22,7 @@ from mlcl_utils.data.dataset import Modality
 from mlcl_utils.data.readers.cells import label_name
 from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.errors import DataError, UsageError, unknown
+from mlcl_utils.files import known_digest
 from mlcl_utils.paths import CHECKOUT, expanded, shown
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -57,18 +57,6 @@ class Source:
         for file in self.files:
             digest.update(f"{file.name} {known_digest(file)}\n".encode())
         return digest.hexdigest()
-
-
-def known_digest(file: Path) -> str:
-    """SHA-256 of a file; computed once in a process unless size or time of modification change."""
-    state = file.stat()
-    return _file_digest(file, state.st_size, state.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4096)
-def _file_digest(file: Path, size: int, modified: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.search import Space, brackets, cost
 from mlcl_utils.search.trainings import trial, usual_space
-from mlcl_utils.studies.base import Count, Fraction, Study, StudyParameters
+from mlcl_utils.studies.base import Count, Fraction, Natural, Study, StudyParameters
 from mlcl_utils.training import Recipe
 
 
@@ -26,7 +26,7 @@ class HyperbandParameters(StudyParameters):
     pool: Count = Field(description="configurations that are trained to the end for each loss and data set")
     passes: Count = Field(description="budget of every method, in passes of Hyperband")
     replays: Annotated[Count, Field(ge=2)] = Field(description="searches of each method on the stored curves")
-    searches: Annotated[int, Field(ge=0)] = Field(
+    searches: Natural = Field(
         description="real searches for each loss and data set, to compare the replays with"
     )
 

@@ -15,6 +15,7 @@ from mlcl_utils.studies.base import (
     Encoders,
     Families,
     Fractions,
+    Natural,
     Positive,
     Study,
     StudyParameters,
@@ -42,7 +43,7 @@ class LabelSpaceParameters(StudyParameters):
     matched_num_labels: Counts = Field(
         description="sizes at which labels are also drawn at matched frequency"
     )
-    label_draws: Annotated[int, Field(ge=0, description="draws of labels at each of those sizes; 0 for none")]
+    label_draws: Annotated[Natural, Field(description="draws of labels at each of those sizes; 0 for none")]
     held_out: Families = Field(
         description="drawing families of emoji, each kept for the test alone in a row of its own"
     )
