@@ -92,7 +92,9 @@ def latex(text: str) -> str:
     for character in unicodedata.normalize("NFC", visible(text)):
         piece = _in_latex(character)
         if piece is None and pieces and not numbers and character in _ACCENTS and _carries(pieces[-1]):
-            pieces[-1] = f"\\{_ACCENTS[character]}{{{pieces[-1]}}}"  # of an accent without a letter of its own
+            pieces[-1] = (
+                f"\\{_ACCENTS[character]}{{{pieces[-1]}}}"  # of an accent without a letter of its own
+            )
         elif piece is None:
             numbers.append(f"U+{ord(character):04X}")
         else:
@@ -166,7 +168,20 @@ _ABOVE = frozenset(_ACCENTS) - set("\u0323\u0327\u0331")
 _ACCENTED = re.compile(r"""\\[`'^~=.\"uHvdcbr]\{""")
 
 _GREEK = (
-    *("alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"),
+    *(
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "varepsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+    ),
     *("nu", "xi", "", "pi", "rho", "varsigma", "sigma", "tau", "upsilon", "varphi", "chi", "psi", "omega"),
 )
 _LETTERS = {chr(0x3B1 + at): f"${chr(92)}{name}$" for at, name in enumerate(_GREEK) if name} | {

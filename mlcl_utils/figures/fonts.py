@@ -24,13 +24,41 @@ BOX = "\N{WHITE SQUARE}"
 # warn of. Fonts that are pictures of one size, such as Noto Color Emoji, can't be drawn.
 _FALLBACKS = (
     *("Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
-    *("Droid Sans Fallback", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic", "NanumGothic", "UnDotum"),
+    *(
+        "Droid Sans Fallback",
+        "IPAexGothic",
+        "IPAGothic",
+        "TakaoGothic",
+        "VL Gothic",
+        "NanumGothic",
+        "UnDotum",
+    ),
     *("Microsoft YaHei", "SimHei", "Yu Gothic", "Meiryo", "MS Gothic", "Malgun Gothic", "Arial Unicode MS"),
     *("PingFang SC", "Hiragino Sans GB", "Hiragino Sans", "Heiti TC", "Apple SD Gothic Neo", "AppleGothic"),
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans SC", "Source Han Sans"),
-    *("Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Lohit Devanagari", "Kohinoor Devanagari"),
-    *("Nirmala UI", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Telugu", "Noto Sans Thai", "Noto Sans"),
-    *("Noto Sans Symbols", "Noto Sans Symbols 2", "Noto Emoji", "Symbola", "Segoe UI Symbol", "Segoe UI Emoji"),
+    *(
+        "Noto Sans Arabic",
+        "Noto Sans Hebrew",
+        "Noto Sans Devanagari",
+        "Lohit Devanagari",
+        "Kohinoor Devanagari",
+    ),
+    *(
+        "Nirmala UI",
+        "Noto Sans Bengali",
+        "Noto Sans Tamil",
+        "Noto Sans Telugu",
+        "Noto Sans Thai",
+        "Noto Sans",
+    ),
+    *(
+        "Noto Sans Symbols",
+        "Noto Sans Symbols 2",
+        "Noto Emoji",
+        "Symbola",
+        "Segoe UI Symbol",
+        "Segoe UI Emoji",
+    ),
     *("FreeSans", "Unifont"),
 )
 
@@ -52,7 +80,9 @@ def families() -> tuple[str, ...]:
 
 
 def _not_of_weights(record: logging.LogRecord) -> bool:
-    return not ("font weight" in record.getMessage() and any(name in record.getMessage() for name in _FALLBACKS))
+    return not (
+        "font weight" in record.getMessage() and any(name in record.getMessage() for name in _FALLBACKS)
+    )
 
 
 def drawn(text: str) -> str:
@@ -65,7 +95,9 @@ def drawn(text: str) -> str:
     """
     plain = markup.visible(text, keep="\n")
     missing = _missing(plain)
-    new = dict.fromkeys(character for character in missing if not _unseen(character) and character not in _noted)
+    new = dict.fromkeys(
+        character for character in missing if not _unseen(character) and character not in _noted
+    )
     if new:
         _noted.update(new)
         print(_note("".join(new)), file=sys.stderr, flush=True)
@@ -95,7 +127,9 @@ def _has(character: str, names: tuple[str, ...]) -> bool:
 
 def _unseen(character: str) -> bool:
     """Whether it only joins or varies others, so that nothing is missing without it."""
-    return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith("VARIATION SELECTOR")
+    return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith(
+        "VARIATION SELECTOR"
+    )
 
 
 def _note(characters: str) -> str:

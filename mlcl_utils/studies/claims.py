@@ -275,9 +275,7 @@ def table(study: Execution, effects: Effects) -> pd.DataFrame:
     rows = judged(study.study.name, effects)
     print(f"claims.toml, SHA-256 {published.digest()}")
     seen = table_of(rows)
-    figures.save_table(
-        seen.reset_index().to_latex(index=False, escape=True), study.folder / "tables", TABLE, data=rows
-    )
+    figures.save_table(figures.tables.plain(seen.reset_index()), study.folder / "tables", TABLE, data=rows)
     return seen
 
 

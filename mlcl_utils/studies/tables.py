@@ -146,7 +146,7 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
     index = ["dataset", "encoder", "num_labels", "loss"]
     table = pd.DataFrame(rows).sort_values(index)
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3g"),
+        figures.tables.plain(table, form=".3g"),
         study.folder / "tables",
         "choices",
         data=table,

@@ -154,7 +154,7 @@ def speed_up_table(study: Execution, summary: Summary) -> pd.DataFrame:
     shown = shown[["validation", "test"]]
     shown.columns.name = None
     figures.save_table(
-        shown.reset_index().to_latex(index=False, escape=True),
+        figures.tables.plain(shown.reset_index()),
         study.folder / "tables",
         "speed_ups",
         data=_ratios(study, summary),
@@ -170,7 +170,7 @@ def correlation_table(study: Execution, summary: Summary) -> pd.DataFrame:
     shown = found.pivot(index="task", columns="share", values="shown")[list(found["share"].unique())]
     shown.columns = [f"after {share} of the epochs" for share in shown.columns]
     figures.save_table(
-        shown.reset_index().to_latex(index=False, escape=True),
+        figures.tables.plain(shown.reset_index()),
         study.folder / "tables",
         "rank_correlations",
         data=found.drop(columns=["task", "shown"]),
@@ -185,7 +185,7 @@ def confirmation_table(study: Execution, summary: Summary) -> pd.DataFrame | Non
         print("no real search was made: searches is 0 in this preset")
         return None
     figures.save_table(
-        found.to_latex(index=False, escape=True, float_format="%.3f"),
+        figures.tables.plain(found, form=".3f"),
         study.folder / "tables",
         "real_searches",
         data=found,

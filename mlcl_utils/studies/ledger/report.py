@@ -103,7 +103,7 @@ def _remark(source: Source, manifest: Mapping[str, Any]) -> str:
 
 
 def _latex(table: pd.DataFrame) -> str:
-    return table.reset_index().to_latex(index=False, escape=True)
+    return figures.tables.plain(table.reset_index())
 
 
 def sources_table(ledger: Ledger) -> pd.DataFrame:
@@ -128,9 +128,7 @@ def overall_table(study: Execution, ledger: Ledger) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    figures.save_table(
-        table.to_latex(index=False, escape=True), study.folder / "tables", "overall", data=table
-    )
+    figures.save_table(figures.tables.plain(table), study.folder / "tables", "overall", data=table)
     return table.set_index("claim")
 
 
