@@ -142,11 +142,11 @@ def _in_latex(character: str) -> str | None:
 
 def _carries(piece: str) -> bool:
     """Whether an accent may stand on it: a letter, a Greek one, or one with an accent."""
-    return len(piece) == 1 and piece.isalpha() or piece in _GREEK_LETTERS or bool(_ACCENTED.match(piece))
+    return (len(piece) == 1 and piece.isalpha()) or piece in _GREEK_LETTERS or bool(_ACCENTED.match(piece))
 
 
 def _unligatured(pieces: list[str]) -> str:
-    """Pieces put together so that TeX sees each of them: none makes a dash or a quote of two, or an argument of ``\\\\``.
+    """Pieces put together so that TeX sees each of them: two make no dash and no quote.
 
     A star or a bracket that begins a row would be taken for an option of the row before.
     """
@@ -222,7 +222,7 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "`": r"\`{}",
     # In the usual font these four are other characters; the fixed one has them.
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\texttt{\char34}",
-    "–": "--", "—": "---", "‐": "-", "‑": "-", "…": r"\ldots{}", 
+    "–": "--", "—": "---", "‐": "-", "‑": "-", "…": r"\ldots{}",
     "‘": "`", "’": "'", "“": "``", "”": "''", "‚": ",", "„": ",,",
     "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}",
     "å": r"\aa{}", "Å": r"\AA{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}", "ȷ": r"\j{}", "¡": "!`", "¿": "?`",

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show, verify
-from mlcl_utils.cli.common import Commands
+from mlcl_utils.cli.common import Commands, complain
 from mlcl_utils.errors import UsageError
 
 
@@ -34,7 +34,7 @@ def main() -> NoReturn:
 
 
 def _refuse(message: str) -> NoReturn:
-    print(f"mlcl: {' '.join(message.split())}", file=sys.stderr)
+    complain(message)
     sys.exit(2)
 
 

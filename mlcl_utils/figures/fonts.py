@@ -1,7 +1,7 @@
 """Names and texts on their way into a figure, and the fonts that have their characters.
 
-Figures are set in DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters. For others,
-such as Chinese, Japanese, Korean and Devanagari ones, the fonts of the machine stand in where it has any.
+Figures are set in DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters. For
+others, such as Chinese, Japanese, Korean and Devanagari ones, the fonts of the machine stand in where it has any.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tables of arms against metrics or settings: booktabs LaTeX for a paper, a frame of text for a notebook.
 
-Both take a tidy frame with one row per cell; :func:`plain` writes a frame as it is. The best of a column is marked, and so are those that are not
-significantly worse, as :func:`mlcl_utils.stats.standings` finds them.
+Both take a tidy frame with one row per cell; :func:`plain` writes a frame as it is. The best of a column is marked,
+and so are those that are not significantly worse, as :func:`mlcl_utils.stats.standings` finds them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlcl_utils import data, models
+from mlcl_utils import data, markup, models
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
 from mlcl_utils.studies import published
@@ -291,6 +291,7 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     import pandas  # in a notebook, unlike on the command line, it is wanted anyway
 
     pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
+    pandas.set_option("display.html.use_mathjax", False)  # and a dollar sign in a name as it is
     parameters = study.resolve(given)
     folder = study.folder(parameters)
     folder.mkdir(parents=True, exist_ok=True)
@@ -300,9 +301,9 @@ def begin(study: Study, given: Mapping[str, Any]) -> Execution:
     for name in parameters.datasets:
         data.keep(name, parameters.data_root)  # for the processes that train
         for note in parameters.dataset(name).notes:
-            print(f"  {name}: {note}")
+            print(markup.terminal(f"  {name}: {note}"))
     if parameters.preset == "paper":
         for deviation in study.deviations:
             print(f"  deviation from the source: {deviation}")
-    print(f"  results in {shown(folder)}", flush=True)
+    print(markup.terminal(f"  results in {shown(folder)}"), flush=True)
     return Execution(study, parameters, folder)
