@@ -81,7 +81,10 @@ def mark(notebook: NotebookNode, index: int | None, status: str, reason: str) ->
     """
     notebook.metadata["mlcl"] = {"status": status, "reason": reason}
     link = "" if index is None else ' <a href="#stopped-here">Go to the cell.</a>'
-    banner = f'<p class="mathjax_ignore" style="color: #b00020"><b>Incomplete: {markup.html(status)}.</b> {markup.html(reason)}{link}</p>'
+    banner = (
+        '<p class="mathjax_ignore" style="color: #b00020">'
+        f"<b>Incomplete: {markup.html(status)}.</b> {markup.html(reason)}{link}</p>"
+    )
     if index is not None:
         cell = notebook.cells[index]
         cell.metadata["tags"] = [*_tags(cell), "stopped-here"]
