@@ -102,7 +102,8 @@ def drawn(text: str) -> str:
         _noted.update(new)
         print(_note("".join(new)), file=sys.stderr, flush=True)
     boxed = {ord(character): "" if _unseen(character) else BOX for character in missing}
-    return markup.mathtext(plain.translate(boxed))
+    # A legend leaves out what begins with a low line; before it stands a blank without width.
+    return markup.mathtext(("\u200b" if plain.startswith("_") else "") + plain.translate(boxed))
 
 
 def _missing(text: str) -> list[str]:
