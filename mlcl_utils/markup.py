@@ -59,7 +59,7 @@ _MARKDOWN = re.compile(
     r"""[$\\<>&*_`~|]
     | !(?=\[) | \](?=[\[(:]) | \[(?=\^) | ^\[          # images, links, footnotes, boxes to tick
     | :(?=//) | (?<=www)\. | @(?=[\w-]+\.)             # addresses that become links
-    | ^\s*(?:[-+\#=%] | \d+[.)])                       # items, headings, rules, comments
+    | ^\s*(?:[\#=%] | -(?=[\s-]|$) | \+(?=[\s+]|$) | \d+[.)](?=\s|$))  # headings, rules, comments, items
     """,
     re.VERBOSE | re.IGNORECASE,
 )
