@@ -12,6 +12,7 @@ from readme import results_of
 import mlcl_utils
 from mlcl_utils import data, studies
 from mlcl_utils.data.registry import folder
+from mlcl_utils.markup import markdown
 from mlcl_utils.studies import findings
 from mlcl_utils.studies.base import Study
 
@@ -34,7 +35,8 @@ def write(place: Path) -> None:
 def _studies(place: Path) -> dict[str, str]:
     names = studies.names()
     index = "# The studies\n\n" + "\n".join(
-        f"- [{studies.get(name).title}](studies/{name}.md): {studies.get(name).question}" for name in names
+        f"- [{markdown(studies.get(name).title)}](studies/{name}.md): {markdown(studies.get(name).question)}"
+        for name in names
     )
     toc = "\n".join(f"studies/{name}" for name in names)
     pages = {"studies.md": f"{index}\n\n```{{toctree}}\n:hidden:\n\n{toc}\n```\n"}
@@ -47,13 +49,22 @@ def _study(study: Study, place: Path) -> str:
     texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
     idea = next((text for text in texts if text.startswith("## Idea")), "")
     limits = next((text for text in texts if text.startswith("## Limits")), "")
-    parts = [f"# {study.title}", f"**{study.question}**", idea, *_results(study, place), limits]
+    parts = [
+        f"# {markdown(study.title)}",
+        f"**{markdown(study.question)}**",
+        idea,
+        *_results(study, place),
+        limits,
+    ]
     parts += [
         "## Parameters",
         f"`mlcl run {study.name} -p name=value`; the notebook is `notebooks/{study.name}.ipynb`.",
         _table(
             ("parameter", "meaning"),
-            [(f"`{name}`", info.description or "") for name, info in study.Parameters.model_fields.items()],
+            [
+                (f"`{name}`", markdown(info.description or ""))
+                for name, info in study.Parameters.model_fields.items()
+            ],
         ),
     ]
     if any(study.presets.values()):
@@ -63,7 +74,7 @@ def _study(study: Study, place: Path) -> str:
             _table(
                 ("parameter", *study.presets),
                 [
-                    (f"`{name}`", *(_value(preset.get(name)) for preset in study.presets.values()))
+                    (f"`{name}`", *(markdown(_value(preset.get(name))) for preset in study.presets.values()))
                     for name in names
                 ],
             ),
@@ -79,7 +90,7 @@ def _results(study: Study, place: Path) -> list[str]:
     target = place / "studies" / "figures" / study.name
     target.mkdir(parents=True, exist_ok=True)
     found = findings.of(study, folder)
-    parts = ["## Results at the preset standard", *([found.sentence] if found else [])]
+    parts = ["## Results at the preset standard", *([markdown(found.sentence)] if found else [])]
     figures = [path.stem for path in sorted((folder / "figures").glob("*.png"))]
     for name in sorted(figures, key=lambda name: found is None or name != found.figure):
         shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")
@@ -98,7 +109,7 @@ def _value(value: object) -> str:
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _cards(place: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mlcl_utils import studies
+from mlcl_utils import markup, studies
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import findings, published
 from mlcl_utils.studies.base import Study
@@ -30,20 +30,20 @@ def block() -> str:
 
 
 def _study(study: Study) -> str:
-    head = f"### [{study.title}](notebooks/{study.name}.ipynb)\n\n*{study.question}*"
+    head = f"### [{markup.markdown(study.title)}](notebooks/{study.name}.ipynb)\n\n*{markup.markdown(study.question)}*"
     folder = results_of(study)
     found = None if folder is None else findings.of(study, folder)
     if folder is None or found is None:
         return f"{head} No results at the preset `standard` yet."
     place = folder.relative_to(CHECKOUT).as_posix()
     return (
-        f"{head} {found.sentence} [Executed notebook]({place}/notebook.ipynb)\n\n"
-        f"![{study.title}: {found.figure.replace('_', ' ')}]({place}/figures/{found.figure}.png)"
+        f"{head} {markup.markdown(found.sentence)} [Executed notebook]({place}/notebook.ipynb)\n\n"
+        f"![{markup.markdown(study.title)}: {found.figure.replace('_', ' ')}]({place}/figures/{found.figure}.png)"
     )
 
 
 def _claims(study: Study) -> str:
-    head = f"### [{study.title}](notebooks/{study.name}.ipynb)\n\n*{study.question}*"
+    head = f"### [{markup.markdown(study.title)}](notebooks/{study.name}.ipynb)\n\n*{markup.markdown(study.question)}*"
     folder = results_of(study)
     found = None if folder is None else findings.of(study, folder)
     if folder is None or found is None:
@@ -52,12 +52,12 @@ def _claims(study: Study) -> str:
     rows = findings.judged(folder)
     strict = {claim.id for claim in published.load() if claim.every}
     lines = [
-        f"| {own['statement'].iloc[0].rstrip('.')} | "
+        f"| {markup.markdown(own['statement'].iloc[0].rstrip('.'))} | "
         f"{'every one has to hold: ' * (name in strict)}{findings.counted(own)} |"
         for name, own in rows.groupby("claim", sort=False)
     ]
     table = "\n".join(["| published claim | effects |", "|---|---|", *lines])
-    return f"{head} {found.sentence} [Executed notebook]({place}/notebook.ipynb)\n\n{table}"
+    return f"{head} {markup.markdown(found.sentence)} [Executed notebook]({place}/notebook.ipynb)\n\n{table}"
 
 
 def _compute() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from mlcl_utils import markup
 from mlcl_utils.errors import UsageError
 from mlcl_utils.files import write_text
 from mlcl_utils.paths import shown
@@ -82,12 +82,13 @@ def mark(notebook: NotebookNode, index: int | None, status: str, reason: str) ->
     notebook.metadata["mlcl"] = {"status": status, "reason": reason}
     link = "" if index is None else ' <a href="#stopped-here">Go to the cell.</a>'
     banner = (
-        f'<p style="color: #b00020"><b>Incomplete: {html.escape(status)}.</b> {html.escape(reason)}{link}</p>'
+        '<p class="mathjax_ignore" style="color: #b00020">'
+        f"<b>Incomplete: {markup.html(status)}.</b> {markup.html(reason)}{link}</p>"
     )
     if index is not None:
         cell = notebook.cells[index]
         cell.metadata["tags"] = [*_tags(cell), "stopped-here"]
-        above = f'<p id="stopped-here" style="color: #b00020"><b>Stopped in this cell: {html.escape(status)}.</b></p>'
+        above = f'<p id="stopped-here" style="color: #b00020"><b>Stopped in this cell: {markup.html(status)}.</b></p>'
         notebook.cells.insert(index, _banner(above))
     notebook.cells.insert(0, _banner(banner))
 

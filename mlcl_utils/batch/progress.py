@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from mlcl_utils import markup
 from mlcl_utils.runs.progress import EVERY_SECONDS, Counts
 
 
@@ -81,7 +82,7 @@ class _Lines:
 
     def say(self, name: str, line: str) -> None:
         self._spoken = time.monotonic()
-        print(f"{name}: {line}", flush=True)
+        print(markup.terminal(f"{name}: {line}"), flush=True)
 
     def end(self, name: str, summary: str) -> None:
         self._ended += 1
@@ -98,7 +99,7 @@ class _Lines:
         if self._total > 1:
             states.append(f"{self._ended} of {self._total} studies ended")
         self._spoken = time.monotonic()
-        print("; ".join(states), flush=True)
+        print(markup.terminal("; ".join(states)), flush=True)
 
     def close(self) -> None:
         pass
@@ -121,7 +122,7 @@ class _Bars:
         bar.set_postfix_str("")
 
     def text(self, name: str, line: str) -> None:
-        self._one[name].set_postfix_str(line, refresh=False)
+        self._one[name].set_postfix_str(markup.terminal(line), refresh=False)
 
     def runs(self, name: str, counts: Counts) -> None:
         self._counts[name] = counts
@@ -129,7 +130,7 @@ class _Bars:
             self._all.set_postfix_str(counted(sum(self._counts.values(), Counts())), refresh=False)
 
     def say(self, name: str, line: str) -> None:
-        tqdm.write(f"{name}: {line}", file=sys.stderr)
+        tqdm.write(markup.terminal(f"{name}: {line}"), file=sys.stderr)
 
     def end(self, name: str, summary: str) -> None:
         bar = self._one.pop(name, None)

@@ -17,6 +17,7 @@ from mlcl_utils import losses as loss_library
 from mlcl_utils.bench.forms import forms_of, metric_learning
 from mlcl_utils.bench.measuring import Size, compare, hardware, threads
 from mlcl_utils.figures import save, style
+from mlcl_utils.figures.fonts import drawn
 
 SIZES: tuple[Size, ...] = (
     (64, 20, 256),
@@ -97,11 +98,16 @@ def _plot(table: pd.DataFrame) -> Figure:
             for loss in style.order(list(shared["loss"].unique())):
                 look, rows = style.look(loss), shared[shared["loss"] == loss]
                 own, direct = (rows[rows["form"] == form] for form in ("package", "direct"))
-                drawn = {"color": look.colour, "ms": 3}
+                shown = {"color": look.colour, "ms": 3}
                 ax.plot(
-                    own["place"], own[column], ls=look.line, marker=look.marker, label=look.label, **drawn
+                    own["place"],
+                    own[column],
+                    ls=look.line,
+                    marker=look.marker,
+                    label=drawn(look.label),
+                    **shown,
                 )
-                ax.plot(direct["place"], direct[column], ls="none", marker="x", **drawn)
+                ax.plot(direct["place"], direct[column], ls="none", marker="x", **shown)
             ax.plot([], [], ls="none", marker="x", color="black", ms=3, label="direct form")
             ax.set_yscale("log")
             ax.set_ylabel(name)

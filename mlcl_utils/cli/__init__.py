@@ -16,7 +16,7 @@ from typing import NoReturn
 import click
 
 from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show, verify
-from mlcl_utils.cli.common import Commands
+from mlcl_utils.cli.common import Commands, complain
 from mlcl_utils.errors import StorageError, UsageError
 from mlcl_utils.files import why
 from mlcl_utils.paths import shown
@@ -46,14 +46,14 @@ def main() -> NoReturn:
         sys.exit(1)
     except OSError as error:
         place = f"'{shown(Path(os.fsdecode(error.filename)))}': " if error.filename is not None else ""
-        print(f"mlcl: {place}{why(error)}", file=sys.stderr)
+        complain(f"{place}{why(error)}")
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.exit(1)
         _end_output()  # it was the output that failed
         sys.exit(1)
     except StorageError as error:
-        print(f"mlcl: {error}", file=sys.stderr)
+        complain(str(error))
         sys.exit(1)
 
 
@@ -63,7 +63,7 @@ def _end_output() -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    print(f"mlcl: {' '.join(message.split())}", file=sys.stderr)
+    complain(message)
     sys.exit(2)
 
 

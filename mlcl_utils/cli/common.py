@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlcl_utils import markup
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.units import duration as duration
 from mlcl_utils.units import size as size
@@ -44,6 +46,16 @@ def whole(least: int) -> click.IntRange:
 
 
 SEED = click.IntRange(0, MOST_SEED)
+
+
+def say(line: str) -> None:
+    """Print one line, in which names and texts can do nothing to the terminal."""
+    print(markup.terminal(line), flush=True)
+
+
+def complain(line: str) -> None:
+    """Print one line on standard error, likewise, as of ``mlcl``."""
+    print(f"mlcl: {markup.terminal(line)}", file=sys.stderr)
 
 
 class Commands(click.Group):

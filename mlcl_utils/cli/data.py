@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +34,9 @@ def _data_list() -> None:
         try:
             folder = registry.folder(name)
             size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-            print(f"{name:16}{data.version(name):18}{common.size(size):>9}  {shown(folder)}")
+            common.say(f"{name:16}{data.version(name):18}{common.size(size):>9}  {shown(folder)}")
         except DataError as error:
-            print(f"{name:16}not here: {error}")
+            common.say(f"{name:16}not here: {error}")
 
 
 @data.command("check")
@@ -66,13 +65,13 @@ def _data_check(names: tuple[str, ...], root: str | None) -> int:
         except DataError as error:
             problems = (str(error),)
         for problem in problems[:_SHOWN]:
-            print(f"mlcl: {problem}", file=sys.stderr)
+            common.complain(problem)
         if len(problems) > _SHOWN:
-            print(f"mlcl: and {len(problems) - _SHOWN} more", file=sys.stderr)
+            common.complain(f"and {len(problems) - _SHOWN} more")
         if problems:
             status = 1
         else:
-            print(f"{name}: whole")
+            common.say(f"{name}: whole")
     return status
 
 
@@ -83,10 +82,11 @@ def _looked_through(name: str, root: Path | None) -> Sequence[str]:
 
     found = check(name, root)
     dataset = data.load(name, root)
-    print(_description(dataset))
+    for line in _description(dataset):
+        common.say(line)
     print("\nhow it was read")
     for line in (*dataset.notes, *found.remarks):
-        print(f"  {line}")
+        common.say(f"  {line}")
     return found.problems
 
 
@@ -109,15 +109,17 @@ def _data_show(name: str, root: str | None, sheet: Path | None) -> None:
     dataset = data.load(name, common.data_root(root))
     if sheet is not None and dataset.modality != "image":
         raise UsageError(f"--sheet: '{name}' holds no images, but {dataset.modality}s")
-    print(_description(dataset))
+    for line in _description(dataset):
+        common.say(line)
     print("\nexamples")
     for line in _examples(dataset):
-        print(f"  {line}")
+        common.say(f"  {line}")
     if dataset.card:
-        print(f"\nits card: {shown(dataset.folder / 'card.md')}")
+        print()
+        common.say(f"its card: {shown(dataset.folder / 'card.md')}")
     kept = dataset.folder / "sheet.webp"
     if dataset.card and kept.is_file():
-        print(f"a sheet of examples: {shown(kept)}")
+        common.say(f"a sheet of examples: {shown(kept)}")
     if sheet is not None:
         from mlcl_utils.data import sheet as sheets
 
@@ -126,7 +128,7 @@ def _data_show(name: str, root: str | None, sheet: Path | None) -> None:
         except (OSError, ValueError) as error:
             cause = why(error) if isinstance(error, OSError) else error
             raise UsageError(f"--sheet {sheet} cannot be written: {cause}") from None
-        print(f"a sheet of examples: {sheet}")
+        common.say(f"a sheet of examples: {sheet}")
 
 
 def _examples(dataset: Dataset, count: int = 5) -> Iterator[str]:
@@ -139,7 +141,7 @@ def _examples(dataset: Dataset, count: int = 5) -> Iterator[str]:
         yield f"{' '.join(beginnings[at].split())[:60]}: {', '.join(labels) or 'no label'}"
 
 
-def _description(dataset: Dataset) -> str:
+def _description(dataset: Dataset) -> list[str]:
     """What a study would see of a data set, in lines."""
     import numpy as np
 
@@ -161,4 +163,4 @@ def _description(dataset: Dataset) -> str:
     order = np.argsort(-positives, kind="stable")
     for title, some in (("most frequent labels", order[:10]), ("least frequent labels", order[-10:])):
         lines += ["", title, *(f"  {positives[label]:6}  {dataset.label_names[label]}" for label in some)]
-    return "\n".join(lines)
+    return lines

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from mlcl_utils.cli import common
@@ -74,17 +72,17 @@ def features(
         device=available_device(device),
     )
     for note in dataset.notes:
-        print(f"{dataset.name}: {note}", flush=True)
+        common.say(f"{dataset.name}: {note}")
     try:
         extracted = extract(dataset, home, ready, batch_size=batch)
     except DataError as error:
-        print(f"mlcl: {error}", file=sys.stderr)
+        common.complain(str(error))
         return 1
     data.keep(name, folder)
     examples, dimensions = extracted.shape
-    print(
+    common.say(
         f"{dataset.name}: {examples} examples, {dimensions} features by {ready.name}, in {shown(extracted.folder)}"
     )
     option = "" if root is None else f" -p data_root={root}"
-    print(f"study them with: mlcl run STUDY -p datasets={name}@{extracted.folder.name}{option}")
+    common.say(f"study them with: mlcl run STUDY -p datasets={name}@{extracted.folder.name}{option}")
     return 0

@@ -174,11 +174,13 @@ def _summarise(report: batch.Report) -> None:
     for outcome in outcomes:
         where = "" if outcome.status == "not started" else f"  {shown(outcome.job.folder)}"
         told = f"; {counted(outcome.runs)}" if outcome.runs.total else ""
-        print(f"  {outcome.job.name:{width}}  {outcome.status:11}  {outcome.seconds:5.0f} s{where}{told}")
+        common.say(
+            f"  {outcome.job.name:{width}}  {outcome.status:11}  {outcome.seconds:5.0f} s{where}{told}"
+        )
     sys.stdout.flush()
     for outcome in outcomes:
         if not outcome.good:
-            print(f"mlcl: {outcome.job.name} {outcome.status}: {outcome.reason}", file=sys.stderr)
+            common.complain(f"{outcome.job.name} {outcome.status}: {outcome.reason}")
 
 
 def _dryrun(planned: Sequence[Planned]) -> None:
@@ -199,7 +201,7 @@ def _dryrun(planned: Sequence[Planned]) -> None:
         else:
             estimate = "no stored run to estimate the time from"
         state = "up to date" if study.up_to_date(parameters) else "to be executed"
-        print(f"{study.name} ({parameters.preset}): {state}, in {shown(one.folder)}")
+        common.say(f"{study.name} ({parameters.preset}): {state}, in {shown(one.folder)}")
         print(f"  runs to do {len(pending)}, existing {len(grid) - len(pending)}; {estimate}")
         if (parameters.trials or 1) > 1:
             print(

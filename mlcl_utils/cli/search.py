@@ -193,7 +193,7 @@ def _announce(base: RunConfig, space: Space, method: str, resource: int, eta: in
     from mlcl_utils import search as searching
 
     part = "" if base.train_fraction == 1 else f", {base.train_fraction:.0%} of the training part"
-    print(f"{base.loss} on {base.dataset}, {base.num_labels} labels{part}, encoder {base.encoder}")
+    common.say(f"{base.loss} on {base.dataset}, {base.num_labels} labels{part}, encoder {base.encoder}")
     print(f"\n{space}\n")
     plan = searching.brackets(resource, eta)
     if method == "successive_halving":
@@ -219,7 +219,7 @@ class _Watch:
         self._used += evaluation.trained
         where = f"{self._used:>{len(str(self._budget))}} of {self._budget} epochs"
         if evaluation.error is not None:
-            print(f"{where}: configuration {evaluation.trial} failed: {evaluation.error}", flush=True)
+            common.say(f"{where}: configuration {evaluation.trial} failed: {evaluation.error}")
         elif evaluation.score > self._best:
             self._best = evaluation.score
             print(
@@ -231,7 +231,6 @@ class _Watch:
 
 def _conclude(result: Result, space: Space, base: RunConfig, objective: Trainings, folder: Path) -> int:
     """Writes what came of a search and says it; the exit status."""
-    import sys
 
     from mlcl_utils.paths import shown
     from mlcl_utils.search import report
@@ -239,7 +238,7 @@ def _conclude(result: Result, space: Space, base: RunConfig, objective: Training
     try:
         best = result.best
     except RuntimeError as error:
-        print(f"mlcl: {error}", file=sys.stderr)
+        common.complain(str(error))
         return 1
     identities = [objective.config(each.config, each.resource).id for each in result.evaluations]
     report.write(folder, result, identities, {"loss": base.loss, "encoder": base.encoder})
@@ -252,11 +251,12 @@ def _conclude(result: Result, space: Space, base: RunConfig, objective: Training
     edges = space.at_edge(best.config)
     for name, value in best.config.items():
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        print(f"  {name:{width}}  {text}{'  (at the edge of its range)' if name in edges else ''}")
+        common.say(f"  {name:{width}}  {text}{'  (at the edge of its range)' if name in edges else ''}")
     seconds = sum(each.time_seconds for each in result.evaluations)
     failed = f", {len(result.failures)} failed" if result.failures else ""
-    print(
-        f"\n{len(result.evaluations)} evaluations{failed}, {result.trained} epochs,"
+    print()
+    common.say(
+        f"{len(result.evaluations)} evaluations{failed}, {result.trained} epochs,"
         f" {common.duration(seconds)} of computation; in {shown(folder)}:"
         f" trials.csv, search.pdf, best.toml, for: mlcl run STUDY -p config={shown(folder / 'best.toml')}"
     )

@@ -61,5 +61,5 @@ def verify(
                     f"{len(each.differing)} of {each.metrics} metrics differ, such as {metric}: {stored!r} in the"
                     f" results, {found!r} now"
                 )
-            print(f"  {config.id} {what}, replicate {config.replicate}: {outcome}", flush=True)
+            common.say(f"  {config.id} {what}, replicate {config.replicate}: {outcome}")
     return 1 if failed else 0

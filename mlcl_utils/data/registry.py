@@ -146,6 +146,8 @@ def parted(name: str) -> tuple[str, str | None]:
     Raises:
         UsageError: no data set can have this name; the nearest is suggested.
     """
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise UsageError(f"data set '{name}': its name is not UTF-8; rename it")
     base, _, wanted = name.rpartition("@")
     for word, behind in ((name, None), (base, wanted)):
         if word in _NAMES or (word and readers.reader(word)):

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mlcl_utils.errors import unknown
+from mlcl_utils.figures import fonts
 from mlcl_utils.metrics.arrays import Array
 
 Width = Literal["column", "page"]
@@ -222,8 +223,8 @@ def parameters(name: str) -> dict[Any, Any]:
         "figure.constrained_layout.use": True,
         "figure.constrained_layout.h_pad": 0.03,
         "figure.constrained_layout.w_pad": 0.03,
-        "font.family": "sans-serif",
-        # Comes with matplotlib, so that figures are the same on every machine.
+        # The first of them comes with matplotlib, so that figures are the same on every machine.
+        "font.family": list(fonts.families()),
         "font.sans-serif": ["DejaVu Sans"],
         "mathtext.fontset": "dejavusans",
         "text.usetex": False,

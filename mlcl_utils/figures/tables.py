@@ -1,38 +1,24 @@
 """Tables of arms against metrics or settings: booktabs LaTeX for a paper, a frame of text for a notebook.
 
-Both take a tidy frame with one row per cell. The best of a column is marked, and so are those that are not
-significantly worse, as :func:`mlcl_utils.stats.standings` finds them.
+Both take a tidy frame with one row per cell; :func:`plain` writes a frame as it is. The best of a column is marked,
+and so are those that are not significantly worse, as :func:`mlcl_utils.stats.standings` finds them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from mlcl_utils import markup
 from mlcl_utils.figures import style
 from mlcl_utils.stats import Standing
 
 NOTE = "Best in bold; underlined: not significantly worse (paired, 5%, Holm)."
-
-_ESCAPES = str.maketrans(
-    {
-        "&": r"\&",
-        "%": r"\%",
-        "#": r"\#",
-        "_": r"\_",
-        "$": r"\$",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}",
-        "–": "--",
-        "\N{DAGGER}": r"$^\dagger$",
-        "\N{DOUBLE DAGGER}": r"$^\ddagger$",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -82,14 +68,12 @@ def _grid(data: pd.DataFrame, rows: str, columns: Sequence[str], metric: str | N
     return _Grid(arms, list(dict.fromkeys(keys)), cells)
 
 
-def _headings(
-    key: tuple[object, ...], columns: Sequence[str], metric: str | None, arrows: tuple[str, str]
-) -> list[str]:
+def _headings(key: tuple[object, ...], columns: Sequence[str], metric: str | None) -> list[str]:
     """The words over a column, one per level; arrows say which end is better."""
 
     def arrow(name: str) -> str:
         better = style.metric(name).higher_is_better
-        return "" if better is None else " " + arrows[0 if better else 1]
+        return {None: "", True: " ↑", False: " ↓"}[better]
 
     heads = []
     for column, value in zip(columns, key, strict=True):
@@ -124,23 +108,21 @@ def latex(
         rows: column of arms, in the usual order of losses, or in that of its categories if it is categorical.
         metric: what the numbers are, if ``metric`` is not among the columns.
         digits: behind the point.
-        caption: above the table; what bold and underlined mean is added. Empty for a bare ``tabular``.
-        label: to refer to it.
+        caption: text above the table, escaped here; what bold and underlined mean is added. Empty for a bare
+            ``tabular``.
+        label: to refer to it, of letters, digits and ``: . / _ -``.
 
     Returns:
         Text that needs ``\\usepackage{booktabs}`` only.
 
     Raises:
-        ValueError: a column is missing, a cell is given twice, or there are more than two levels of columns.
+        ValueError: a column is missing, a cell is given twice, there are more than two levels of columns, or the
+            label has other characters.
     """
     if not 1 <= len(columns) <= 2:
         raise ValueError(f"columns must be one or two names, not {len(columns)}")
     grid = _grid(data, rows, columns, metric, digits)
-    heads = [_headings(key, columns, metric, ("UP", "DOWN")) for key in grid.columns]
-    heads = [
-        [_escape(head).replace("UP", r"$\uparrow$").replace("DOWN", r"$\downarrow$") for head in h]
-        for h in heads
-    ]
+    heads = [[markup.latex(head) for head in _headings(key, columns, metric)] for key in grid.columns]
     lines = [r"\begin{tabular}{l" + "c" * len(heads) + "}", r"\toprule"]
     if len(heads[0]) == 2:
         lines += _outer(heads)
@@ -149,19 +131,19 @@ def latex(
         if position and _family(arm) != _family(grid.arms[position - 1]):
             lines.append(r"\midrule")
         cells = [_latex_cell(grid.cells.get((arm, key))) for key in grid.columns]
-        lines.append(" & ".join([_escape(style.look(arm).label), *cells]) + r" \\")
+        lines.append(" & ".join([markup.latex(style.look(arm).label), *cells]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     if caption:
         note = f" {NOTE}" if "standing" in data.columns else ""
         lines = [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{caption}{_escape(note)}}}",
+            rf"\caption{{{markup.latex(caption + note)}}}",
             *lines,
             r"\end{table}",
         ]
         if label:
-            lines.insert(3, rf"\label{{{label}}}")
+            lines.insert(3, rf"\label{{{markup.latex_label(label)}}}")
     return "\n".join(lines) + "\n"
 
 
@@ -194,11 +176,45 @@ def _latex_cell(cell: _Cell | None) -> str:
         "worse": lambda text: text,
     }
     spread = rf"\,{{\scriptsize$\pm${cell.spread}}}" if cell.spread else ""
-    return marks[cell.standing](cell.text) + _escape(cell.mark) + spread
+    return marks[cell.standing](cell.text) + markup.latex(cell.mark) + spread
 
 
-def _escape(text: str) -> str:
-    return text.translate(_ESCAPES)
+def plain(data: pd.DataFrame, *, form: str = ".6g", missing: str = "NaN", named_rows: bool = False) -> str:
+    """A LaTeX table with booktabs rules of the columns of a frame, numbers flush right.
+
+    Args:
+        data: one row per line; its names and texts are escaped here.
+        form: of numbers that are not whole by their type, such as ``".3g"``.
+        missing: text in place of what is missing.
+        named_rows: whether the index is the first column, which has no heading.
+
+    Returns:
+        Text that needs ``\\usepackage{booktabs}`` only.
+    """
+    sides = "".join(
+        "r" if is_numeric_dtype(kind) and not is_bool_dtype(kind) else "l" for kind in data.dtypes
+    )
+    body = [
+        [markup.latex(_text(value, form, missing)) for value in row]
+        for row in data.itertuples(index=named_rows, name=None)
+    ]
+    heads = [markup.latex(str(name)) for name in data.columns]
+    lines = [
+        rf"\begin{{tabular}}{{{'l' * named_rows}{sides}}}",
+        r"\toprule",
+        *(" & ".join(row) + r" \\" for row in [[""] * named_rows + heads]),
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: object, form: str, missing: str) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return missing
+    return format(value, form) if isinstance(value, float | np.floating) else str(value)
 
 
 def frame(
@@ -232,7 +248,7 @@ def frame(
             return "–"
         return cell.text + cell.mark + marks[cell.standing] + (f" ± {cell.spread}" if cell.spread else "")
 
-    heads = [tuple(_headings(key, columns, metric, ("↑", "↓"))) for key in grid.columns]
+    heads = [tuple(_headings(key, columns, metric)) for key in grid.columns]
     names = pd.Index([head[0] for head in heads]) if len(heads[0]) == 1 else pd.MultiIndex.from_tuples(heads)
     body = [[text(grid.cells.get((arm, key))) for key in grid.columns] for arm in grid.arms]
     return pd.DataFrame(body, index=[style.look(arm).label for arm in grid.arms], columns=names)

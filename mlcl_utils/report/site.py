@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mlcl_utils import studies
+from mlcl_utils import markup, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.files import why
 from mlcl_utils.paths import shown
@@ -189,6 +188,7 @@ class _Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
+            finalize=_shown,
         )
         self._templates.filters.update(
             duration=duration,
@@ -230,7 +230,8 @@ class _Pages:
                 shutil.copyfile(results.folder / name, target)
         if results.has(PAGE):
             page = (results.folder / PAGE).read_text(encoding="utf-8", errors="replace")
-            header = f'<header><a href="{INDEX}">← {escape(results.study)}, {results.name}</a></header>'
+            back = markup.html(f"{results.study}, {results.name}")
+            header = f'<header><a href="{INDEX}">← {back}</a></header>'
             (self._site / here / PAGE).write_text(page.replace(_EMPTY_HEADER, header, 1), encoding="utf-8")
         runs = tables.read(results.folder / RUNS)
         if runs.rows:
@@ -255,7 +256,8 @@ class _Pages:
             generator=_GENERATOR,
             ledger=self.ledger,
         )
-        (self._site / path).write_text(text, encoding="utf-8")
+        # halves of surrogate pairs in the data of a script
+        (self._site / path).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _cards(found: Iterable[Results]) -> list[Card]:
@@ -308,6 +310,11 @@ def _view(runs: tables.Table) -> dict[str, Any]:
 
 def _position(name: str, first: Sequence[str]) -> int:
     return first.index(name) if name in first else len(first)
+
+
+def _shown(value: Any) -> Any:
+    """A text of results as a page shows it; what the templates have made stays."""
+    return markup.visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _commit(commit: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mlcl_utils import runs, stats
+from mlcl_utils import markup, runs, stats
 from mlcl_utils.files import write_csv
 from mlcl_utils.runs import Grid, Run, RunConfig
 from mlcl_utils.stats import Interval, Replicates, Standing
@@ -204,8 +204,10 @@ def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
     )
     for config, error, _ in grid.failures:
         print(
-            f"failed: {config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels},"
-            f" replicate {config.replicate}: {error}"
+            markup.terminal(
+                f"failed: {config.loss} on {config.dataset} ({config.encoder}), k={config.num_labels},"
+                f" replicate {config.replicate}: {error}"
+            )
         )
     if all(run.config.is_baseline for run in grid.runs):
         raise RuntimeError("no training of this study succeeded; the errors stand above")

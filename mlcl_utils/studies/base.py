@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlcl_utils import data, models
+from mlcl_utils import data, markup, models
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.files import State, state
 from mlcl_utils.paths import CHECKOUT, shown
@@ -312,6 +312,7 @@ def begin(
 
     matplotlib.rcdefaults()  # a figure is shown as it is saved, whatever a user's own settings
     pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
+    pandas.set_option("display.html.use_mathjax", False)  # and a dollar sign in a name as it is
     parameters = study.resolve(given)
     writable_results(parameters.results)
     folder = study.folder(parameters)
@@ -322,9 +323,9 @@ def begin(
     for name in parameters.datasets:
         data.keep(name, parameters.data_root)  # for the processes that train
         for note in parameters.dataset(name).notes:
-            print(f"  {name}: {note}")
+            print(markup.terminal(f"  {name}: {note}"))
     if parameters.preset == "paper":
         for deviation in study.deviations:
             print(f"  deviation from the source: {deviation}")
-    print(f"  results in {shown(folder)}", flush=True)
+    print(markup.terminal(f"  results in {shown(folder)}"), flush=True)
     return Execution(study, parameters, folder)

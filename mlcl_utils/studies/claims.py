@@ -23,6 +23,7 @@ from mlcl_utils.studies import analysis, published
 from mlcl_utils.studies.analysis import Arm, Arms
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.published import Claim
+from mlcl_utils.studies.wording import Headed
 
 TABLE = "claims"
 """Name of the table, in ``tables/`` of a study's results, that its judged effects are written to."""
@@ -221,10 +222,10 @@ def _empty_row(claim: Claim, dataset: str, reason: str) -> dict[str, Any]:
 def lines(rows: pd.DataFrame) -> list[str]:
     """One line a claim: its verdict on every task, none pooled; a claim on every one says how many hold."""
     claims = {claim.id: claim for claim in published.load()}
-    said = []
+    said: list[str] = []
     for name, own in rows.groupby("claim", sort=False):
         words = overall(claims[str(name)], own)
-        said.append(f"**{claims[str(name)].statement}** {words[0].upper()}{words[1:]}.")
+        said.append(Headed(f"{claims[str(name)].statement}", f" {words[0].upper()}{words[1:]}."))
     return said
 
 
@@ -275,9 +276,7 @@ def table(study: Execution, effects: Effects) -> pd.DataFrame:
     rows = judged(study.study.name, effects)
     print(f"claims.toml, SHA-256 {published.digest()}")
     seen = table_of(rows)
-    figures.save_table(
-        seen.reset_index().to_latex(index=False, escape=True), study.folder / "tables", TABLE, data=rows
-    )
+    figures.save_table(figures.tables.plain(seen.reset_index()), study.folder / "tables", TABLE, data=rows)
     return seen
 
 

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlcl_utils import data, models, processes
+from mlcl_utils import data, markup, models, processes
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import shown
 from mlcl_utils.studies.values import (
@@ -178,7 +178,7 @@ def describe(parameters: StudyParameters, given: Mapping[str, Any]) -> str:
     for name, value in values.items():
         text = shown(Path(value)) if name in {"results", "data_root"} and value else _plain(value)
         mark = "" if not_given(given.get(name)) else "  (given)"
-        lines.append(f"  {name:{width}}  {text}{mark}")
+        lines.append(markup.terminal(f"  {name:{width}}  {text}{mark}"))
     return "\n".join(lines)
 
 

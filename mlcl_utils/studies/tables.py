@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mlcl_utils import figures, losses
+from mlcl_utils import figures, losses, markup
 from mlcl_utils.figures import style
 from mlcl_utils.runs import Run
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import analysis, tuning
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 from mlcl_utils.training.probe import PENALTIES
 
@@ -30,8 +31,15 @@ def short(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(lines: Sequence[str]) -> Markdown:
-    """Lines as a list."""
-    return Markdown("\n".join(f"- {line}" for line in lines))  # type: ignore[no-untyped-call]
+    """Sentences as a list; they are text, and heads (:class:`mlcl_utils.studies.wording.Headed`) are set in bold."""
+    return Markdown("\n".join(f"- {_item(line)}" for line in lines))  # type: ignore[no-untyped-call]
+
+
+def _item(line: str) -> str:
+    if not isinstance(line, Headed):
+        return markup.markdown(line.strip())
+    head, rest = line.head.strip(), line.rest
+    return f"**{markup.markdown(head)}**{markup.markdown(rest)}"
 
 
 def arms(names: Sequence[str], settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -146,7 +154,7 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
     index = ["dataset", "encoder", "num_labels", "loss"]
     table = pd.DataFrame(rows).sort_values(index)
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3g"),
+        figures.tables.plain(table, form=".3g"),
         study.folder / "tables",
         "choices",
         data=table,
@@ -183,34 +191,60 @@ def reviewers_list(
     task = task_for(first.config)
     found = analysis.arms(carried.grid) if found is None else found
     lines = [
-        f"**Splits.** {study.parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split."
-        f" In replicate 0 of {first.config.dataset}: {len(task.train)} / {len(task.validation)} / {len(task.test)}"
-        " examples used.",
-        "**Exclusions.** Labels without a positive in test are left out of macro averages"
-        f" ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left out of"
-        f" ranking metrics. {exclusions}",
-        f"**Search.** {_search(study, carried) if search is None else search} The probe's penalty is chosen on"
-        f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
-        f" {_share(runs, 'probe_at_edge')} of the runs.",
-        f"**Training.** {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
-        f" {max(run.facts['steps'] for run in trained)} steps), {min(run.facts['parameters'] for run in trained):,} to"
-        f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
-        " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
-        " objective, and losses of two views, which are one without dropout:"
-        f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
-        f"**Validation beside test.** {_validation_beside_test(runs)}",
-        "**Thresholds.** One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in `runs.csv`.",
-        "**Intervals.** The wider of two at 95%: over replicates, a t interval with the variance corrected for"
-        " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
-        f"**Baselines.** {', '.join(style.look(name).label for name in _baselines(runs)) or 'none'};"
-        f" {_remark_counts(found)}.",
-        f"**Failures.** {compute['failed']} failed runs.",
-        f"**Compute.** {compute['runs']} runs,"
-        f" {carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
-        f" {compute['existed']} existed before. Device: {first.environment['device']},"
-        f" {first.environment['threads']} thread a run; peak memory of a process {_peak(runs):.2f} GiB.",
-        f"**Deviations from the source.** {deviations}",
-        f"**What this setting cannot show.** {limits}",
+        Headed(
+            "Splits.",
+            f" {study.parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split."
+            f" In replicate 0 of {first.config.dataset}: {len(task.train)} / {len(task.validation)} / {len(task.test)}"
+            " examples used.",
+        ),
+        Headed(
+            "Exclusions.",
+            " Labels without a positive in test are left out of macro averages"
+            f" ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left"
+            " out of"
+            f" ranking metrics. {exclusions}",
+        ),
+        Headed(
+            "Search.",
+            f" {_search(study, carried) if search is None else search} The probe's penalty is chosen on"
+            f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
+            f" {_share(runs, 'probe_at_edge')} of the runs.",
+        ),
+        Headed(
+            "Training.",
+            f" {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
+            f" {max(run.facts['steps'] for run in trained)} steps),"
+            f" {min(run.facts['parameters'] for run in trained):,} to"
+            f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
+            " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
+            " objective, and losses of two views, which are one without dropout:"
+            f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
+        ),
+        Headed("Validation beside test.", f" {_validation_beside_test(runs)}"),
+        Headed(
+            "Thresholds.",
+            " One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in runs.csv.",
+        ),
+        Headed(
+            "Intervals.",
+            " The wider of two at 95%: over replicates, a t interval with the variance corrected for"
+            " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
+        ),
+        Headed(
+            "Baselines.",
+            f" {', '.join(style.look(name).label for name in _baselines(runs)) or 'none'};"
+            f" {_remark_counts(found)}.",
+        ),
+        Headed("Failures.", f" {compute['failed']} failed runs."),
+        Headed(
+            "Compute.",
+            f" {compute['runs']} runs,"
+            f" {carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
+            f" {compute['existed']} existed before. Device: {first.environment['device']},"
+            f" {first.environment['threads']} thread a run; peak memory of a process {_peak(runs):.2f} GiB.",
+        ),
+        Headed("Deviations from the source.", f" {deviations}"),
+        Headed("What this setting cannot show.", f" {limits}"),
     ]
     return markdown(lines)
 
@@ -310,7 +344,7 @@ def _validation_beside_test(runs: Sequence[Run]) -> str:
         for run in runs
         if {"probe_map", "probe_validation_map"} <= run.metrics.keys()
     ]
-    return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in `runs.csv`."
+    return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in runs.csv."
 
 
 def _remark_counts(found: Arms) -> str:

@@ -8,6 +8,24 @@ from collections.abc import Mapping, Sequence
 from mlcl_utils.stats import Interval
 
 
+class Headed(str):
+    """A sentence with a head, such as the task that it is of, which a notebook sets in bold.
+
+    Args:
+        head: what is set in bold.
+        rest: what follows it, with the blank or the sign between.
+    """
+
+    head: str
+    rest: str
+
+    def __new__(cls, head: str, rest: str) -> Headed:
+        """The sentence is both, one after the other."""
+        made = super().__new__(cls, head + rest)
+        made.head, made.rest = head, rest
+        return made
+
+
 def remark_lines(named: Mapping[str, Sequence[str]], between: str = "; ") -> list[str]:
     """The sentences of a reading that name the arms below a baseline, read with the probe; none where there are none.
 

@@ -12,9 +12,10 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
+from mlcl_utils import markup
 from mlcl_utils.batch import notebooks
 from mlcl_utils.batch.page import heading, page
-from mlcl_utils.batch.page.formulas import formula, with_formulas
+from mlcl_utils.batch.page.formulas import formula
 from mlcl_utils.batch.page.tables import aligned
 from mlcl_utils.paths import CHECKOUT
 
@@ -139,8 +140,9 @@ def test_formulas_are_drawn(tex: str) -> None:
 def test_every_formula_of_the_studies_is_drawn() -> None:
     for path in sorted((CHECKOUT / "notebooks").glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
-        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        assert "<code>" not in with_formulas(text), path.name
+        made = soup(*(cell for cell in cells if cell.cell_type == "markdown"))
+        assert not [code.get_text() for code in made.find_all("code") if "\\" in code.get_text()], path.name
+        assert "$" not in made.main.get_text(), path.name
 
 
 def test_what_cannot_be_drawn_stays_readable() -> None:
@@ -171,9 +173,28 @@ def test_brackets_without_partner() -> None:
 
 
 def test_formulas_on_lines_of_their_own() -> None:
-    made = with_formulas("<p>a $x$ b $$y$$ c</p>")
+    made = page(nbformat.v4.new_notebook(cells=[markdown("a $x$ b $$y$$ c")]), "title")
     assert made.count("<img") == 2
     assert made.count('<span class="formula"><img alt="y"') == 1
+
+
+def test_names_are_shown_as_they_are() -> None:
+    names = [
+        "cost$_$x",
+        "<img src=x onerror=alert(1)>",
+        "a $x_1$ & $x_2$",
+        r"\(x\) \begin{a}\end{a}",
+        "[a](http://b.c)",
+    ]
+    made = soup(markdown("\n".join(f"- {markup.markdown(name)}" for name in names)))
+    assert [item.get_text() for item in made.main.find_all("li")] == names
+    assert made.main.find(["img", "a", "script"]) is None
+
+
+def test_a_reason_is_shown_as_it_is() -> None:
+    notebook = nbformat.v4.new_notebook(cells=[code("x", "parameters")])
+    notebooks.mark(notebook, 0, "failed", "a $x_1$ <b> \x1b[31m *c*")
+    assert "a $x_1$ <b> \\x1b[31m *c*" in soup(*notebook.cells).main.get_text()
 
 
 def test_what_stopped_is_in_sight() -> None:

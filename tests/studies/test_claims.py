@@ -228,7 +228,7 @@ def test_lines_pool_nothing_and_name_a_reversal_in_a_changed_setting() -> None:
     )
     (line,) = claims.lines(rows)
     assert line.startswith(
-        "**CLML improves any base loss when labels are missing.** 1 of 3 hold, where every one"
+        "CLML improves any base loss when labels are missing. 1 of 3 hold, where every one"
     )
     assert "holds on debtags, 300 labels;" in line
     assert "did not transfer on emoji, 300 labels" in line

@@ -118,7 +118,7 @@ def orderly(tmp_path_factory):
 def test_the_reading_follows_the_numbers(tmp_path, orderly):
     study, summary = orderly
     lines = reading.sentences(study, summary)
-    assert lines[0].startswith("**debtags, BCE:** Hyperband reaches the final validation score sooner than ")
+    assert lines[0].startswith("debtags, BCE: Hyperband reaches the final validation score sooner than ")
     assert "; neither clearly sooner" in lines[0]
     assert "Random search (" in lines[0].split(";")[0]
     assert "1.00 [1.00, 1.00] after 1/27, 1.00 [1.00, 1.00] after 1/9" in lines[1]

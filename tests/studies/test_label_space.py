@@ -137,13 +137,13 @@ def test_the_reading_follows_the_numbers(tmp_path):
     assert "is ahead of BCE" in ahead[0]
     assert "+2.0" in ahead[0]
     assert any("lead of contrastive losses grows" in line and "+4.0" in line for line in ahead)
-    assert any("mAP:** contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
-    assert any("ranking loss:** contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
+    assert any("mAP: contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
+    assert any("ranking loss: contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
 
     behind = reading.sentences(made_summary(tmp_path / "b", lead={10: -0.02, 100: -0.06}))
     assert "is behind BCE" in behind[0]
     assert any("lead of contrastive losses shrinks" in line and "-4.0" in line for line in behind)
-    assert any("mAP:** contrastive losses are behind at 10, 100 labels" in line for line in behind)
+    assert any("mAP: contrastive losses are behind at 10, 100 labels" in line for line in behind)
 
     level = reading.sentences(made_summary(tmp_path / "c", lead={10: 0.0, 100: 0.0}))
     assert "cannot be told apart from BCE" in level[0]

@@ -211,11 +211,11 @@ def test_contrasts_are_paired_and_read_with_the_head_that_validation_prefers(tmp
 
 def test_the_reading_follows_the_numbers(tmp_path):
     helped = made_summary(tmp_path / "a")
-    assert "raises that of BCE (40% kept): +2.0" in said(helped, "**debtags:** at the published weight")
-    assert "BCE -10.0" in said(helped, "**debtags:** against training with all positives")
+    assert "raises that of BCE (40% kept): +2.0" in said(helped, "debtags: at the published weight")
+    assert "BCE -10.0" in said(helped, "debtags: against training with all positives")
     assert "validation prefers weight ×1; " in said(helped, "debtags", "beside BCE")
-    assert "ahead at ×1" in said(helped, "**debtags:** CLML beside a plain norm")
-    assert "behind at ×10" in said(helped, "**debtags:** CLML beside a plain norm")
+    assert "ahead at ×1" in said(helped, "debtags: CLML beside a plain norm")
+    assert "behind at ×10" in said(helped, "debtags: CLML beside a plain norm")
     alone = said(helped, "debtags", "the label correction alone")
     assert "raises the mAP of BCE (+3.0" in alone
     assert "BCE with CLML is behind it (-1.0" in alone
@@ -229,15 +229,15 @@ def test_the_reading_follows_the_numbers(tmp_path):
     hurt = made_summary(
         tmp_path / "b", clml=-0.02, heavy=-0.03, norm=-0.02, alone=-0.01, oracle=0.0, rank=-5.0, right=0.5
     )
-    assert "lowers that of BCE (40% kept): -2.0" in said(hurt, "**debtags:** at the published weight")
+    assert "lowers that of BCE (40% kept): -2.0" in said(hurt, "debtags: at the published weight")
     assert "validation prefers no CLML; " in said(hurt, "debtags", "beside BCE")
-    assert "not told apart at ×1" in said(hurt, "**debtags:** CLML beside a plain norm")
+    assert "not told apart at ×1" in said(hurt, "debtags: CLML beside a plain norm")
     assert "lowers the mAP of BCE (-1.0" in said(hurt, "debtags", "the label correction alone")
     assert "95 from 100, down" in said(hurt, "debtags", "effective rank")
     assert "finds 25% of the lost positives, right in 50%" in said(hurt, "debtags, correction")
 
     level = made_summary(tmp_path / "c", clml=0.0, replicates=2, datasets="fashion-scenes")
-    assert "does not clearly change that of BCE" in said(level, "**fashion-scenes:** at the published weight")
+    assert "does not clearly change that of BCE" in said(level, "fashion-scenes: at the published weight")
     assert "a lower bound" not in said(level, "fashion-scenes, correction after the last epoch")
     assert "2 replicates" in said(level, "no verdict")
 

@@ -212,7 +212,7 @@ def test_the_reading_follows_the_numbers(tmp_path):
         for line in lines
     )
     assert any("by 0.05, less than with all negatives (0.90" in line for line in lines)
-    assert any("times τ:** cannot be told from the loss itself" in line for line in lines)
+    assert any("times τ: cannot be told from the loss itself" in line for line in lines)
     assert not any("below" in line and "none of" not in line for line in lines)
     assert not any("no verdict" in line for line in lines)
 
@@ -222,7 +222,7 @@ def test_the_reading_follows_the_numbers(tmp_path):
         "validation prefers τ 0.02, the lowest of the range, ahead of τ 1 (+5.0" in line for line in lines
     )
     assert any("more than with all negatives" in line for line in lines)
-    assert any("times τ:** differs from the loss" in line and "+3.0" in line for line in lines)
+    assert any("times τ: differs from the loss" in line and "+3.0" in line for line in lines)
     (remark,) = [line for line in lines if "below the untrained encoder" in line]
     assert "Instance at τ 1 (debtags, 10 labels, bag)" in remark
 

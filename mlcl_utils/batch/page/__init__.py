@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
-from mlcl_utils.batch.page.formulas import with_formulas
+from mlcl_utils import markup
+from mlcl_utils.batch.page.formulas import formula
 from mlcl_utils.batch.page.tables import aligned
 
 _HEADING = re.compile(
@@ -64,6 +66,16 @@ def heading(notebook: NotebookNode) -> str:
     return next((match[1].strip() for match in found if match), "")
 
 
+class _Renderer(IPythonRenderer):  # type: ignore[misc, unused-ignore]
+    """Draws a formula where Markdown has one; a dollar sign that is escaped, or stands in code, begins none."""
+
+    def inline_math(self, body: str) -> str:
+        return formula(body)
+
+    def block_math(self, body: str) -> str:
+        return f'<span class="formula">{formula(body, display=True)}</span>'
+
+
 class _Exporter(HTMLExporter):  # type: ignore[misc, unused-ignore]
     """Draws formulas, which the usual page leaves to a script from elsewhere, and collects the contents."""
 
@@ -71,9 +83,17 @@ class _Exporter(HTMLExporter):  # type: ignore[misc, unused-ignore]
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
-        made = super().markdown2html(context, source)
+        renderer = _Renderer(
+            escape=False,
+            attachments=context["cell"].get("attachments", {}),
+            embed_images=self.embed_images,
+            path=context["resources"].get("metadata", {}).get("path", ""),
+            anchor_link_text=self.anchor_link_text,
+            exclude_anchor_links=self.exclude_anchor_links,
+        )
+        made = MarkdownWithMath(renderer=renderer).render(source)
         context["resources"]["contents"] += _entries(made, context["cell"])
-        return with_formulas(made)
+        return made
 
     def default_filters(self) -> Iterable[tuple[str, Any]]:
         yield from super().default_filters()  # type: ignore[no-untyped-call, unused-ignore]
@@ -109,5 +129,5 @@ def _hidden(cell: NotebookNode) -> str:
 
 def _described(image: str, contents: list[_Entry]) -> str:
     """An image with words for who cannot see it: those that head the text above it."""
-    words = html.escape(contents[-1].text if contents else "figure")
+    words = markup.html(contents[-1].text if contents else "figure")
     return image.replace("<img ", f'<img alt="{words}" ', 1)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 import re
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import math_to_image
 
+from mlcl_utils import markup
 from mlcl_utils.figures.style import settings
 
-# Code is passed over: a dollar sign in it is no formula.
-_FORMULA = re.compile(r"<(pre|code)\b.*?</\1>|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$", re.DOTALL)
 _POINTS = 10.0
 
 # What may stand in braces, with braces in it and so on.
@@ -37,19 +35,6 @@ _SIZED = re.compile(r"\\[bB]igg?[lrm]?(?![a-z])\s*(?P<bracket>\\?.)")
 _OPENING, _CLOSING = {"[", "(", r"\{"}, {"]", ")", r"\}"}
 
 
-def with_formulas(text: str) -> str:
-    """HTML with an image for each formula between dollar signs, on a line of its own between two of them."""
-    return _FORMULA.sub(_drawn, text)
-
-
-def _drawn(match: re.Match[str]) -> str:
-    if match["block"] is not None:
-        return f'<span class="formula">{formula(html.unescape(match["block"]), display=True)}</span>'
-    if match["inline"] is not None:
-        return formula(html.unescape(match["inline"]))
-    return match.group()
-
-
 def formula(tex: str, *, display: bool = False) -> str:
     """An image of a formula, on the line of the text around it and as large; its source as code if it can't be drawn.
 
@@ -67,7 +52,7 @@ def formula(tex: str, *, display: bool = False) -> str:
             return _image(tex, _SIZED.sub(brackets, known))
         except ValueError:
             continue
-    return f"<code>{html.escape(tex)}</code>"
+    return f"<code>{markup.html(tex)}</code>"
 
 
 def _grown(match: re.Match[str]) -> str:
@@ -93,5 +78,5 @@ def _image(tex: str, known: str) -> str:
     style = f"width: {width:.3f}em; height: {height:.3f}em; vertical-align: -{depth / _POINTS:.3f}em"
     data = base64.b64encode(svg).decode()
     return (
-        f'<img alt="{html.escape(tex)}" class="math" style="{style}" src="data:image/svg+xml;base64,{data}">'
+        f'<img alt="{markup.html(tex)}" class="math" style="{style}" src="data:image/svg+xml;base64,{data}">'
     )

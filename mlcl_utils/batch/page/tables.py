@@ -7,6 +7,8 @@ from itertools import takewhile
 
 from bs4 import BeautifulSoup, Tag
 
+from mlcl_utils import markup
+
 # Numbers, alone or with what may stand around them in a table of results: 77.5* ± 2.6, -1.0 [-2.0, +0.1], 1e-05, –.
 _NUMBERS = re.compile(r"(?:[-+−±≤≥<>~*†‡%\[\](),;:\s\d.–—]|e[-+]?\d|nan|inf|NaN)*")
 
@@ -15,11 +17,14 @@ def aligned(text: str) -> str:
     """HTML in which each table column of words, its head included, has the class ``words``, and so do names of rows.
 
     Cells are counted from the right, so that a head that spans several rows on the left moves nothing. Heads over
-    several columns stay as they are. The style sheet that pandas puts before a table is dropped: the page has one.
+    several columns stay as they are. The style sheet that pandas puts before a table is dropped: the page has one. What
+    can't be shown is written out.
     """
     soup = BeautifulSoup(text, "html.parser")
     for sheet in soup.find_all("style"):
         sheet.decompose()
+    for text in soup.find_all(string=True):
+        text.replace_with(markup.visible(text, keep="\n\t"))  # of names in cells
     for table in soup.find_all("table"):
         body = [row.find_all("td", recursive=False) for row in table.find_all("tr") if row.find("td")]
         heads = [row.find_all("th", recursive=False) for row in table.find_all("tr") if not row.find("td")]

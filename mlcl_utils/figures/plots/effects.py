@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.figures.plots.common import INK, SHADE, font_size, need_columns
 from mlcl_utils.stats import Verdict
 
@@ -103,7 +104,7 @@ def forest(
             )
     for height, text in headings:
         heading = ax.annotate(
-            text,
+            drawn(text),
             xy=(0.01, height),
             xycoords=("figure fraction", "data"),
             va="center",
@@ -112,14 +113,14 @@ def forest(
             annotation_clip=False,
         )
         heading.set_in_layout(False)  # it runs over the frame, between the rows
-    ax.set_yticks(heights, [str(name) for name in data[label]])
+    ax.set_yticks(heights, [drawn(str(name)) for name in data[label]])
     ax.set_ylim(-depth, 0)
     # "auto": as many as the frame has room for
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel(textwrap.fill(x_label, wide))
+    ax.set_xlabel(drawn(textwrap.fill(x_label, wide)))
     return ax
 
 

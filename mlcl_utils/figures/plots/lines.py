@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mlcl_utils.figures import style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.figures.plots.common import axes_or_own, figure_of, font_size, need_columns, shared_legend
 from mlcl_utils.metrics.arrays import Floats
 
@@ -96,7 +97,7 @@ def lines_with_intervals(
             linestyle=look.line,
             marker=look.marker,
             markeredgewidth=0.9 if look.line == style.DOTTED else 0,
-            label=look.label,
+            label=drawn(look.label),
             zorder=layer,
         )
         ends[arm] = (float(across[-1]), float(middle[-1]))
@@ -104,8 +105,8 @@ def lines_with_intervals(
     bounds = data[[lower, upper]].to_numpy(dtype=float) * scale if lower and upper else np.empty((0, 2))
     ax.set_ylim(*_range(np.concatenate(shown), bounds))
     _x_axis(ax, positions, log_x)
-    ax.set_xlabel(x_label or x.replace("_", " "))
-    ax.set_ylabel(f"{named.label} (%)" if named.percent else named.label)
+    ax.set_xlabel(drawn(x_label or x.replace("_", " ")))
+    ax.set_ylabel(drawn(f"{named.label} (%)" if named.percent else named.label))
     if legend == "direct":
         _write_beside(ax, ends)
     elif legend == "below":
@@ -171,7 +172,7 @@ def _write_beside(ax: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
     for arm, height in zip(names, _spread(wanted, step), strict=True):
         look = style.look(arm)
         ax.annotate(
-            look.label,
+            drawn(look.label),
             xy=ends[arm],
             xytext=(1.04, height),
             textcoords="axes fraction",

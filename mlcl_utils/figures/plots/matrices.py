@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.figures.plots.common import axes_or_own, font_size
 
 
@@ -49,15 +50,15 @@ def heat(
     slanted = max(map(len, map(str, data.columns)), default=0) > 6
     ax.set_xticks(
         range(data.shape[1]),
-        [str(name) for name in data.columns],
+        [drawn(str(name)) for name in data.columns],
         rotation=35 if slanted else 0,
         ha="right" if slanted else "center",
         rotation_mode="anchor",
     )
-    ax.set_yticks(range(data.shape[0]), [str(name) for name in data.index])
+    ax.set_yticks(range(data.shape[0]), [drawn(str(name)) for name in data.index])
     ax.tick_params(length=0)
     ax.grid(visible=False)
     for side in ax.spines.values():
         side.set_visible(False)
-    ax.set_title(title)
+    ax.set_title(drawn(title))
     return ax

@@ -52,7 +52,7 @@ function enhance(element) {
   if (source) {
     options.data = source.rows;
     options.columns = source.columns.map((title, at) => ({
-      title,
+      title: DataTable.util.escapeHtml(title),
       visible: at < source.shown,
       type: source.numeric[at] ? "number" : "string",
       className: source.numeric[at] ? "" : "words",
@@ -109,7 +109,7 @@ function addColumns(table) {
     box.type = "checkbox";
     box.checked = this.visible();
     box.addEventListener("change", () => this.visible(box.checked));
-    label.append(box, this.title());
+    label.append(box, this.header().textContent);
     list.append(label);
   });
   search.addEventListener("input", () => {

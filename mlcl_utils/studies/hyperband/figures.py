@@ -11,6 +11,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mlcl_utils.figures import plots, style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.studies.drawing import Draw, Frames
 
 TASK = ["dataset", "loss", "replicate"]
@@ -27,7 +28,7 @@ def _of(frame: pd.DataFrame, task: tuple[str, str, int]) -> pd.DataFrame:
 
 def _title(task: tuple[str, str, int]) -> str:
     dataset, loss, replicate = task
-    return f"{dataset}, {style.look(loss).label}" + (f", split {replicate}" if replicate else "")
+    return drawn(f"{dataset}, {style.look(loss).label}" + (f", split {replicate}" if replicate else ""))
 
 
 def _log_axis(ax: Axes) -> None:
@@ -89,7 +90,7 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
             where="post",
             color=look.colour,
             linestyle=look.line,
-            label=look.label,
+            label=drawn(look.label),
         )
     _log_axis(ax)
     # the first epochs of those that start low would leave no room for what is compared
@@ -126,9 +127,9 @@ def speed_ups(frames: Frames, venue: str) -> Figure:
                 for value, line in ((1, "-"), (10, (0, (3, 3)))):
                     ax.axvline(value, color=plots.INK, linewidth=0.6, linestyle=line, zorder=1)
                 _log_axis(ax)
-                ax.set_yticks(range(len(rivals)), [style.look(rival).label for rival in rivals])
+                ax.set_yticks(range(len(rivals)), [drawn(style.look(rival).label) for rival in rivals])
                 ax.set_ylim(-0.6, len(rivals) - 0.4)
-                ax.set_title(f"{dataset}, {score}", loc="left")
+                ax.set_title(drawn(f"{dataset}, {score}"), loc="left")
         for ax in axes[-1]:
             ax.set_xlabel("ratio of epochs")
         plots.shared_legend(figure)
@@ -149,7 +150,7 @@ def _ratios(ax: Axes, part: pd.DataFrame, rivals: list[str], loss: str, shift: f
         s=14,
         color=look.colour,
         marker=MarkerStyle(look.marker),
-        label=look.label,
+        label=drawn(look.label),
         zorder=3,
     )
     ax.scatter(

@@ -13,6 +13,7 @@ from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.hyperband import HyperbandParameters, Task, tasks
 from mlcl_utils.studies.hyperband.searching import METHODS, SCORES, Summary, parameters_of
 from mlcl_utils.studies.tables import markdown
+from mlcl_utils.studies.wording import Headed
 
 RIVALS = tuple(name for name in METHODS if name != "hyperband")
 
@@ -205,7 +206,7 @@ def _speeds(task: Task, found: dict[str, SpeedUp]) -> str:
         ]
         if rivals:
             parts.append(f"{phrase} {', '.join(rivals)}")
-    return f"**{name(task)}:** Hyperband reaches the final validation score {'; '.join(parts)}."
+    return Headed(f"{name(task)}:", f" Hyperband reaches the final validation score {'; '.join(parts)}.")
 
 
 def _correlation(task: Task, ranked: pd.DataFrame) -> str:
@@ -214,9 +215,10 @@ def _correlation(task: Task, ranked: pd.DataFrame) -> str:
         f"{row.estimate:.2f} [{row.lower:.2f}, {row.upper:.2f}] after {row.share}"
         for row in part.itertuples(index=False)
     ]
-    return (
-        f"**{name(task)}:** rank correlation of a configuration's score with its final one: {', '.join(values)} of the"
-        " epochs."
+    return Headed(
+        f"{name(task)}:",
+        f" rank correlation of a configuration's score with its final one: {', '.join(values)} of the"
+        " epochs.",
     )
 
 

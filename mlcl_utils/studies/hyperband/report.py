@@ -19,6 +19,7 @@ from mlcl_utils.studies.drawing import draw
 from mlcl_utils.studies.hyperband import Task, base, reading, space_of, tasks
 from mlcl_utils.studies.hyperband.searching import METHODS, Summary, parameters_of
 from mlcl_utils.studies.tables import markdown
+from mlcl_utils.studies.wording import Headed
 
 _ABOUT = {
     "hyperband": "Li et al., JMLR 18(185), 2018: all brackets in turn, again until the budget is used",
@@ -154,7 +155,7 @@ def speed_up_table(study: Execution, summary: Summary) -> pd.DataFrame:
     shown = shown[["validation", "test"]]
     shown.columns.name = None
     figures.save_table(
-        shown.reset_index().to_latex(index=False, escape=True),
+        figures.tables.plain(shown.reset_index()),
         study.folder / "tables",
         "speed_ups",
         data=_ratios(study, summary),
@@ -170,7 +171,7 @@ def correlation_table(study: Execution, summary: Summary) -> pd.DataFrame:
     shown = found.pivot(index="task", columns="share", values="shown")[list(found["share"].unique())]
     shown.columns = [f"after {share} of the epochs" for share in shown.columns]
     figures.save_table(
-        shown.reset_index().to_latex(index=False, escape=True),
+        figures.tables.plain(shown.reset_index()),
         study.folder / "tables",
         "rank_correlations",
         data=found.drop(columns=["task", "shown"]),
@@ -185,7 +186,7 @@ def confirmation_table(study: Execution, summary: Summary) -> pd.DataFrame | Non
         print("no real search was made: searches is 0 in this preset")
         return None
     figures.save_table(
-        found.to_latex(index=False, escape=True, float_format="%.3f"),
+        figures.tables.plain(found, form=".3f"),
         study.folder / "tables",
         "real_searches",
         data=found,
@@ -218,37 +219,73 @@ def reviewers_list(study: Execution, summary: Summary) -> Markdown:
     gaps = [run.metrics["direct_validation_map"] - run.metrics["direct_map"] for run in grid.runs]
     sizes = {f"{task.dataset} {base(parameters, task).num_labels}" for task in summary.pools}
     lines = [
-        f"**Splits.** {parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split. On"
-        f" {first.config.dataset}, split 0: {len(part.train)} / {len(part.validation)} / {len(part.test)} examples;"
-        f" labels: {', '.join(sorted(sizes))}.",
-        f"**Search.** {parameters.pool} random configurations for each of {len(summary.pools)} tasks, all trained to"
-        f" {parameters.epochs} epochs; spaces and best values with their edges stand above. Score: validation mAP of"
-        " the loss's own head after every epoch, since a probe an epoch would cost more than the training.",
-        f"**Replays.** {parameters.replays} searches of each method on each pool, {parameters.budget} epochs each,"
-        " drawn without replacement; TPE's proposals are settled on the nearest configuration that is left. A pool of"
-        f" {parameters.pool} is exhausted by a search that tries more: its configurations then come again.",
-        "**Intervals.** Of means: normal, over replays. Of ratios: bootstrap over replays of both methods, at 95%. Of"
-        " rank correlations: bootstrap over configurations. None of them covers another draw of the pool, another split"
-        " or another task: each task is printed by itself. Of verdicts: the wider of a corrected t interval over splits"
-        " and a normal one over replays.",
-        f"**Training.** {parameters.epochs} epochs, the schedule's horizon the same for every configuration wherever it"
-        f" is stopped; {np.median(seconds):.1f} s in the median run, {max(seconds):.1f} s at most;"
-        f" {min(run.facts['parameters'] for run in grid.runs):,} to"
-        f" {max(run.facts['parameters'] for run in grid.runs):,} parameters.",
-        f"**Validation beside test.** mAP on validation minus test at the end: mean {100 * np.mean(gaps):+.1f} points.",
-        f"**Failures.** {len(grid.failures)} of {len(grid.failures) + len(grid.runs)} pool runs and {len(failed)} of"
-        f" {len(made)} evaluations of real searches failed; they count as worst"
-        f"{': ' + '; '.join(errors) if errors else ''}.",
-        f"**Compute.** {len(grid.runs)} pool runs and {len(made)} evaluations,"
-        f" {(carried.time_seconds + sum(each.time_seconds for each in made)) / 60:.1f} minutes of computation in all,"
-        f" failures included; {grid.existed} pool runs existed before. Device: {first.environment['device']},"
-        f" {first.environment['threads']} thread a run; peak memory of a process"
-        f" {max(run.timings['mem_peak_bytes'] for run in grid.runs) / 2**30:.2f} GiB.",
-        "**Deviations from the source.** Its experiments searched networks on CIFAR-10, SVHN and MNIST, kernel methods"
-        " and LeNet, with resources in iterations or examples; here they are epochs of a multi-label training with a"
-        " learning rate that is scheduled over all of them. Its numbers of configurations are those of Table 1.",
-        "**What this setting cannot show.** Searches over architectures, longer trainings, parallel search: on many"
-        " workers asynchronous methods gain what a replay one after the other does not show.",
+        Headed(
+            "Splits.",
+            f" {parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split. On"
+            f" {first.config.dataset}, split 0: {len(part.train)} / {len(part.validation)} / {len(part.test)} examples;"
+            f" labels: {', '.join(sorted(sizes))}.",
+        ),
+        Headed(
+            "Search.",
+            f" {parameters.pool} random configurations for each of {len(summary.pools)} tasks, all trained to"
+            f" {parameters.epochs} epochs; spaces and best values with their edges stand above. Score: validation"
+            " mAP of"
+            " the loss's own head after every epoch, since a probe an epoch would cost more than the training.",
+        ),
+        Headed(
+            "Replays.",
+            f" {parameters.replays} searches of each method on each pool, {parameters.budget} epochs each,"
+            " drawn without replacement; TPE's proposals are settled on the nearest configuration that is left."
+            " A pool of"
+            f" {parameters.pool} is exhausted by a search that tries more: its configurations then come again.",
+        ),
+        Headed(
+            "Intervals.",
+            " Of means: normal, over replays. Of ratios: bootstrap over replays of both methods, at 95%. Of"
+            " rank correlations: bootstrap over configurations. None of them covers another draw of the pool,"
+            " another split"
+            " or another task: each task is printed by itself. Of verdicts: the wider of a corrected t interval"
+            " over splits"
+            " and a normal one over replays.",
+        ),
+        Headed(
+            "Training.",
+            f" {parameters.epochs} epochs, the schedule's horizon the same for every configuration wherever it"
+            f" is stopped; {np.median(seconds):.1f} s in the median run, {max(seconds):.1f} s at most;"
+            f" {min(run.facts['parameters'] for run in grid.runs):,} to"
+            f" {max(run.facts['parameters'] for run in grid.runs):,} parameters.",
+        ),
+        Headed(
+            "Validation beside test.",
+            f" mAP on validation minus test at the end: mean {100 * np.mean(gaps):+.1f} points.",
+        ),
+        Headed(
+            "Failures.",
+            f" {len(grid.failures)} of {len(grid.failures) + len(grid.runs)} pool runs and {len(failed)} of"
+            f" {len(made)} evaluations of real searches failed; they count as worst"
+            f"{': ' + '; '.join(errors) if errors else ''}.",
+        ),
+        Headed(
+            "Compute.",
+            f" {len(grid.runs)} pool runs and {len(made)} evaluations,"
+            f" {(carried.time_seconds + sum(each.time_seconds for each in made)) / 60:.1f} minutes of computation"
+            " in all,"
+            f" failures included; {grid.existed} pool runs existed before. Device: {first.environment['device']},"
+            f" {first.environment['threads']} thread a run; peak memory of a process"
+            f" {max(run.timings['mem_peak_bytes'] for run in grid.runs) / 2**30:.2f} GiB.",
+        ),
+        Headed(
+            "Deviations from the source.",
+            " Its experiments searched networks on CIFAR-10, SVHN and MNIST, kernel methods"
+            " and LeNet, with resources in iterations or examples; here they are epochs of a multi-label"
+            " training with a"
+            " learning rate that is scheduled over all of them. Its numbers of configurations are those of Table 1.",
+        ),
+        Headed(
+            "What this setting cannot show.",
+            " Searches over architectures, longer trainings, parallel search: on many"
+            " workers asynchronous methods gain what a replay one after the other does not show.",
+        ),
     ]
     return markdown(lines)
 

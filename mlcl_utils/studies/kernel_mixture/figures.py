@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.studies.drawing import Draw, Frames
 
 
@@ -58,7 +59,7 @@ def calibration(frames: Frames, venue: str) -> Figure:
                         color=look.colour,
                         linestyle=look.line,
                         marker=look.marker,
-                        label=look.label,
+                        label=drawn(look.label),
                     )
                 ends = np.array(
                     [own[["stated", "square"]].min().min(), own[["stated", "square"]].max().max()]
@@ -69,10 +70,10 @@ def calibration(frames: Frames, venue: str) -> Figure:
                     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                     axis.set_minor_locator(NullLocator())
-                ax.set_xlabel(f"stated variance, {kind}")
+                ax.set_xlabel(drawn(f"stated variance, {kind}"))
                 ax.set_ylabel("mean squared deviation")
                 if column == 0:
-                    ax.set_title(dataset, loc="left")
+                    ax.set_title(drawn(dataset), loc="left")
         figures.plots.shared_legend(figure)
     return figure
 

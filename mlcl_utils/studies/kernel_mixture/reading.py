@@ -11,6 +11,7 @@ from mlcl_utils.studies.contrasts import Contrast, contrast
 from mlcl_utils.studies.kernel_mixture import VARIANTS
 from mlcl_utils.studies.kernel_mixture.measures import Summary, dead, mixtures, nested
 from mlcl_utils.studies.tables import FEW, markdown
+from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 
 WHOLE = VARIANTS["contrast"].arm
@@ -50,7 +51,9 @@ def _parts(summary: Summary, task: Arm) -> list[str]:
         f"{names[part]} {verbs[wording.direction(each.interval)]} mAP ({wording.in_points(each.interval)} points)"
         for part, each in nested(summary, task, "map").items()
     ]
-    return [f"**{task.describe()}:** added to what comes before, {'; '.join(parts)}."] if parts else []
+    return (
+        [Headed(f"{task.describe()}:", f" added to what comes before, {'; '.join(parts)}.")] if parts else []
+    )
 
 
 def _kernels(summary: Summary, task: Arm) -> list[str]:
@@ -63,7 +66,11 @@ def _kernels(summary: Summary, task: Arm) -> list[str]:
         if each is not None:
             label = {"mahalanobis": "the Mahalanobis kernel", "rbf": "the RBF kernel"}[name]
             parts.append(f"{PLACES[wording.direction(each.interval)]} {label} ({_points(each)})")
-    return [f"**{task.describe()}:** the Bhattacharyya coefficient is {', '.join(parts)}."] if parts else []
+    return (
+        [Headed(f"{task.describe()}:", f" the Bhattacharyya coefficient is {', '.join(parts)}.")]
+        if parts
+        else []
+    )
 
 
 def _forms(summary: Summary, task: Arm) -> list[str]:
@@ -78,7 +85,7 @@ def _forms(summary: Summary, task: Arm) -> list[str]:
             parts.append(
                 f"{said} is {PLACES[wording.direction(each.interval)]} the default form ({_points(each)})"
             )
-    return [f"**{task.describe()}:** {'; '.join(parts)}."] if parts else []
+    return [Headed(f"{task.describe()}:", f" {'; '.join(parts)}.")] if parts else []
 
 
 def _others(summary: Summary, task: Arm) -> list[str]:
@@ -92,14 +99,17 @@ def _others(summary: Summary, task: Arm) -> list[str]:
         if each is not None:
             label = style.look(arm.loss).label
             parts.append(f"{PLACES[wording.direction(each.interval)]} {label} ({_points(each)})")
-    return [f"**{task.describe()}:** the whole of KMCL is {', '.join(parts)}."] if parts else []
+    return [Headed(f"{task.describe()}:", f" the whole of KMCL is {', '.join(parts)}.")] if parts else []
 
 
 def _alive(summary: Summary, task: Arm) -> list[str]:
     """Dead terms by name; if there are none, the largest shares."""
     found = {arm: dead(summary, arm) for _, arm in mixtures(summary, task)}
-    lines = [
-        f"**{task.describe()}, {style.look(arm.loss).label}:** {'; '.join(reasons.values())}; it is not judged."
+    lines: list[str] = [
+        Headed(
+            f"{task.describe()}, {style.look(arm.loss).label}:",
+            f" {'; '.join(reasons.values())}; it is not judged.",
+        )
         for arm, reasons in found.items()
         if reasons
     ]
@@ -109,8 +119,11 @@ def _alive(summary: Summary, task: Arm) -> list[str]:
             analysis.mean(summary.arms[whole], name) for name in ("kappa_underflow", "rho_saturated")
         )
         lines.append(
-            f"**{task.describe()}:** on test, {underflow:.0%} of KMCL's κ underflow in single precision and"
-            f" {saturated:.0%} of its ρ lie outside [0.01, 0.99]."
+            Headed(
+                f"{task.describe()}:",
+                f" on test, {underflow:.0%} of KMCL's κ underflow in single precision and"
+                f" {saturated:.0%} of its ρ lie outside [0.01, 0.99].",
+            )
         )
     return lines
 
@@ -129,8 +142,11 @@ def _calibration(summary: Summary, task: Arm) -> list[str]:
     else:
         order = "their order says little about how far off a kernel is"
     return [
-        f"**{task.describe()}:** squared deviations from the kernels of an example's own labels are {ratio:.2f} times"
-        f" the stated variances, which are {size}; {order} (rank correlation {rank:+.2f})."
+        Headed(
+            f"{task.describe()}:",
+            f" squared deviations from the kernels of an example's own labels are {ratio:.2f} times"
+            f" the stated variances, which are {size}; {order} (rank correlation {rank:+.2f}).",
+        )
     ]
 
 

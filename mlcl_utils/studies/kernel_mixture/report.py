@@ -47,7 +47,12 @@ def tasks(study: Execution) -> pd.DataFrame:
         task = data.task(parameters.dataset(dataset), num_labels=labels, base_labels=min(BASE_LABELS, labels))
         rows.append({"dataset": dataset, **task.describe(batch_size=Recipe(epochs=1).batch_size)})
     table = pd.DataFrame(rows)
-    figures.save_table(table.T.to_latex(float_format="%.3g"), study.folder / "tables", "tasks", data=table)
+    figures.save_table(
+        figures.tables.plain(table.T, form=".3g", named_rows=True),
+        study.folder / "tables",
+        "tasks",
+        data=table,
+    )
     shown = table.set_index("dataset").T
     shown.index = [name.replace("_", " ") for name in shown.index]
     return tables.short(shown)
@@ -123,7 +128,7 @@ def health_table(study: Execution, summary: Summary) -> pd.DataFrame:
     if table.empty:
         return table
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3f"),
+        figures.tables.plain(table, form=".3f"),
         study.folder / "tables",
         "health",
         data=table,
@@ -159,7 +164,7 @@ def calibration_table(study: Execution, summary: Summary) -> pd.DataFrame:
     if table.empty:
         return table
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="--"),
+        figures.tables.plain(table, form=".3f", missing="–"),
         study.folder / "tables",
         "calibration",
         data=table,
@@ -189,7 +194,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
             value = 100 * analysis.mean(summary.arms[arm], "direct_map")
             table.loc[("here", "MLP on frozen features"), task.describe()] = value
     figures.save_table(
-        table.reset_index().to_latex(index=False, escape=True, float_format="%.1f", na_rep="--"),
+        figures.tables.plain(table.reset_index(), form=".1f", missing="–"),
         study.folder / "tables",
         "published",
         data=table.reset_index(),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.studies.drawing import Draw, Frames
 
 
@@ -52,9 +53,9 @@ def panels(
                 if difference:
                     ax.axhline(0, color="black", linewidth=0.6, zorder=1.5)
                     reference = style.look(str(intervals["reference"].iloc[0])).label
-                    ax.set_ylabel(f"{style.metric(metric).label} − {reference}")
+                    ax.set_ylabel(drawn(f"{style.metric(metric).label} − {reference}"))
                 if column == 0:
-                    ax.set_title(", ".join(place), loc="left")
+                    ax.set_title(drawn(", ".join(place)), loc="left")
         figures.plots.shared_legend(figure)
     return figure
 

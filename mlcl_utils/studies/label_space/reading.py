@@ -17,6 +17,7 @@ from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.tables import markdown
+from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 
 METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss", "map_base", "macro_f1_base")
@@ -220,10 +221,11 @@ def _lead(each: Contrast) -> str:
         "below": "is behind",
         "across": "cannot be told apart from",
     }[wording.direction(each.interval)]
-    return (
-        f"**{each.task.describe()}:** {first}, the contrastive loss that validation"
+    return Headed(
+        f"{each.task.describe()}:",
+        f" {first}, the contrastive loss that validation"
         f" prefers, {verb} {second}, its counterpart of the BCE type: {wording.in_points(each.interval)}"
-        " points of macro-F1 (probe)."
+        " points of macro-F1 (probe).",
     )
 
 
@@ -234,9 +236,10 @@ def _growth(small: Contrast, large: Contrast) -> str:
         "below": "shrinks",
         "across": "neither clearly grows nor clearly shrinks",
     }[wording.direction(change)]
-    return (
-        f"**{large.task.dataset}, {large.task.encoder}:** from {small.task.num_labels} to {large.task.num_labels}"
-        f" labels the lead of contrastive losses {word}: {wording.in_points(change)} points of macro-F1."
+    return Headed(
+        f"{large.task.dataset}, {large.task.encoder}:",
+        f" from {small.task.num_labels} to {large.task.num_labels}"
+        f" labels the lead of contrastive losses {word}: {wording.in_points(change)} points of macro-F1.",
     )
 
 
@@ -247,7 +250,7 @@ def _ranking(place: str, found: list[Contrast], metric: str) -> str:
         sides[wording.direction(each.interval)].append(str(each.task.num_labels))
     words = {"above": "ahead", "below": "behind", "across": "not told apart"}
     parts = [f"{words[side]} at {', '.join(sizes)} labels" for side, sizes in sides.items() if sizes]
-    return f"**{place}, {label}:** contrastive losses are {'; '.join(parts)}."
+    return Headed(f"{place}, {label}:", f" contrastive losses are {'; '.join(parts)}.")
 
 
 def _little_data(found: list[Contrast]) -> str:
@@ -263,9 +266,10 @@ def _little_data(found: list[Contrast]) -> str:
         "below": "lose against losses of the BCE type as training data shrink",
         "across": "show no clear change against losses of the BCE type as training data shrink",
     }[wording.direction(change)]
-    return (
-        f"**{found[-1].task.describe()}:** contrastive losses {word}:"
-        f" {wording.in_points(change)} points of macro-F1 for a tenth of the data."
+    return Headed(
+        f"{found[-1].task.describe()}:",
+        f" contrastive losses {word}:"
+        f" {wording.in_points(change)} points of macro-F1 for a tenth of the data.",
     )
 
 

@@ -40,7 +40,12 @@ def tasks(study: Execution) -> pd.DataFrame:
                 described["named_share_test"] = float(named[task.test.labels == 1].mean())
             rows.append({"dataset": dataset, **described})
     table = pd.DataFrame(rows)
-    figures.save_table(table.T.to_latex(float_format="%.3g"), study.folder / "tables", "tasks", data=table)
+    figures.save_table(
+        figures.tables.plain(table.T, form=".3g", named_rows=True),
+        study.folder / "tables",
+        "tasks",
+        data=table,
+    )
     shown = table.set_index(["dataset", "num_labels"]).T
     shown.index = [name.replace("_", " ") for name in shown.index]
     return tables.short(shown)
@@ -152,7 +157,7 @@ def held_out_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
         return None
     table = pd.DataFrame(rows)
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3f"),
+        figures.tables.plain(table, form=".3f"),
         study.folder / "tables",
         "held_out",
         data=table,
@@ -189,7 +194,7 @@ def named_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
         return None
     table = pd.DataFrame(rows)
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3f"),
+        figures.tables.plain(table, form=".3f"),
         study.folder / "tables",
         "named",
         data=table,
@@ -224,7 +229,7 @@ def contrasts_table(study: Execution, summary: Summary) -> pd.DataFrame:
     wide = table.pivot(index=index, columns="metric", values="shown")[list(MAIN)]
     wide.columns = [style.metric(name).label for name in MAIN]
     figures.save_table(
-        wide.reset_index().to_latex(index=False, escape=True),
+        figures.tables.plain(wide.reset_index()),
         study.folder / "tables",
         "contrasts",
         data=table.drop(columns="shown"),

@@ -18,6 +18,7 @@ from mlcl_utils.studies.ledger import LedgerParameters, Source, sources
 from mlcl_utils.studies.ledger.figures import FIGURES, figure_of
 from mlcl_utils.studies.manifest import MANIFEST, file_digest
 from mlcl_utils.studies.tables import markdown
+from mlcl_utils.studies.wording import Headed
 
 _TABLE = f"tables/{claims.TABLE}.csv"
 
@@ -103,7 +104,7 @@ def _remark(source: Source, manifest: Mapping[str, Any]) -> str:
 
 
 def _latex(table: pd.DataFrame) -> str:
-    return table.reset_index().to_latex(index=False, escape=True)
+    return figures.tables.plain(table.reset_index())
 
 
 def sources_table(ledger: Ledger) -> pd.DataFrame:
@@ -128,9 +129,7 @@ def overall_table(study: Execution, ledger: Ledger) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    figures.save_table(
-        table.to_latex(index=False, escape=True), study.folder / "tables", "overall", data=table
-    )
+    figures.save_table(figures.tables.plain(table), study.folder / "tables", "overall", data=table)
     return table.set_index("claim")
 
 
@@ -199,22 +198,48 @@ def reviewers_list(study: Execution, ledger: Ledger) -> Markdown:
     compute = ledger.compute
     return markdown(
         [
-            f"**Claims.** `notebooks/claims.toml`, SHA-256 `{published.digest()}`: {len(published.load())} claims,"
-            " written before any run of the preset `standard`.",
-            "**Verdicts.** *Holds* if the lower bound of the 95% interval exceeds the margin, *reversed* if the upper"
-            " bound is below its negative, *no material effect* if the 90% interval lies within the margin, else"
-            " *undetermined*; *not judged* with fewer than five replicates, on degenerate arms or with a dead term of"
-            " the loss, where runs have failed, and where the preset does not measure it.",
-            "**Intervals.** The wider of two: over replicates, a t interval with the variance corrected for overlapping"
-            " splits; over 200 resamples of the test groups; for ratios of resources, over replays of the searches.",
-            f"**Multiplicity.** Claims that choose the best of several arms are corrected by Holm within their study:"
-            f" {corrected}. Claims are not corrected over studies.",
-            f"**Baselines.** {below} effects rest on an arm below logistic regression on the input, and say so.",
-            f"**Compute.** {compute['runs']:.0f} runs of the studies that were read, {compute['failed']:.0f} failed,"
-            f" {compute['seconds'] / 60:.1f} minutes of computation; a run that serves several studies counts in each.",
-            "**Deviations from the sources.** Every claim names what its setting changes; a reversal in a changed"
-            " setting is no refutation and reads *did not transfer*.",
-            "**What this cannot show.** Whether a claim holds in its source's own setting, where that was changed.",
+            Headed(
+                "Claims.",
+                f" notebooks/claims.toml, SHA-256 {published.digest()}: {len(published.load())} claims,"
+                " written before any run of the preset standard.",
+            ),
+            Headed(
+                "Verdicts.",
+                " Holds if the lower bound of the 95% interval exceeds the margin, reversed if the upper"
+                " bound is below its negative, no material effect if the 90% interval lies within the margin, else"
+                " undetermined; not judged with fewer than five replicates, on degenerate arms or with a dead term of"
+                " the loss, where runs have failed, and where the preset does not measure it.",
+            ),
+            Headed(
+                "Intervals.",
+                " The wider of two: over replicates, a t interval with the variance corrected for overlapping"
+                " splits; over 200 resamples of the test groups; for ratios of resources, over replays of the"
+                " searches.",
+            ),
+            Headed(
+                "Multiplicity.",
+                f" Claims that choose the best of several arms are corrected by Holm within their study:"
+                f" {corrected}. Claims are not corrected over studies.",
+            ),
+            Headed(
+                "Baselines.",
+                f" {below} effects rest on an arm below logistic regression on the input, and say so.",
+            ),
+            Headed(
+                "Compute.",
+                f" {compute['runs']:.0f} runs of the studies that were read, {compute['failed']:.0f} failed,"
+                f" {compute['seconds'] / 60:.1f} minutes of computation; a run that serves several studies counts"
+                " in each.",
+            ),
+            Headed(
+                "Deviations from the sources.",
+                " Every claim names what its setting changes; a reversal in a changed"
+                " setting is no refutation and reads did not transfer.",
+            ),
+            Headed(
+                "What this cannot show.",
+                " Whether a claim holds in its source's own setting, where that was changed.",
+            ),
         ]
     )
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.studies.drawing import Draw, Frames
 
 MARGINS = {"map": 0.5, "macro_f1": 1.0}
@@ -62,7 +63,7 @@ def panels(
                     legend="none",
                     ax=ax,
                 )
-                ax.set_ylabel(quantity)
+                ax.set_ylabel(drawn(quantity))
                 if x == "position":
                     _conditions(ax, own)
                 else:
@@ -72,7 +73,7 @@ def panels(
                     margin = MARGINS[str(own["metric"].iloc[0])]
                     ax.axhspan(-margin, margin, color=figures.plots.SHADE, linewidth=0, zorder=0.5)
                 if column == 0:
-                    ax.set_title(dataset, loc="left")
+                    ax.set_title(drawn(dataset), loc="left")
         figures.plots.shared_legend(figure)
     return figure
 
@@ -85,7 +86,7 @@ def _conditions(ax: Axes, rows: pd.DataFrame) -> None:
     """Ticks named by condition; what is no share of the positives is not joined to the shares by a line."""
     named = rows.drop_duplicates("position").sort_values("position")
     # without the sign, which the axis has: labels of neighbours would touch
-    ax.set_xticks(named["position"].tolist(), named["tick"].str.removesuffix("%").tolist())
+    ax.set_xticks(named["position"].tolist(), named["tick"].str.removesuffix("%").map(drawn).tolist())
     apart = named["position"][~named["tick"].str.endswith("%")]
     for line in ax.lines if len(apart) else ():
         x, y = (np.asarray(each, dtype=float) for each in line.get_data())

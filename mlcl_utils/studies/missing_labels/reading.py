@@ -13,6 +13,7 @@ from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.contrasts import Contrast, by_dataset, contrast
 from mlcl_utils.studies.missing_labels.measures import Summary, additions, corrections, costs
 from mlcl_utils.studies.tables import FEW, markdown
+from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 
 INCOMPLETE = ("debtags",)
@@ -58,9 +59,10 @@ def _cost(dataset: str, found: list[Contrast]) -> str:
         if len(own) > 1:
             said.append(f"{style.look(own[-1].first.loss).label} {wording.in_points(own[-1].interval)}")
         parts.append(f"{positives}: {' to '.join(said)}")
-    return (
-        f"**{dataset}:** against training with all positives, mAP changes by so many points (each loss with its best"
-        f" head; least and most harmed): {'; '.join(parts)}."
+    return Headed(
+        f"{dataset}:",
+        f" against training with all positives, mAP changes by so many points (each loss with its best"
+        f" head; least and most harmed): {'; '.join(parts)}.",
     )
 
 
@@ -76,9 +78,10 @@ def _help(dataset: str, found: list[Contrast]) -> str:
             points = sorted(100 * each.interval.estimate for each in own)
             spread = f"{points[0]:+.1f}" if len(own) == 1 else f"{points[0]:+.1f} to {points[-1]:+.1f}"
             parts.append(f"{words[side]} that of {names}: {spread}")
-    return (
-        f"**{dataset}:** at the published weight, by points of mAP with the best head of each, CLML"
-        f" {'; '.join(parts)}. Differences below half a point are not material."
+    return Headed(
+        f"{dataset}:",
+        f" at the published weight, by points of mAP with the best head of each, CLML"
+        f" {'; '.join(parts)}. Differences below half a point are not material.",
     )
 
 
@@ -88,7 +91,7 @@ def _untuned(summary: Summary, tuned: list[Contrast]) -> list[str]:
         each.first: each for each in additions(dataclasses.replace(summary, arms=summary.untuned), "map")
     }
     both = [(each, default[each.first]) for each in tuned if each.first in default]
-    lines = []
+    lines: list[str] = []
     for dataset in dict.fromkeys(each.first.dataset for each, _ in both):
         own = [pair for pair in both if pair[0].first.dataset == dataset]
         points = [100 * plain.interval.estimate for _, plain in own]
@@ -98,12 +101,12 @@ def _untuned(summary: Summary, tuned: list[Contrast]) -> list[str]:
             if wording.direction(each.interval) != wording.direction(plain.interval)
         ]
         line = (
-            f"**{dataset}:** with the default configuration on both sides instead of tuned ones, CLML changes mAP by"
+            " with the default configuration on both sides instead of tuned ones, CLML changes mAP by"
             f" {min(points):+.1f} to {max(points):+.1f} points"
         )
         if turned:
             line += f"; the sign of its change, or whether it is clear, hangs on that for {', '.join(turned)}"
-        lines.append(f"{line}.")
+        lines.append(Headed(f"{dataset}:", f"{line}."))
     return lines
 
 
@@ -132,8 +135,11 @@ def _weights(summary: Summary, dataset: str) -> list[str]:
     preferred = "no CLML" if without >= on_validation(best) else f"weight {best.first.setting or '×1'}"
     changes = ", ".join(f"{each.first.setting or '×1'} {wording.in_points(each.interval)}" for each in tried)
     return [
-        f"**{tried[0].second.describe()}:** beside {_base(best)}, validation prefers {preferred}; by weight, in"
-        f" multiples of the published one, mAP changes by {changes} points."
+        Headed(
+            f"{tried[0].second.describe()}:",
+            f" beside {_base(best)}, validation prefers {preferred}; by weight, in"
+            f" multiples of the published one, mAP changes by {changes} points.",
+        )
     ]
 
 
@@ -156,13 +162,16 @@ def _plain_norm(summary: Summary, dataset: str) -> list[str]:
     if not parts:
         return []
     return [
-        f"**{dataset}:** CLML beside a plain norm of the features whose gradient is as large is {', '.join(parts)}."
+        Headed(
+            f"{dataset}:",
+            f" CLML beside a plain norm of the features whose gradient is as large is {', '.join(parts)}.",
+        )
     ]
 
 
 def _correction_alone(summary: Summary, dataset: str) -> list[str]:
     """Label correction without the nuclear norms, against none, and against CLML beside the same base loss."""
-    lines = []
+    lines: list[str] = []
     for arm in summary.arms:
         if arm.dataset != dataset or arm.loss != "corrected_bce" or not summary.at_reference(arm):
             continue
@@ -174,7 +183,7 @@ def _correction_alone(summary: Summary, dataset: str) -> list[str]:
             wording.direction(alone.interval)
         ]
         text = (
-            f"**{arm.describe()}:** the label correction alone, without the nuclear norms, {verb} the mAP of BCE"
+            f" the label correction alone, without the nuclear norms, {verb} the mAP of BCE"
             f" ({wording.in_points(alone.interval)} points)"
         )
         if beyond is not None:
@@ -182,7 +191,7 @@ def _correction_alone(summary: Summary, dataset: str) -> list[str]:
                 wording.direction(beyond.interval)
             ]
             text += f"; BCE with CLML is {place} it ({wording.in_points(beyond.interval)})"
-        lines.append(f"{text}.")
+        lines.append(Headed(f"{arm.describe()}:", f"{text}."))
     return lines
 
 
@@ -202,8 +211,11 @@ def _oracle(summary: Summary, dataset: str) -> list[str]:
     if not parts:
         return []
     return [
-        f"**{dataset}, oracle:** with a validation part that has lost nothing, chosen thresholds and penalties alone"
-        f" would add {', '.join(parts)}."
+        Headed(
+            f"{dataset}, oracle:",
+            f" with a validation part that has lost nothing, chosen thresholds and penalties alone"
+            f" would add {', '.join(parts)}.",
+        )
     ]
 
 
@@ -218,7 +230,7 @@ def _rank(summary: Summary, dataset: str) -> list[str]:
         ]
         weight = f" {each.first.setting}" if each.first.setting else ""
         parts.append(f"{_base(each)} + CLML{weight} {after:.0f} from {before:.0f}, {word}")
-    return [f"**{found[0].second.describe()}:** effective rank {'; '.join(parts)}."] if parts else []
+    return [Headed(f"{found[0].second.describe()}:", f" effective rank {'; '.join(parts)}.")] if parts else []
 
 
 def _found(summary: Summary) -> list[str]:
@@ -226,7 +238,7 @@ def _found(summary: Summary) -> list[str]:
     rows = corrections(summary)
     if rows.empty:
         return []
-    lines = []
+    lines: list[str] = []
     for dataset in dict.fromkeys(rows["dataset"]):
         own = rows[(rows["dataset"] == dataset) & (rows["setting"] == "")]
         last = own[own["epoch"] == own.groupby("loss")["epoch"].transform("max")]
@@ -234,7 +246,7 @@ def _found(summary: Summary) -> list[str]:
         bound = (
             " (precision a lower bound: the set misses positives of its own)" if dataset in INCOMPLETE else ""
         )
-        lines.append(f"**{dataset}, correction after the last epoch**{bound}: {'; '.join(parts)}.")
+        lines.append(Headed(f"{dataset}, correction after the last epoch", f"{bound}: {'; '.join(parts)}."))
     return lines
 
 

@@ -74,7 +74,7 @@ def tasks(study: Execution) -> pd.DataFrame:
             )
     table = pd.DataFrame(rows)
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3g"),
+        figures.tables.plain(table, form=".3g"),
         study.folder / "tables",
         "tasks",
         data=table,
@@ -148,7 +148,7 @@ def reference_table(study: Execution, summary: Summary) -> pd.DataFrame:
     table = table.assign(rank=table["loss"].map(ranks)).sort_values(["dataset", "rank"], kind="stable")
     table = table.drop(columns=["rank", "loss"])
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="--"),
+        figures.tables.plain(table, form=".3f", missing="–"),
         study.folder / "tables",
         "reference",
         data=table,
@@ -173,7 +173,7 @@ def corrections_table(study: Execution, summary: Summary) -> pd.DataFrame:
     )
     table = table[["dataset", "arm", "epoch", "lost", "corrected", "precision", "recall", "unlabelled"]]
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="--"),
+        figures.tables.plain(table, form=".3f", missing="–"),
         study.folder / "tables",
         "corrections",
         data=table,
@@ -202,9 +202,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    figures.save_table(
-        table.to_latex(index=False, escape=True), study.folder / "tables", "published", data=table
-    )
+    figures.save_table(figures.tables.plain(table), study.folder / "tables", "published", data=table)
     return table.set_index(["where", "base", "positives"])
 
 

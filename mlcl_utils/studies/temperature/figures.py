@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.studies.drawing import Draw, Frames
 
 RANKS = {
@@ -57,9 +58,9 @@ def panels(frames: Frames, venue: str, *, baseline: str | None = None) -> Figure
                 if row < len(places) - 1:
                     ax.set_xlabel("")
                 if row == 0:
-                    ax.set_title(panel)
+                    ax.set_title(drawn(panel))
                 if column == 0:
-                    ax.set_ylabel(place)
+                    ax.set_ylabel(drawn(place))
                 if baseline is not None:
                     _level(ax, _part(frames["levels"], place, panel), baseline)
         figure.align_ylabels(axes[:, 0])
@@ -81,7 +82,9 @@ def _level(ax: Axes, rows: pd.DataFrame, name: str) -> None:
         return
     margin = 0.05 * (high - low)
     ax.set_ylim(min(low, level - margin), max(high, level + margin))
-    ax.axhline(level, color=look.colour, linestyle=look.line, linewidth=0.8, label=look.label, zorder=1.5)
+    ax.axhline(
+        level, color=look.colour, linestyle=look.line, linewidth=0.8, label=drawn(look.label), zorder=1.5
+    )
 
 
 def embeddings(frames: Frames, venue: str) -> Figure:
@@ -113,7 +116,7 @@ def embeddings(frames: Frames, venue: str) -> Figure:
                 _histogram(histogram, shown)
                 scatter.set_title(f"τ {temperature:g}")
                 histogram.set_xlabel("cosine of a pair")
-            axes[2 * at, 0].set_ylabel(place)
+            axes[2 * at, 0].set_ylabel(drawn(place))
             axes[2 * at + 1, 0].set_ylabel("density of pairs")
         figure.align_ylabels(axes[:, 0])
         figures.plots.shared_legend(figure)

@@ -20,6 +20,7 @@ from mlcl_utils.studies.temperature.sweeps import (
     spread,
     trend,
 )
+from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 
 CLEAR = 0.5
@@ -65,20 +66,23 @@ def _geometry(summary: Summary, sweep: Sweep) -> list[str]:
             if found.lower > CLEAR or found.upper < -CLEAR:
                 word = "rises" if found.estimate > 0 else "falls"
             parts.append(f"{metric} {word} with τ (rank correlation {wording.signed(found)})")
-    return [f"**{sweep.task}, {sweep.label}:** {'; '.join(parts)}."] if parts else []
+    return [Headed(f"{sweep.task}, {sweep.label}:", f" {'; '.join(parts)}.")] if parts else []
 
 
 def _beside_source(summary: Summary) -> list[str]:
     """Where an effect on geometry turns if temperatures that the source has not are left out."""
-    lines = []
+    lines: list[str] = []
     for each in comparisons(summary):
         if not each.turns:
             continue
         rests = f"; {each.impediment}, so that nothing rests on it" if each.impediment else ""
         lines.append(
-            f"**{each.sweep.task}, without τ {', '.join(f'{t:g}' for t in each.below)}**, which the source has not:"
-            f" {each.words} is {wording.signed(each.source)} from τ {LOWEST_OF_SOURCE:g} on, and"
-            f" {wording.signed(each.everywhere)} over all, by which the claim is judged{rests}."
+            Headed(
+                f"{each.sweep.task}, without τ {', '.join(f'{t:g}' for t in each.below)}",
+                f", which the source has not:"
+                f" {each.words} is {wording.signed(each.source)} from τ {LOWEST_OF_SOURCE:g} on, and"
+                f" {wording.signed(each.everywhere)} over all, by which the claim is judged{rests}.",
+            )
         )
     return lines
 
@@ -99,8 +103,10 @@ def _best(summary: Summary, sweep: Sweep) -> list[str]:
             ]
             ends.append(f"{verb} τ {lead.end:g} ({wording.in_points(interval)} points of mAP)")
     return [
-        f"**{sweep.task}, {sweep.label}:** read from the representation, validation prefers τ {best:g},"
-        f" {', '.join(ends)}."
+        Headed(
+            f"{sweep.task}, {sweep.label}:",
+            f" read from the representation, validation prefers τ {best:g}, {', '.join(ends)}.",
+        )
     ]
 
 
@@ -117,10 +123,13 @@ def _where_it_acts(summary: Summary, sweep: Sweep) -> list[str]:
         wording.direction(more)
     ]
     return [
-        f"**{sweep.task}, {sweep.label}:** over the temperatures mAP varies by"
-        f" {100 * ranges['probe'].estimate:.1f} points read from the representation and by"
-        f" {100 * ranges['projection'].estimate:.1f} read from the projection: {word} there"
-        f" ({wording.in_points(more)})."
+        Headed(
+            f"{sweep.task}, {sweep.label}:",
+            f" over the temperatures mAP varies by"
+            f" {100 * ranges['probe'].estimate:.1f} points read from the representation and by"
+            f" {100 * ranges['projection'].estimate:.1f} read from the projection: {word} there"
+            f" ({wording.in_points(more)}).",
+        )
     ]
 
 
@@ -136,8 +145,11 @@ def _hard(summary: Summary, sweep: Sweep) -> list[str]:
         wording.direction(found)
     ]
     return [
-        f"**{sweep.task}, hard negatives:** uniformity varies over the temperatures by {narrow.estimate:.2f}, {word}"
-        f" than with all negatives ({wide.estimate:.2f}; difference {wording.signed(found)})."
+        Headed(
+            f"{sweep.task}, hard negatives:",
+            f" uniformity varies over the temperatures by {narrow.estimate:.2f}, {word}"
+            f" than with all negatives ({wide.estimate:.2f}; difference {wording.signed(found)}).",
+        )
     ]
 
 
@@ -164,8 +176,11 @@ def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
         else f"differs from the loss{_without(sweep, changes)}"
     )
     return [
-        f"**{sweep.task}, {sweep.label}:** {word}; the largest change of the probe's mAP is"
-        f" {wording.in_points(changes[largest])} points, at τ {largest:g}."
+        Headed(
+            f"{sweep.task}, {sweep.label}:",
+            f" {word}; the largest change of the probe's mAP is"
+            f" {wording.in_points(changes[largest])} points, at τ {largest:g}.",
+        )
     ]
 
 

@@ -152,7 +152,7 @@ def geometry_table(study: Execution, summary: Summary) -> pd.DataFrame:
     wide = rows.pivot(index=["place", "arm"], columns="metric", values="shown")[list(GEOMETRY)]
     wide.columns = [style.metric(name).label for name in GEOMETRY]
     figures.save_table(
-        wide.reset_index().to_latex(index=False, escape=True),
+        figures.tables.plain(wide.reset_index()),
         study.folder / "tables",
         "geometry",
         data=rows.drop(columns=["place", "arm", "shown"]),
@@ -191,7 +191,7 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
             )
     table = pd.concat([rows.drop(columns="dataset"), pd.DataFrame(ours)], ignore_index=True)
     figures.save_table(
-        table.to_latex(index=False, escape=True, float_format="%.3g", na_rep="--"),
+        figures.tables.plain(table, form=".3g", missing="–"),
         study.folder / "tables",
         "published",
         data=table,
@@ -237,9 +237,7 @@ def source_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
         "impediment": "against these",
     }
     shown = shown.rename(columns=names)
-    figures.save_table(
-        shown.to_latex(index=False, escape=True), study.folder / "tables", "source_range", data=rows
-    )
+    figures.save_table(figures.tables.plain(shown), study.folder / "tables", "source_range", data=rows)
     return shown.set_index("task")
 
 

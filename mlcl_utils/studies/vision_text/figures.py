@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import figures
 from mlcl_utils.figures import style
+from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.figures.plots import INK
 from mlcl_utils.studies.drawing import Draw, Frames
 
@@ -36,8 +37,8 @@ def carry_over(frames: Frames, venue: str) -> Figure:
             for column, metric in enumerate(metrics):
                 _leads(axes[row, column], rows[(rows["pair"] == pair) & (rows["metric"] == metric)])
                 if row == 0:
-                    axes[row, column].set_title(style.metric(metric).label)
-            axes[row, 0].set_ylabel(f"{pair}\nlead on images (points)")
+                    axes[row, column].set_title(drawn(style.metric(metric).label))
+            axes[row, 0].set_ylabel(drawn(f"{pair}\nlead on images (points)"))
         figures.plots.shared_legend(figure)
     return figure
 
@@ -68,7 +69,13 @@ def _leads(ax: Axes, rows: pd.DataFrame) -> None:
             alpha=0.5,
         )
         ax.plot(
-            [x], [y], color=look.colour, marker=look.marker, markersize=5, linestyle="none", label=look.label
+            [x],
+            [y],
+            color=look.colour,
+            marker=look.marker,
+            markersize=5,
+            linestyle="none",
+            label=drawn(look.label),
         )
     for axis, limit in (("text", ax.set_xlim), ("image", ax.set_ylim)):
         limit(*_limits(scaled[f"{axis}_estimate"], scaled[f"{axis}_lower"], scaled[f"{axis}_upper"]))
@@ -113,10 +120,10 @@ def correlations(frames: Frames, venue: str) -> Figure:
                 ax.plot(own["estimate"], heights, color=colour, marker=marker, linestyle="none", label=label)
             ax.axvline(0, color=INK, linewidth=0.6, zorder=1)
             ax.set_xlim(-1.05, 1.05)
-            ax.set_title(pair)
+            ax.set_title(drawn(pair))
             ax.set_xlabel("rank correlation of losses")
             ax.grid(visible=False, axis="y")
-        axes[0, 0].set_yticks(range(len(metrics)), [style.metric(metric).label for metric in metrics])
+        axes[0, 0].set_yticks(range(len(metrics)), [drawn(style.metric(metric).label) for metric in metrics])
         axes[0, 0].invert_yaxis()
         figures.plots.shared_legend(figure)
     return figure

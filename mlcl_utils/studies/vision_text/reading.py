@@ -20,6 +20,7 @@ from mlcl_utils.studies import analysis, wording
 from mlcl_utils.studies.analysis import Arm, Arms, Carried
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.vision_text import Pair
+from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 
 METRICS = ("map", "macro_f1", "ranking_loss")
@@ -352,24 +353,26 @@ def _carried_over(each: CarryOver) -> str:
     ]
     without = f" (without {'; '.join(said)})" if said else ""
     ceilings = f"within texts {wording.signed(each.text)}, within images {wording.signed(each.image)}"
-    return (
-        f"**{each.pair.describe()}, {style.metric(each.metric).label}, {HEADS[each.head]}:** the order of"
-        f" {len(each.losses)} losses{without} {words} (rank correlation {wording.signed(each.between)}; {ceilings})."
+    return Headed(
+        f"{each.pair.describe()}, {style.metric(each.metric).label}, {HEADS[each.head]}:",
+        f" the order of"
+        f" {len(each.losses)} losses{without} {words} (rank correlation {wording.signed(each.between)}; {ceilings}).",
     )
 
 
 def _both(each: Lead) -> str:
     verb = {"above": "ahead", "below": "behind", "across": "not told apart"}
     text, image = verb[wording.direction(each.text)], verb[wording.direction(each.image)]
-    return (
-        f"**{each.pair.describe()}, {style.metric(each.metric).label}:** the best contrastive loss against the best of"
+    return Headed(
+        f"{each.pair.describe()}, {style.metric(each.metric).label}:",
+        f" the best contrastive loss against the best of"
         f" the BCE type ({each.first}) is {text} on texts ({wording.in_points(each.text)} points) and {image} on"
-        f" images ({wording.in_points(each.image)})."
+        f" images ({wording.in_points(each.image)}).",
     )
 
 
 def _agreement(summary: Summary) -> list[str]:
-    lines = []
+    lines: list[str] = []
     found = leads(summary)
     for pair, metric in dict.fromkeys((each.pair, each.metric) for each in found):
         own = [each for each in found if (each.pair, each.metric) == (pair, metric)]
@@ -379,10 +382,14 @@ def _agreement(summary: Summary) -> list[str]:
             continue
         which = "losses that are not degenerate" if len(words) < len(own) else "losses"
         lines.append(
-            f"**{pair.describe()}, {style.metric(metric).label}:** of {len(words)} {which} beside the reference,"
-            f" {words.count('same direction')} differ from it in the same direction in both modalities,"
-            f" {words.count('opposite directions')} in opposite ones; of {words.count('cannot be told')} it cannot be"
-            " told."
+            Headed(
+                f"{pair.describe()}, {style.metric(metric).label}:",
+                f" of {len(words)} {which} beside the reference,"
+                f" {words.count('same direction')} differ from it in the same direction in both modalities,"
+                f" {words.count('opposite directions')} in opposite ones; of {words.count('cannot be told')} it"
+                " cannot be"
+                " told.",
+            )
         )
     return lines
 

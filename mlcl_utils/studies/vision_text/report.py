@@ -73,7 +73,7 @@ def tasks(study: Execution) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows)
-    figures.save_table(table.to_latex(index=False, escape=True), study.folder / "tables", "tasks", data=table)
+    figures.save_table(figures.tables.plain(table), study.folder / "tables", "tasks", data=table)
     return table.set_index(["pair", "part"])
 
 
@@ -146,9 +146,7 @@ def correlations_table(study: Execution, summary: Summary) -> pd.DataFrame:
             for each in found
         ]
     )
-    figures.save_table(
-        shown.to_latex(index=False, escape=True), study.folder / "tables", "correlations", data=table
-    )
+    figures.save_table(figures.tables.plain(shown), study.folder / "tables", "correlations", data=table)
     return shown.set_index(["pair", "metric", "read by"])
 
 
@@ -181,7 +179,7 @@ def leads_table(study: Execution, summary: Summary) -> pd.DataFrame:
             for each in found
         ]
     )
-    figures.save_table(shown.to_latex(index=False, escape=True), study.folder / "tables", "leads", data=table)
+    figures.save_table(figures.tables.plain(shown), study.folder / "tables", "leads", data=table)
     return shown.set_index(["pair", "metric", "lead"])
 
 
