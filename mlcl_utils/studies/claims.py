@@ -19,10 +19,11 @@ from mlcl_utils.errors import DataError, unknown
 from mlcl_utils.figures import style
 from mlcl_utils.paths import shown
 from mlcl_utils.stats import Interval, Judgement, Replicates, Verdict
-from mlcl_utils.studies import analysis, published
-from mlcl_utils.studies.analysis import Arm, Arms
+from mlcl_utils.studies import published, scores
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.published import Claim
+from mlcl_utils.studies.scores import Arms
 from mlcl_utils.studies.wording import Headed
 
 TABLE = "claims"
@@ -35,7 +36,7 @@ class Effect:
 
     Attributes:
         dataset: name of the data set.
-        task: the task in words, such as those of :meth:`mlcl_utils.studies.analysis.Arm.describe`.
+        task: the task in words, such as those of :meth:`mlcl_utils.studies.Arm.describe`.
         arms: what is compared, such as ``"REG − BCE"``.
         measured: the effect in every replicate, oriented so that positive means the claim, shares as fractions; or,
             of a ratio, its interval. None where it cannot be measured, because runs have failed.
@@ -190,7 +191,7 @@ def _row(claim: Claim, effect: Effect, found: Judgement, count: int) -> dict[str
     scale, measured = _scale(claim), effect.measured
     assert measured is not None
     bounds = measured if isinstance(measured, Interval) else stats.interval(measured)
-    row = analysis.as_row(bounds)
+    row = scores.as_row(bounds)
     points = [] if isinstance(measured, Interval) else list(measured.values)
     return {
         **_described(claim),
@@ -292,10 +293,10 @@ def against(found: Arms, arms: Iterable[Arm], *, head: str = "probe") -> dict[st
     """
     words: dict[str, list[str]] = {"degenerate": [], "below baseline": []}
     compared = list(arms)
-    if any(arm._replace(loss="random_encoder", setting="") not in found for arm in compared):
+    if any(arm.beside("random_encoder") not in found for arm in compared):
         return {"impediment": "no untrained encoder to compare with", "remark": ""}
     for arm in compared:
-        word = analysis.remark(found, arm, f"{head}_map")
+        word = scores.remark(found, arm, f"{head}_map")
         label = style.look(arm.loss).label
         if word and label not in words[word]:
             words[word].append(label)

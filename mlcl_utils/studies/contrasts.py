@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from mlcl_utils import stats
 from mlcl_utils.figures import style
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis, claims
-from mlcl_utils.studies.analysis import Arm, Arms
+from mlcl_utils.studies import claims, scores
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.claims import Effect
+from mlcl_utils.studies.scores import Arms
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def contrast(found: Arms, first: Arm, second: Arm, metric: str, head: str = "bes
     """
     if first not in found or second not in found:
         return None
-    heads = [analysis.best_head(found[arm]) if head == "best" else head for arm in (first, second)]
+    heads = [scores.best_head(found[arm]) if head == "best" else head for arm in (first, second)]
     one, other = (
-        analysis.quantity(found[arm], analysis.column(read, metric))
+        scores.quantity(found[arm], scores.column(read, metric))
         for arm, read in zip((first, second), heads, strict=True)
     )
     if one is None or other is None or one.index != other.index:

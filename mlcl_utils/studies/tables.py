@@ -14,9 +14,12 @@ from mlcl_utils import figures, losses, markup
 from mlcl_utils.figures import style
 from mlcl_utils.runs import Run
 from mlcl_utils.runs.execute import task_for
-from mlcl_utils.studies import analysis, tuning
-from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies import runs as study_runs
+from mlcl_utils.studies import scores, tuning
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.scores import Arms
 from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
 from mlcl_utils.training.probe import PENALTIES
@@ -93,7 +96,7 @@ def results_table(
     Args:
         study: the execution.
         found: all arms.
-        rows: those of :func:`mlcl_utils.studies.analysis.intervals` that are shown, one row an arm and head.
+        rows: those of :func:`mlcl_utils.studies.scores.intervals` that are shown, one row an arm and head.
         metric: what is shown.
         name: of the files, without an ending.
         task: the heading of an arm's column.
@@ -105,15 +108,15 @@ def results_table(
     better = style.metric(metric).higher_is_better is not False
     standing = {
         (arm, head): placed
-        for head in analysis.HEADS
-        for arm, placed in analysis.standings(found, head, metric, higher_is_better=better).items()
+        for head in scores.HEADS
+        for arm, placed in scores.standings(found, head, metric, higher_is_better=better).items()
     }
-    arms_ = [analysis.arm_of(row) for _, row in rows.iterrows()]
+    arms_ = [scores.of_row(row) for _, row in rows.iterrows()]
     rows["standing"] = [standing[arm, head] for arm, head in zip(arms_, rows["head"], strict=True)]
     if study.parameters.replicates < FEW:
         rows["standing"] = rows["standing"].replace("not worse", "worse")
     rows["remark"] = [
-        analysis.remark(found, arm, f"{head}_map") for arm, head in zip(arms_, rows["head"], strict=True)
+        scores.remark(found, arm, f"{head}_map") for arm, head in zip(arms_, rows["head"], strict=True)
     ]
     rows["mark"] = rows["remark"].map(MARKS)
     rows["task"] = [task(arm) for arm in arms_]
@@ -183,13 +186,13 @@ def reviewers_list(
         search: what was searched, where a study does not tune as others do.
         found: the arms, where they differ in a setting.
     """
-    runs = carried.grid.runs
-    trained = [run for run in runs if not run.config.is_baseline]
+    made = carried.grid.runs
+    trained = [run for run in made if not run.config.is_baseline]
     compute = carried.compute
     slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
-    first = runs[0]
+    first = made[0]
     task = task_for(first.config)
-    found = analysis.arms(carried.grid) if found is None else found
+    found = study_runs.arms(carried.grid) if found is None else found
     lines = [
         Headed(
             "Splits.",
@@ -200,7 +203,7 @@ def reviewers_list(
         Headed(
             "Exclusions.",
             " Labels without a positive in test are left out of macro averages"
-            f" ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left"
+            f" ({_span(made, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left"
             " out of"
             f" ranking metrics. {exclusions}",
         ),
@@ -208,7 +211,7 @@ def reviewers_list(
             "Search.",
             f" {_search(study, carried) if search is None else search} The probe's penalty is chosen on"
             f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
-            f" {_share(runs, 'probe_at_edge')} of the runs.",
+            f" {_share(made, 'probe_at_edge')} of the runs.",
         ),
         Headed(
             "Training.",
@@ -220,7 +223,7 @@ def reviewers_list(
             " objective, and losses of two views, which are one without dropout:"
             f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
         ),
-        Headed("Validation beside test.", f" {_validation_beside_test(runs)}"),
+        Headed("Validation beside test.", f" {_validation_beside_test(made)}"),
         Headed(
             "Thresholds.",
             " One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in runs.csv.",
@@ -232,7 +235,7 @@ def reviewers_list(
         ),
         Headed(
             "Baselines.",
-            f" {', '.join(style.look(name).label for name in _baselines(runs)) or 'none'};"
+            f" {', '.join(style.look(name).label for name in _baselines(made)) or 'none'};"
             f" {_remark_counts(found)}.",
         ),
         Headed("Failures.", f" {compute['failed']} failed runs."),
@@ -241,7 +244,7 @@ def reviewers_list(
             f" {compute['runs']} runs,"
             f" {carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
             f" {compute['existed']} existed before. Device: {first.environment['device']},"
-            f" {first.environment['threads']} thread a run; peak memory of a process {_peak(runs):.2f} GiB.",
+            f" {first.environment['threads']} thread a run; peak memory of a process {_peak(made):.2f} GiB.",
         ),
         Headed("Deviations from the source.", f" {deviations}"),
         Headed("What this setting cannot show.", f" {limits}"),
@@ -348,7 +351,7 @@ def _validation_beside_test(runs: Sequence[Run]) -> str:
 
 
 def _remark_counts(found: Arms) -> str:
-    words = [analysis.remark(found, arm) for arm in found if arm.loss not in BASELINES]
+    words = [scores.remark(found, arm) for arm in found if arm.loss not in BASELINES]
     return (
         f"of {len(words)} trained arms, read with the probe, {words.count('degenerate')} are degenerate (below the"
         f" untrained encoder) and {words.count('below baseline')} more are below logistic regression on the input"

@@ -30,7 +30,7 @@ def remark_lines(named: Mapping[str, Sequence[str]], between: str = "; ") -> lis
     """The sentences of a reading that name the arms below a baseline, read with the probe; none where there are none.
 
     Args:
-        named: arms in words, by what :func:`mlcl_utils.studies.analysis.remark` says of them.
+        named: arms in words, by what :func:`mlcl_utils.studies.scores.remark` says of them.
         between: two arms.
     """
     meaning = {

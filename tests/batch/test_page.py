@@ -69,9 +69,9 @@ def test_heading() -> None:
         (code("preset = 'smoke'", "injected-parameters"), "Parameters that were given"),
         (code("import x", "hide-input"), "Code"),
         (code("study = studies.start('x')"), "Start of the study"),
-        (code("analysis.finish(study)"), "Manifest"),
+        (code("runs.finish(study)"), "Manifest"),
         (code("report.tasks(study)"), None),
-        (code("analysis.finish(study)", "stopped-here"), None),
+        (code("runs.finish(study)", "stopped-here"), None),
     ],
 )
 def test_plumbing_is_folded_away_with_its_output_in_sight(cell: NotebookNode, words: str | None) -> None:

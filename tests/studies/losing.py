@@ -14,7 +14,6 @@ import numpy as np
 from mlcl_utils.metrics import representation
 from mlcl_utils.runs import Grid, Run, RunConfig, execute
 from mlcl_utils.studies import claims
-from mlcl_utils.studies.analysis import Carried
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.kernel_mixture import measures as kernel_measures
 from mlcl_utils.studies.kernel_mixture import reading as kernel_reading
@@ -25,6 +24,7 @@ from mlcl_utils.studies.label_space import report as label_report
 from mlcl_utils.studies.missing_labels import measures as missing_measures
 from mlcl_utils.studies.missing_labels import reading as missing_reading
 from mlcl_utils.studies.missing_labels import report as missing_report
+from mlcl_utils.studies.runs import Carried
 from mlcl_utils.studies.temperature import reading as temperature_reading
 from mlcl_utils.studies.temperature import report as temperature_report
 from mlcl_utils.studies.temperature import sweeps

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies.analysis import Carried
+from mlcl_utils.studies.runs import Carried
 
 
 def run(

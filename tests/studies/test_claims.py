@@ -13,7 +13,7 @@ import pytest
 from mlcl_utils import stats
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis, claims, published
+from mlcl_utils.studies import claims, published, scores
 from mlcl_utils.studies.claims import Effect
 
 CLAIM = """
@@ -269,7 +269,7 @@ def test_intervals_are_those_of_the_effect() -> None:
     row = claims.judged("02_label_space", {"optimisation": [one]}).query(
         "dataset == 'debtags' and arms == 'A − B'"
     )
-    expected = analysis.as_row(stats.interval(one.measured))
+    expected = scores.as_row(stats.interval(one.measured))
     for name in ("estimate", "lower", "upper", "replicate_lower", "replicate_upper"):
         assert row[name].iloc[0] == pytest.approx(100 * expected[name])
     assert np.isnan(row["bootstrap_lower"].iloc[0])

@@ -14,7 +14,6 @@ from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run
 from mlcl_utils.search.replay import Pool, SpeedUp
 from mlcl_utils.studies import claims, drawing
-from mlcl_utils.studies.analysis import Carried
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.hyperband import (
     Task,
@@ -27,6 +26,7 @@ from mlcl_utils.studies.hyperband import (
     space_of,
     tasks,
 )
+from mlcl_utils.studies.runs import Carried
 
 STUDY = studies.get("05_hyperband")
 GIVEN = {"preset": "smoke", "epochs": 27, "pool": 60, "replays": 40}

@@ -13,9 +13,10 @@ from safetensors.numpy import save_file
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import analysis, tuning
-from mlcl_utils.studies.analysis import Arm, Carried
+from mlcl_utils.studies import scores, tuning
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.label_space import reading, reference_labels
+from mlcl_utils.studies.runs import Carried
 from mlcl_utils.training import BASELINES, Recipe
 
 STUDY = studies.get("02_label_space")
@@ -157,7 +158,7 @@ def test_arms_below_a_baseline_are_named_in_the_reading(tmp_path):
     (remark,) = [line for line in reading.sentences(summary) if "below the untrained encoder" in line]
     assert "MSC (debtags, 10 labels)" in remark
     assert "REG" not in remark
-    assert analysis.remark(summary.arms, Arm("debtags", "frozen", 10, 1.0, None, None, "msc")) == "degenerate"
+    assert scores.remark(summary.arms, Arm("debtags", "frozen", 10, "msc")) == "degenerate"
 
 
 def test_few_replicates_carry_no_verdict(tmp_path):
@@ -184,10 +185,9 @@ def test_differences_are_paired_and_leave_out_the_reference(tmp_path):
 
 def test_intervals_hold_their_points(tmp_path):
     summary = made_summary(tmp_path, lead={10: 0.02, 100: 0.06})
-    merged = pd.merge(
-        summary.points, summary.intervals, on=[*analysis.ARM, "head", "metric"], suffixes=("", "_mean")
-    )
-    means = merged.groupby([*analysis.ARM, "metric"])[["estimate", "estimate_mean"]].mean()
+    arm = list(scores.COLUMNS)
+    merged = pd.merge(summary.points, summary.intervals, on=[*arm, "head", "metric"], suffixes=("", "_mean"))
+    means = merged.groupby([*arm, "metric"], dropna=False)[["estimate", "estimate_mean"]].mean()
     assert np.allclose(means["estimate"], means["estimate_mean"])
     assert (summary.intervals["lower"] <= summary.intervals["estimate"]).all()
 

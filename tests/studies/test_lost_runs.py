@@ -14,8 +14,8 @@ import pytest
 
 from mlcl_utils import runs, search, studies
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import analysis, claims, drawing, tables
-from mlcl_utils.studies.analysis import Carried
+from mlcl_utils.studies import claims, drawing, scores, tables
+from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.hyperband import effects as search_effects
 from mlcl_utils.studies.hyperband import pool_runs, searching
@@ -23,6 +23,7 @@ from mlcl_utils.studies.hyperband import reading as search_reading
 from mlcl_utils.studies.hyperband import report as search_report
 from mlcl_utils.studies.hyperband import tasks as search_tasks
 from mlcl_utils.studies.ledger import report as ledger_report
+from mlcl_utils.studies.runs import Carried
 from mlcl_utils.studies.temperature import report as temperature_report
 from mlcl_utils.training import Recipe
 from tests.studies.losing import (
@@ -111,24 +112,24 @@ def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates(
         task = {"dataset": "debtags", "num_labels": 10, "base_labels": 10, "loss": loss, "recipe": recipe}
         return [RunConfig(**task, replicate=number, seed=number) for number in numbers]
 
-    def found(scores: dict[str, dict[int, float]]) -> analysis.Arms:
+    def found(given: dict[str, dict[int, float]]) -> scores.Arms:
         made = [
-            dataclasses.replace(run, metrics={"probe_map": scores[run.config.loss][run.config.replicate]})
-            for loss, by_number in scores.items()
+            dataclasses.replace(run, metrics={"probe_map": given[run.config.loss][run.config.replicate]})
+            for loss, by_number in given.items()
             for run in runs_of(configs(loss, list(by_number)))
         ]
-        return analysis.arms(Grid(made, [], 0))
+        return study_runs.arms(Grid(made, [], 0))
 
     # the second split is the harder one: the mean of the untrained encoder over both is below that of the loss
     arms = found({"bce": {0: 0.5}, "random_encoder": {0: 0.6, 1: 0.2}})
     trained = next(each for each in arms if each.loss == "bce")
-    assert analysis.remark(arms, trained) == "degenerate"
+    assert scores.remark(arms, trained) == "degenerate"
 
-    def placed(scores: dict[str, dict[int, float]]) -> dict[str, str]:
-        arms = found(scores)
+    def placed(given: dict[str, dict[int, float]]) -> dict[str, str]:
+        arms = found(given)
         return {
             each.loss: word
-            for each, word in analysis.standings(arms, "probe", "map", higher_is_better=True).items()
+            for each, word in scores.standings(arms, "probe", "map", higher_is_better=True).items()
         }
 
     # losses are ranked in the replicates that all have, however good one looks in another
@@ -165,7 +166,7 @@ def test_a_study_of_which_no_training_is_left_stops(tmp_path, monkeypatch):
         grid = carried_without(whole, lost).grid
         monkeypatch.setattr(runs, "carry_out", lambda configs, grid=grid, **given: grid)
         with pytest.raises(RuntimeError, match="no training of this study succeeded"):
-            analysis.carry_out(study)
+            study_runs.carry_out(study)
 
 
 def searched(study: Execution, lost: Callable[[int, int], bool]) -> searching.Summary:
@@ -243,7 +244,7 @@ def test_the_ledger_names_what_runs_have_failed_of(tmp_path, frames):
         failed = {"01_missing_labels": "bce+clml", "04_temperature": "instance"}[name]
         carried = carried_without(runs_of(grid), lambda config, failed=failed: config.loss == failed)
         claims.table(study, kind.show(study, carried)[1])
-        analysis.finish(study, carried)
+        study_runs.finish(study, carried)
     execution_ = execution("00_claims", tmp_path)
     ledger = ledger_report.read(execution_)
     rows = ledger.rows

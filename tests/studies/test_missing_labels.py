@@ -13,7 +13,7 @@ from mlcl_utils import losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import claims, drawing, tuning
-from mlcl_utils.studies.analysis import Arm
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.missing_labels import BASE_LOSSES, published_weight, weight_of
 from mlcl_utils.studies.missing_labels.measures import (
     Summary,
@@ -196,7 +196,7 @@ def test_default_configurations_stand_beside_tuned_ones(tmp_path):
 
 def test_contrasts_are_paired_and_read_with_the_head_that_validation_prefers(tmp_path):
     summary = made_summary(tmp_path, datasets="debtags,fashion-scenes")
-    found = {(each.first.dataset, each.first.kept_share): each for each in additions(summary, "map")}
+    found = {(each.first.dataset, each.first["kept_share"]): each for each in additions(summary, "map")}
     assert set(found) == {(name, share) for name in ("debtags", "fashion-scenes") for share in (0.4, 1.0)}
     for each in found.values():
         assert each.heads == ("probe", "probe")
@@ -299,11 +299,11 @@ def test_figures_are_drawn_again_from_their_frames():
 
 
 def test_arms_say_which_positives_they_had():
-    arm = Arm("debtags", "frozen", 100, 1.0, None, None, "bce", kept_share=0.4)
+    arm = Arm("debtags", "frozen", 100, "bce").but(kept_share=0.4)
     assert arm.describe() == "debtags, 100 labels, 40% kept"
     assert not arm.is_main
-    assert arm._replace(kept_share=1.0).is_main
-    one = arm._replace(kept_share=1.0, one_positive=True, clean_validation=True)
+    assert arm.but(kept_share=1.0).is_main
+    one = arm.but(kept_share=1.0, one_positive=True, clean_validation=True)
     assert one.describe() == "debtags, 100 labels, one positive, clean validation"
     assert Recipe(epochs=1).batch_size == 256
 

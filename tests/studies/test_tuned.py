@@ -9,7 +9,7 @@ import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.runs import Grid
-from mlcl_utils.studies import analysis, base, tables, tuning
+from mlcl_utils.studies import base, runs, tables, tuning
 from mlcl_utils.training import BASELINES
 
 
@@ -33,8 +33,8 @@ def execution(tmp_path_factory: pytest.TempPathFactory) -> base.Execution:
 
 
 @pytest.fixture(scope="module")
-def carried(execution: base.Execution) -> analysis.Carried:
-    return analysis.carry_out(execution)
+def carried(execution: base.Execution) -> runs.Carried:
+    return runs.carry_out(execution)
 
 
 def trained(grid):

@@ -13,7 +13,7 @@ import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
-from mlcl_utils.studies import analysis, verification
+from mlcl_utils.studies import runs, verification
 from mlcl_utils.studies.base import begin
 from mlcl_utils.studies.manifest import processor
 
@@ -35,8 +35,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         execution = begin(
             studies.get(name), {"preset": "smoke", "results": str(results), "epochs": 1, **given}
         )
-        carried = analysis.carry_out(execution)
-        analysis.finish(execution, carried)
+        carried = runs.carry_out(execution)
+        runs.finish(execution, carried)
     return results
 
 

@@ -13,7 +13,7 @@ from mlcl_utils import figures, search
 from mlcl_utils.figures import style
 from mlcl_utils.files import write_csv
 from mlcl_utils.runs.execute import task_for
-from mlcl_utils.studies import analysis
+from mlcl_utils.studies import runs
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.drawing import draw
 from mlcl_utils.studies.hyperband import Task, base, reading, space_of, tasks
@@ -294,7 +294,7 @@ def finish(study: Execution, summary: Summary) -> None:
     """Adds the real searches to ``runs.csv`` and writes the manifest."""
     carried, grid = summary.carried, summary.carried.grid
     made = _searched(summary)
-    rows = analysis.frame(study, carried)
+    rows = runs.frame(study, carried)
     searched = [
         {"study": study.study.name, "column": f"search {number}", **run.row()}
         for task, all_ in summary.searches.items()

@@ -17,8 +17,7 @@ from mlcl_utils.runs.progress import Progress
 from mlcl_utils.search import Evaluation, Method, Result
 from mlcl_utils.search.replay import Incumbents, Pool, replay
 from mlcl_utils.search.trainings import Trainings
-from mlcl_utils.studies import analysis
-from mlcl_utils.studies.analysis import Carried
+from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.hyperband import (
     HyperbandParameters,
@@ -30,6 +29,7 @@ from mlcl_utils.studies.hyperband import (
     space_of,
     tasks,
 )
+from mlcl_utils.studies.runs import Carried
 
 METHODS: dict[str, Method] = {
     "hyperband": search.hyperband,
@@ -137,7 +137,7 @@ def searches(study: Execution) -> dict[Task, list[RealSearch]]:
     total = len(tasks(parameters)) * parameters.searches * parameters.budget
     engine = runs.open_engine(
         parameters.engine,
-        device=analysis.device(study),
+        device=study_runs.device(study),
         workers=parameters.workers,
         devices=parameters.devices,
     )

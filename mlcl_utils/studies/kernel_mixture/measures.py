@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import analysis, claims
-from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies import claims, runs, scores
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.contrasts import Contrast, contrast, effect, lost_effect
 from mlcl_utils.studies.kernel_mixture import PARTS, VARIANTS, Variant, variant_of
+from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.scores import Arms
 
 METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss")
 HEALTH = (
@@ -51,21 +53,19 @@ class Summary:
 def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm."""
 
-    def setting(config: RunConfig) -> str:
-        variant = variant_of(config)
-        return "" if variant is None else variant.arm
+    found = runs.arms(carried.grid, arm_of)
+    return Summary(carried, found, runs.lost(carried.grid, arm_of), scores.intervals(found, METRICS))
 
-    def named(arm: Arm) -> Arm:
-        return arm._replace(loss=arm.setting or arm.loss, setting="")
 
-    found = {named(arm): members for arm, members in analysis.arms(carried.grid, setting).items()}
-    lost = {named(arm): configs for arm, configs in analysis.lost(carried.grid, setting).items()}
-    return Summary(carried, found, lost, analysis.intervals(found, METRICS))
+def arm_of(config: RunConfig) -> Arm:
+    """The arm of a run; its loss is the name of its variant."""
+    variant = variant_of(config)
+    return Arm.of(config) if variant is None else Arm.of(config, loss=variant.arm)
 
 
 def mixtures(summary: Summary, task: Arm) -> list[tuple[Variant, Arm]]:
     """The variants that were trained on a task with a mixture in their loss."""
-    found = [(each, task._replace(loss=each.arm)) for name, each in VARIANTS.items() if name != "asl"]
+    found = [(each, task.but(loss=each.arm)) for name, each in VARIANTS.items() if name != "asl"]
     return [pair for pair in found if pair[1] in summary.arms]
 
 
@@ -75,7 +75,7 @@ def against_asl(summary: Summary, metric: str, head: str = "best") -> list[Contr
     alone = VARIANTS["asl"].arm
     for arm in summary.arms:
         if arm.loss != alone and not summary.arms[arm][0].config.is_baseline:
-            each = contrast(summary.arms, arm, arm._replace(loss=alone), metric, head)
+            each = contrast(summary.arms, arm, arm.but(loss=alone), metric, head)
             found += [each] if each is not None else []
     return found
 
@@ -89,7 +89,7 @@ def nested(summary: Summary, task: Arm, metric: str, head: str = "best") -> dict
 def _steps(task: Arm) -> dict[str, tuple[Arm, Arm]]:
     """The arms with and without each part, by the part's name."""
     return {
-        part: (task._replace(loss=VARIANTS[part].arm), task._replace(loss=VARIANTS[before].arm))
+        part: (task.but(loss=VARIANTS[part].arm), task.but(loss=VARIANTS[before].arm))
         for part, before in zip(PARTS[1:], PARTS, strict=False)
     }
 
@@ -101,7 +101,7 @@ def dead(summary: Summary, arm: Arm) -> dict[str, str]:
     underflow, in the arithmetic of the released code; that by log-sum-exp, the default, needs no κ but its logarithm.
     """
     members = summary.arms[arm]
-    share = {name: analysis.mean(members, name) for name in ("kappa_underflow", "rho_saturated")}
+    share = {name: scores.mean(members, name) for name in ("kappa_underflow", "rho_saturated")}
     found = {}
     hyperparameters = members[0].config.hyperparameters
     weights = {name: hyperparameters.get(name, 1.0) for name in ("reconstruction", "contrastive")}

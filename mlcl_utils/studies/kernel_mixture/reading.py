@@ -5,8 +5,8 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, wording
-from mlcl_utils.studies.analysis import Arm
+from mlcl_utils.studies import scores, wording
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.contrasts import Contrast, contrast
 from mlcl_utils.studies.kernel_mixture import VARIANTS
 from mlcl_utils.studies.kernel_mixture.measures import Summary, dead, mixtures, nested
@@ -60,9 +60,7 @@ def _kernels(summary: Summary, task: Arm) -> list[str]:
     """Bhattacharyya coefficients against what is left of them without the variances."""
     parts = []
     for name in ("mahalanobis", "rbf"):
-        each = contrast(
-            summary.arms, task._replace(loss=WHOLE), task._replace(loss=VARIANTS[name].arm), "map"
-        )
+        each = contrast(summary.arms, task.but(loss=WHOLE), task.but(loss=VARIANTS[name].arm), "map")
         if each is not None:
             label = {"mahalanobis": "the Mahalanobis kernel", "rbf": "the RBF kernel"}[name]
             parts.append(f"{PLACES[wording.direction(each.interval)]} {label} ({_points(each)})")
@@ -78,9 +76,7 @@ def _forms(summary: Summary, task: Arm) -> list[str]:
     words = {"released": "the released arithmetic", "averaged": "the form with heavier terms"}
     parts = []
     for name, said in words.items():
-        each = contrast(
-            summary.arms, task._replace(loss=VARIANTS[name].arm), task._replace(loss=WHOLE), "map"
-        )
+        each = contrast(summary.arms, task.but(loss=VARIANTS[name].arm), task.but(loss=WHOLE), "map")
         if each is not None:
             parts.append(
                 f"{said} is {PLACES[wording.direction(each.interval)]} the default form ({_points(each)})"
@@ -95,7 +91,7 @@ def _others(summary: Summary, task: Arm) -> list[str]:
         known = {each.arm for each in VARIANTS.values()}
         if arm.task != task or arm.loss in known or arm.loss in BASELINES:
             continue
-        each = contrast(summary.arms, task._replace(loss=WHOLE), arm, "map")
+        each = contrast(summary.arms, task.but(loss=WHOLE), arm, "map")
         if each is not None:
             label = style.look(arm.loss).label
             parts.append(f"{PLACES[wording.direction(each.interval)]} {label} ({_points(each)})")
@@ -113,10 +109,10 @@ def _alive(summary: Summary, task: Arm) -> list[str]:
         for arm, reasons in found.items()
         if reasons
     ]
-    whole = task._replace(loss=WHOLE)
+    whole = task.but(loss=WHOLE)
     if whole in summary.arms:
         underflow, saturated = (
-            analysis.mean(summary.arms[whole], name) for name in ("kappa_underflow", "rho_saturated")
+            scores.mean(summary.arms[whole], name) for name in ("kappa_underflow", "rho_saturated")
         )
         lines.append(
             Headed(
@@ -130,10 +126,10 @@ def _alive(summary: Summary, task: Arm) -> list[str]:
 
 def _calibration(summary: Summary, task: Arm) -> list[str]:
     """Whether the variances of the whole loss are of the right size, and in the right order."""
-    arm = task._replace(loss=WHOLE)
+    arm = task.but(loss=WHOLE)
     if arm not in summary.arms:
         return []
-    ratio, rank = (analysis.mean(summary.arms[arm], name) for name in ("variance_ratio", "variance_rank"))
+    ratio, rank = (scores.mean(summary.arms[arm], name) for name in ("variance_ratio", "variance_rank"))
     size = "too large" if ratio < 0.9 else "too small" if ratio > 1 / 0.9 else "of the right size"
     if rank > 0.3:
         order = "kernels with a larger variance are also farther off"
@@ -155,7 +151,7 @@ def _remarks(summary: Summary) -> list[str]:
     trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
     named: dict[str, list[str]] = {}
     for arm in trained:
-        word = analysis.remark(summary.arms, arm)
+        word = scores.remark(summary.arms, arm)
         if word:
             named.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.dataset})")
     return wording.remark_lines(named, ", ") or [

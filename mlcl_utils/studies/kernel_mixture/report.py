@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import data, figures
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, drawing, tables
+from mlcl_utils.studies import drawing, scores, tables
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.kernel_mixture import BASE_LABELS, VARIANTS, KernelMixtureParameters
 from mlcl_utils.studies.kernel_mixture.measures import (
@@ -78,7 +78,7 @@ def plot_parts(study: Execution, summary: Summary) -> Figure | None:
     """Every variant and loss against the asymmetric loss of the head alone: mAP, best head of each, paired."""
     rows = []
     for each in against_asl(summary, "map"):
-        found = {name: 100 * value for name, value in analysis.as_row(each.interval).items()}
+        found = {name: 100 * value for name, value in scores.as_row(each.interval).items()}
         rows.append(
             {
                 "dataset": each.first.describe(),
@@ -107,7 +107,7 @@ def health_table(study: Execution, summary: Summary) -> pd.DataFrame:
     for task in summary.tasks:
         for variant, arm in mixtures(summary, task):
             members = summary.arms[arm]
-            values = {name: analysis.mean(members, name) for name in HEALTH}
+            values = {name: scores.mean(members, name) for name in HEALTH}
             weights = {
                 name: variant.hyperparameters.get(name, 1.0) for name in ("reconstruction", "contrastive")
             }
@@ -155,7 +155,7 @@ def calibration_table(study: Execution, summary: Summary) -> pd.DataFrame:
         {
             "dataset": task.dataset,
             "arm": style.look(arm.loss).label,
-            **{name: analysis.mean(summary.arms[arm], name) for name in CALIBRATION},
+            **{name: scores.mean(summary.arms[arm], name) for name in CALIBRATION},
         }
         for task in summary.tasks
         for _, arm in mixtures(summary, task)
@@ -189,9 +189,9 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
     """mAP of the released checkpoints, and of KMCL here with its own head; also written as CSV and LaTeX."""
     table = PUBLISHED.assign(source="published").set_index(["source", "encoder"])
     for task in summary.tasks:
-        arm = task._replace(loss=VARIANTS["contrast"].arm)
+        arm = task.but(loss=VARIANTS["contrast"].arm)
         if arm in summary.arms:
-            value = 100 * analysis.mean(summary.arms[arm], "direct_map")
+            value = 100 * scores.mean(summary.arms[arm], "direct_map")
             table.loc[("here", "MLP on frozen features"), task.describe()] = value
     figures.save_table(
         figures.tables.plain(table.reset_index(), form=".1f", missing="–"),

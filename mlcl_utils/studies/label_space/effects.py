@@ -10,8 +10,8 @@ import numpy as np
 from mlcl_utils import losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.stats import Replicates
-from mlcl_utils.studies import analysis, claims
-from mlcl_utils.studies.analysis import Arm
+from mlcl_utils.studies import claims, scores
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.claims import Effect
 from mlcl_utils.studies.label_space.reading import Contrast, Summary, best_on_validation, contrasts
 from mlcl_utils.training import BASELINES
@@ -77,16 +77,18 @@ def _of(
 
 def _of_fractions(summary: Summary, probed: Probed, tasks: Sequence[Arm]) -> Found:
     """By how much the lead of contrastive losses falls with tenfold training data, at each size that has fractions."""
-    swept = [task for task in tasks if task.label_draw is None and task.held_out is None]
-    for k in sorted({task.num_labels for task in swept if task.train_fraction < 1}):
-        own = sorted((task for task in swept if task.num_labels == k), key=lambda task: task.train_fraction)
+    swept = [task for task in tasks if task["label_draw"] is None and task["held_out"] is None]
+    for k in sorted({task.num_labels for task in swept if task["train_fraction"] < 1}):
+        own = sorted(
+            (task for task in swept if task.num_labels == k), key=lambda task: task["train_fraction"]
+        )
         several = [probed[task, "macro_f1"] for task in own if (task, "macro_f1") in probed]
         lost = _lost(summary, own[::-1])
         if lost is not None:
             yield "little_data", lost
         elif len(several) > 1 and len({each.difference.index for each in several}) == 1:
             fall = _fall(
-                [each.task.train_fraction for each in several], [each.difference for each in several]
+                [each.task["train_fraction"] for each in several], [each.difference for each in several]
             )
             yield "little_data", _effect(summary, several[::-1], fall)
 
@@ -126,7 +128,7 @@ def _effect(
     first = contrasts_[0]
     pairs = [[style.look(loss).label for loss in (each.first, each.second)] for each in contrasts_]
     words = [" − ".join(pair[::-1] if reverse else pair) for pair in pairs]
-    compared = [each.task._replace(loss=loss) for each in contrasts_ for loss in (each.first, each.second)]
+    compared = [each.task.but(loss=loss) for each in contrasts_ for loss in (each.first, each.second)]
     return Effect(
         dataset=first.task.dataset,
         task=first.task.describe(),
@@ -151,7 +153,7 @@ def _of_the_ladder(summary: Summary) -> Found:
     for (dataset, encoder), k in largest.items():
         if k <= FEW_LABELS:
             continue
-        task = Arm(dataset, encoder, k, 1.0, None, None, "")
+        task = Arm(dataset, encoder, k, "")
         names = [arm.loss for arm in everything if arm.task == task and arm.loss not in BASELINES]
         contrastive = [name for name in names if losses.info(name).family == "contrastive"]
         steps: dict[str, tuple[list[str], list[str]]] = {
@@ -166,8 +168,8 @@ def _of_the_ladder(summary: Summary) -> Found:
                     yield claim, lost
                     continue
                 first, second = (best_on_validation(summary, task, each, "probe")[0] for each in (one, other))
-                arms = [task._replace(loss=first), task._replace(loss=second)]
-                pair = [analysis.quantity(summary.arms[arm], "probe_macro_f1") for arm in arms]
+                arms = [task.but(loss=first), task.but(loss=second)]
+                pair = [scores.quantity(summary.arms[arm], "probe_macro_f1") for arm in arms]
                 if pair[0] is not None and pair[1] is not None and pair[0].index == pair[1].index:
                     yield (
                         claim,

@@ -24,8 +24,8 @@ def panels(
     """Metrics against one variable: a column of axes a metric, a row a data set and encoder.
 
     Args:
-        frames: ``intervals``, rows of :func:`mlcl_utils.studies.analysis.intervals`, and for most figures ``points``,
-            those of :func:`mlcl_utils.studies.analysis.points`; differences have a column ``reference``.
+        frames: ``intervals``, rows of :func:`mlcl_utils.studies.scores.intervals`, and for most figures ``points``,
+            those of :func:`mlcl_utils.studies.scores.points`; differences have a column ``reference``.
         venue: whose sizes and fonts.
         x: column of the variable, drawn on a logarithmic axis.
         label: of the variable.

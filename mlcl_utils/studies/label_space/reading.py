@@ -14,8 +14,10 @@ from mlcl_utils import losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis, wording
-from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies import runs, scores, wording
+from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.scores import Arms
 from mlcl_utils.studies.tables import markdown
 from mlcl_utils.studies.wording import Headed
 from mlcl_utils.training import BASELINES
@@ -45,9 +47,9 @@ class Summary:
 
 def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm."""
-    found = analysis.arms(carried.grid)
-    intervals, points = analysis.intervals(found, METRICS), analysis.points(found, METRICS)
-    return Summary(carried, found, analysis.lost(carried.grid), intervals, points)
+    found = runs.arms(carried.grid)
+    intervals, points = scores.intervals(found, METRICS), scores.points(found, METRICS)
+    return Summary(carried, found, runs.lost(carried.grid), intervals, points)
 
 
 def differences(summary: Summary, reference: str, metrics: tuple[str, ...]) -> pd.DataFrame:
@@ -57,16 +59,20 @@ def differences(summary: Summary, reference: str, metrics: tuple[str, ...]) -> p
     """
     rows = []
     for arm, members in summary.arms.items():
-        beside = summary.arms.get(arm._replace(loss=reference))
+        beside = summary.arms.get(arm.but(loss=reference))
         if arm.loss == reference or not arm.is_main or beside is None:
             continue
         for metric in metrics:
-            pair = analysis.quantity(members, f"probe_{metric}"), analysis.quantity(beside, f"probe_{metric}")
+            pair = scores.quantity(members, f"probe_{metric}"), scores.quantity(beside, f"probe_{metric}")
             if pair[0] is None or pair[1] is None or pair[0].index != pair[1].index:
                 continue
             found = stats.interval(stats.difference(pair[0], pair[1]))
-            rows.append({**arm._asdict(), "head": "probe", "metric": metric, **analysis.as_row(found)})
+            rows.append({**arm.row(), "head": "probe", "metric": metric, **scores.as_row(found)})
     return pd.DataFrame(rows)
+
+
+def _in_order(members: Sequence[Arm]) -> list[Arm]:
+    return sorted(members, key=lambda arm: arm["label_draw"] or 0)
 
 
 def matched(summary: Summary, metrics: tuple[str, ...]) -> dict[str, pd.DataFrame] | None:
@@ -74,11 +80,11 @@ def matched(summary: Summary, metrics: tuple[str, ...]) -> dict[str, pd.DataFram
 
     The largest size, at which all labels of the pool are drawn, comes from the main sweep.
     """
-    drawn = {arm for arm in summary.arms if arm.label_draw is not None}
+    drawn = [arm for arm in summary.arms if arm["label_draw"] is not None]
     if not drawn:
         return None
     intervals, points = [], []
-    kinds = dict.fromkeys(arm._replace(label_draw=None) for arm in drawn)
+    kinds = dict.fromkeys(arm.but(label_draw=None) for arm in drawn)
     whole = [
         arm
         for arm in summary.arms
@@ -88,15 +94,15 @@ def matched(summary: Summary, metrics: tuple[str, ...]) -> dict[str, pd.DataFram
         and arm.num_labels == max(each.num_labels for each in summary.arms if each.dataset == arm.dataset)
     ]
     for kind in [*kinds, *whole]:
-        members = [arm for arm in drawn if arm._replace(label_draw=None) == kind] or [kind]
+        members = [arm for arm in drawn if arm.but(label_draw=None) == kind] or [kind]
         for metric in metrics:
-            found = [analysis.quantity(summary.arms[arm], f"probe_{metric}") for arm in sorted(members)]
+            found = [scores.quantity(summary.arms[arm], f"probe_{metric}") for arm in _in_order(members)]
             parts = [each for each in found if each is not None]
             if not parts or len({each.index for each in parts}) > 1:
                 continue
             averaged = stats.combine(parts, lambda part: part.mean(axis=0))
-            named = {**kind._asdict(), "head": "probe", "metric": metric, "draws": len(parts)}
-            intervals.append({**named, **analysis.as_row(stats.interval(averaged))})
+            named = {**kind.row(), "head": "probe", "metric": metric, "draws": len(parts)}
+            intervals.append({**named, **scores.as_row(stats.interval(averaged))})
             points += [
                 {**named, "replicate": replicate, "estimate": value}
                 for replicate, value in zip(averaged.index, averaged.values, strict=True)
@@ -147,7 +153,7 @@ def contrasts(summary: Summary) -> list[Contrast]:
             )
             for metric in MAIN:
                 pair = [
-                    analysis.quantity(summary.arms[task._replace(loss=loss)], f"{read}_{metric}")
+                    scores.quantity(summary.arms[task.but(loss=loss)], f"{read}_{metric}")
                     for loss, read in ((first, first_head), (second, second_head))
                 ]
                 one, other = pair if style.metric(metric).higher_is_better else reversed(pair)
@@ -159,11 +165,11 @@ def contrasts(summary: Summary) -> list[Contrast]:
 
 def best_on_validation(summary: Summary, task: Arm, names: list[str], head: str) -> tuple[str, str]:
     """The loss and head with the best mean validation mAP."""
-    reads = ["probe"] if head == "probe" else list(analysis.HEADS)
+    reads = ["probe"] if head == "probe" else list(scores.HEADS)
     return max(
         ((loss, read) for loss in names for read in reads),
         key=lambda pair: np.nan_to_num(
-            analysis.mean(summary.arms[task._replace(loss=pair[0])], f"{pair[1]}_validation_map"),
+            scores.mean(summary.arms[task.but(loss=pair[0])], f"{pair[1]}_validation_map"),
             nan=-math.inf,
         ),
     )
@@ -191,13 +197,15 @@ def sentences(summary: Summary) -> list[str]:
             for metric in MAIN[1:]
             if sizes
         ]
-        fractions = [each for each in here if each.task.label_draw is None and each.task.held_out is None]
-        for k in sorted({each.task.num_labels for each in fractions if each.task.train_fraction < 1}):
+        fractions = [
+            each for each in here if each.task["label_draw"] is None and each.task["held_out"] is None
+        ]
+        for k in sorted({each.task.num_labels for each in fractions if each.task["train_fraction"] < 1}):
             swept = [each for each in fractions if each.task.num_labels == k and each.metric == "macro_f1"]
             if len(swept) > 1 and _paired(swept):
                 lines.append(_little_data(swept))
         lines += [
-            _lead(each) for each in here if each.task.held_out is not None and each.metric == "macro_f1"
+            _lead(each) for each in here if each.task["held_out"] is not None and each.metric == "macro_f1"
         ]
     lines += _remarks(summary)
     count = min(len(members) for arm, members in summary.arms.items() if arm.loss not in BASELINES)
@@ -254,8 +262,8 @@ def _ranking(place: str, found: list[Contrast], metric: str) -> str:
 
 
 def _little_data(found: list[Contrast]) -> str:
-    found = sorted(found, key=lambda each: each.task.train_fraction)
-    fractions = np.log([each.task.train_fraction for each in found])
+    found = sorted(found, key=lambda each: each.task["train_fraction"])
+    fractions = np.log([each.task["train_fraction"] for each in found])
     change = stats.interval(
         stats.combine(
             [each.difference for each in found], lambda part: -stats.slope(fractions, part) * math.log(10)
@@ -278,16 +286,14 @@ def _remarks(summary: Summary) -> list[str]:
     trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
     probed: dict[str, list[str]] = {}
     for arm in trained:
-        word = analysis.remark(summary.arms, arm)
+        word = scores.remark(summary.arms, arm)
         if word:
             probed.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
     lines = wording.remark_lines(probed) or [
         "Read with the probe, no trained arm is below logistic regression on the input."
     ]
     direct = [
-        analysis.remark(summary.arms, arm, "direct_map")
-        for arm in trained
-        if _has(summary, arm, "direct_map")
+        scores.remark(summary.arms, arm, "direct_map") for arm in trained if _has(summary, arm, "direct_map")
     ]
     if any(direct):
         lines.append(

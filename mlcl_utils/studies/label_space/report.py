@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import data, figures
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, drawing, tables, wording
+from mlcl_utils.studies import drawing, scores, tables, wording
 from mlcl_utils.studies.arms import FEW_BASELINES
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.label_space import LabelSpaceParameters, reference_labels
@@ -58,7 +58,7 @@ def arms(study: Execution) -> pd.DataFrame:
 
 def results_table(study: Execution, summary: Summary, metric: str) -> pd.DataFrame:
     """One metric of every arm of the main sweep, by encoder, size of the label space and head."""
-    rows = summary.intervals[analysis.is_main(summary.intervals)]
+    rows = summary.intervals[scores.is_main(summary.intervals)]
     return tables.results_table(study, summary.arms, rows, metric, name=f"results_{metric}")
 
 
@@ -119,7 +119,7 @@ def _plot(
 
     def chosen(rows: pd.DataFrame) -> pd.DataFrame:
         if x == "num_labels":
-            within = analysis.is_main(rows)
+            within = scores.is_main(rows)
         else:
             at_reference = rows["num_labels"] == rows["dataset"].map(reference)
             within = at_reference & rows["label_draw"].isna() & rows["held_out"].isna()
@@ -139,18 +139,18 @@ def held_out_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
     """
     rows = []
     for arm, members in summary.arms.items():
-        whole = summary.arms.get(arm._replace(held_out=None))
-        if arm.held_out is not None and whole:
+        whole = summary.arms.get(arm.but(held_out=None))
+        if arm["held_out"] is not None and whole:
             rows.append(
                 {
                     "dataset": arm.dataset,
                     "num_labels": arm.num_labels,
-                    "held_out": arm.held_out,
+                    "held_out": arm["held_out"],
                     "loss": arm.loss,
-                    "map": analysis.mean(members, "probe_map"),
-                    "map_all_families": analysis.mean(whole, "probe_map"),
+                    "map": scores.mean(members, "probe_map"),
+                    "map_all_families": scores.mean(whole, "probe_map"),
                     "examples": members[0].facts["examples_test"],
-                    "remark": analysis.remark(summary.arms, arm),
+                    "remark": scores.remark(summary.arms, arm),
                 }
             )
     if not rows:
@@ -178,8 +178,8 @@ def named_table(study: Execution, summary: Summary) -> pd.DataFrame | None:
         largest = arm.num_labels == max(_parameters(study).sizes(arm.dataset))
         if not largest or not arm.is_main:
             continue
-        for head in analysis.HEADS:
-            values = {name: analysis.mean(members, f"{head}_{name}") for name in NAMED}
+        for head in scores.HEADS:
+            values = {name: scores.mean(members, f"{head}_{name}") for name in NAMED}
             if not math.isnan(values["recall_named"]):
                 rows.append(
                     {
@@ -209,16 +209,16 @@ def contrasts_table(study: Execution, summary: Summary) -> pd.DataFrame:
             "dataset": each.task.dataset,
             "encoder": each.task.encoder,
             "num_labels": each.task.num_labels,
-            "train_fraction": each.task.train_fraction,
+            "train_fraction": each.task["train_fraction"],
             "head": each.head,
             "contrastive": each.first,
             "bce_type": each.second,
             "metric": each.metric,
-            **analysis.as_row(each.interval),
+            **scores.as_row(each.interval),
             "shown": wording.in_points(each.interval),
         }
         for each in contrasts(summary)
-        if each.task.label_draw is None and each.task.held_out is None
+        if each.task["label_draw"] is None and each.task["held_out"] is None
     ]
     table = pd.DataFrame(rows)
     if table.empty:

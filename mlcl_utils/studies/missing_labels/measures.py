@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import analysis, claims
-from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies import claims, runs, scores
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.contrasts import Contrast, contrast, effect, lost_effect
 from mlcl_utils.studies.missing_labels import Condition, MissingLabelsParameters, weight_of
+from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.scores import Arms
 from mlcl_utils.training import BASELINES
 
 METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss")
@@ -27,7 +29,7 @@ class Summary:
 
     Attributes:
         carried: the runs.
-        arms: the runs of every arm; ``setting`` is the weight of CLML where it is not the first.
+        arms: the runs of every arm; the axis ``weight`` is that of CLML where it is not the first.
         lost: those that failed.
         reference: the condition in which everything is compared.
         intervals: one row an arm, head and metric; ``head`` is empty for metrics of the representation.
@@ -51,27 +53,27 @@ class Summary:
 def summarise(carried: Carried, parameters: MissingLabelsParameters) -> Summary:
     """Means and intervals of every arm."""
 
-    def setting(config: RunConfig) -> str:
+    def arm(config: RunConfig) -> Arm:
         weight = weight_of(config)
-        return f"×{weight:g}" if weight not in (0.0, parameters.clml_weights[0]) else ""
+        return Arm.of(config, weight=1.0 if weight in (0.0, parameters.clml_weights[0]) else weight)
 
-    found = analysis.arms(carried.grid, setting)
-    intervals = [analysis.intervals(found, METRICS), analysis.intervals(found, ("effective_rank",), ("",))]
-    points = [analysis.points(found, METRICS), analysis.points(found, ("effective_rank",), ("",))]
+    found = runs.arms(carried.grid, arm)
+    intervals = [scores.intervals(found, METRICS), scores.intervals(found, ("effective_rank",), ("",))]
+    points = [scores.points(found, METRICS), scores.points(found, ("effective_rank",), ("",))]
     return Summary(
         carried,
         found,
-        analysis.lost(carried.grid, setting),
+        runs.lost(carried.grid, arm),
         parameters.reference,
         pd.concat(intervals, ignore_index=True),
         pd.concat(points, ignore_index=True),
-        analysis.arms(carried.default, setting) if carried.choices else {},
+        runs.arms(carried.default, arm) if carried.choices else {},
     )
 
 
 def condition_of(arm: Arm) -> Condition:
     """Which positives an arm was trained without."""
-    return Condition(arm.kept_share, arm.one_positive, arm.clean_validation)
+    return Condition(arm["kept_share"], arm["one_positive"], arm["clean_validation"])
 
 
 def additions(
@@ -98,16 +100,21 @@ def _pairs(arms: Iterable[Arm], term: str) -> Iterator[tuple[Arm, Arm]]:
     """The arms with a term and its own validation, each with the same without the term."""
     for arm in arms:
         base, _, added = arm.loss.partition("+")
-        if added == term and not arm.clean_validation:
-            yield arm, arm._replace(loss=base, setting="")
+        if added == term and not arm["clean_validation"]:
+            yield arm, arm.beside(base)
 
 
 def costs(summary: Summary, metric: str, head: str = "best") -> list[Contrast]:
     """Each loss of every condition without some positives minus itself with all of them."""
     found = []
     for arm in summary.arms:
-        if arm.loses_positives and not arm.clean_validation and not arm.setting and arm.loss not in BASELINES:
-            whole = arm._replace(kept_share=1.0, one_positive=False)
+        if (
+            arm.loses_positives
+            and not arm["clean_validation"]
+            and not arm.setting
+            and arm.loss not in BASELINES
+        ):
+            whole = arm.but(kept_share=1.0, one_positive=False)
             each = contrast(summary.arms, arm, whole, metric, head)
             found += [each] if each is not None else []
     return found
@@ -141,7 +148,7 @@ def corrections(summary: Summary) -> pd.DataFrame:
             lost, corrected, right, unlabelled = (sum(row[name] for row in replicates) for name in COUNTS)
             rows.append(
                 {
-                    **arm._asdict(),
+                    **arm.row(),
                     "epoch": epoch,
                     "precision": right / corrected if corrected else np.nan,
                     "recall": right / lost if lost else np.nan,

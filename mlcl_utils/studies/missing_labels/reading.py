@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, wording
+from mlcl_utils.studies import scores, wording
 from mlcl_utils.studies.contrasts import Contrast, by_dataset, contrast
 from mlcl_utils.studies.missing_labels.measures import Summary, additions, corrections, costs
 from mlcl_utils.studies.tables import FEW, markdown
@@ -128,10 +128,10 @@ def _weights(summary: Summary, dataset: str) -> list[str]:
         return []
 
     def on_validation(each: Contrast) -> float:
-        return analysis.mean(summary.arms[each.first], f"{each.heads[0]}_validation_map")
+        return scores.mean(summary.arms[each.first], f"{each.heads[0]}_validation_map")
 
     best = max(tried, key=on_validation)
-    without = analysis.mean(summary.arms[best.second], f"{best.heads[1]}_validation_map")
+    without = scores.mean(summary.arms[best.second], f"{best.heads[1]}_validation_map")
     preferred = "no CLML" if without >= on_validation(best) else f"weight {best.first.setting or '×1'}"
     changes = ", ".join(f"{each.first.setting or '×1'} {wording.in_points(each.interval)}" for each in tried)
     return [
@@ -149,9 +149,7 @@ def _plain_norm(summary: Summary, dataset: str) -> list[str]:
     for arm in summary.arms:
         if arm.dataset != dataset or not arm.loss.endswith("+clml") or not summary.at_reference(arm):
             continue
-        each = contrast(
-            summary.arms, arm, arm._replace(loss=arm.loss.replace("+clml", "+norm_penalty")), "map"
-        )
+        each = contrast(summary.arms, arm, arm.but(loss=arm.loss.replace("+clml", "+norm_penalty")), "map")
         if each is not None:
             word = {"above": "ahead", "below": "behind", "across": "not told apart"}[
                 wording.direction(each.interval)
@@ -175,8 +173,8 @@ def _correction_alone(summary: Summary, dataset: str) -> list[str]:
     for arm in summary.arms:
         if arm.dataset != dataset or arm.loss != "corrected_bce" or not summary.at_reference(arm):
             continue
-        alone = contrast(summary.arms, arm, arm._replace(loss="bce"), "map")
-        beyond = contrast(summary.arms, arm._replace(loss="bce+clml"), arm, "map")
+        alone = contrast(summary.arms, arm, arm.but(loss="bce"), "map")
+        beyond = contrast(summary.arms, arm.but(loss="bce+clml"), arm, "map")
         if alone is None:
             continue
         verb = {"above": "raises", "below": "lowers", "across": "does not clearly change"}[
@@ -199,10 +197,10 @@ def _oracle(summary: Summary, dataset: str) -> list[str]:
     """What a clean validation part, which nobody has, would add through what is chosen on it."""
     parts = []
     for arm in summary.arms:
-        if arm.dataset != dataset or not arm.clean_validation or arm.loss in BASELINES or "+" in arm.loss:
+        if arm.dataset != dataset or not arm["clean_validation"] or arm.loss in BASELINES or "+" in arm.loss:
             continue
         for metric in ("macro_f1", "map"):
-            each = contrast(summary.arms, arm, arm._replace(clean_validation=False), metric, "probe")
+            each = contrast(summary.arms, arm, arm.but(clean_validation=False), metric, "probe")
             if each is not None:
                 parts.append(
                     f"{wording.in_points(each.interval)} points of {style.metric(metric).label}"
@@ -223,8 +221,8 @@ def _rank(summary: Summary, dataset: str) -> list[str]:
     found = _own(summary, dataset, additions(summary, "effective_rank", "", every_weight=True))
     parts = []
     for each in found:
-        before = analysis.mean(summary.arms[each.second], "effective_rank")
-        after = analysis.mean(summary.arms[each.first], "effective_rank")
+        before = scores.mean(summary.arms[each.second], "effective_rank")
+        after = scores.mean(summary.arms[each.first], "effective_rank")
         word = {"above": "up", "below": "down", "across": "not clearly changed"}[
             wording.direction(each.interval)
         ]
@@ -240,7 +238,7 @@ def _found(summary: Summary) -> list[str]:
         return []
     lines: list[str] = []
     for dataset in dict.fromkeys(rows["dataset"]):
-        own = rows[(rows["dataset"] == dataset) & (rows["setting"] == "")]
+        own = rows[(rows["dataset"] == dataset) & scores.is_plain(rows)]
         last = own[own["epoch"] == own.groupby("loss")["epoch"].transform("max")]
         parts = [f"{style.look(row['loss']).label} {_shares(row)}" for _, row in last.iterrows()]
         bound = (
@@ -261,7 +259,7 @@ def _remarks(summary: Summary) -> list[str]:
     trained = [arm for arm in summary.arms if arm.loss not in BASELINES]
     lines = []
     for head, words in (("probe", "Read with the probe"), ("direct", "Read with the losses' own heads")):
-        found = [analysis.remark(summary.arms, arm, f"{head}_map") for arm in trained]
+        found = [scores.remark(summary.arms, arm, f"{head}_map") for arm in trained]
         lines.append(
             f"{words}, {found.count('degenerate')} of {len(trained)} trained arms are below the untrained encoder, so"
             f" that nothing rests on them, and {found.count('below baseline')} more below logistic regression on the"

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from mlcl_utils import data, figures
 from mlcl_utils.figures import style
-from mlcl_utils.studies import analysis, drawing, tables, wording
-from mlcl_utils.studies.analysis import Arm
-from mlcl_utils.studies.arms import FEW_BASELINES
+from mlcl_utils.studies import drawing, scores, tables, wording
+from mlcl_utils.studies.arms import FEW_BASELINES, Arm
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.missing_labels import (
     BASE_LABELS,
@@ -100,7 +99,7 @@ def arms(study: Execution) -> pd.DataFrame:
 def results_table(study: Execution, summary: Summary, metric: str, head: str) -> pd.DataFrame:
     """One metric of every loss in every condition, read with one head; also written as CSV and LaTeX."""
     rows = summary.intervals
-    rows = rows[(rows["head"] == head) & (rows["setting"] == "") & ~rows["clean_validation"]]
+    rows = rows[(rows["head"] == head) & scores.is_plain(rows)]
     return tables.results_table(
         study,
         summary.arms,
@@ -128,17 +127,17 @@ def reference_table(study: Execution, summary: Summary) -> pd.DataFrame:
         if condition_of(arm)._replace(clean_validation=False) != summary.reference:
             continue
         words = [style.look(arm.loss).label, *([arm.setting] if arm.setting else [])]
-        words += ["(oracle)"] if arm.clean_validation else []
+        words += ["(oracle)"] if arm["clean_validation"] else []
         rows.append(
             {
                 "dataset": arm.dataset,
                 "loss": arm.loss,
                 "arm": " ".join(words),
                 **{
-                    analysis.column(head, metric): analysis.mean(members, analysis.column(head, metric))
+                    scores.column(head, metric): scores.mean(members, scores.column(head, metric))
                     for head, metric in quantities
                 },
-                "remark": analysis.remark(summary.arms, arm),
+                "remark": scores.remark(summary.arms, arm),
             }
         )
     table = pd.DataFrame(rows)
@@ -155,7 +154,7 @@ def reference_table(study: Execution, summary: Summary) -> pd.DataFrame:
     )
     shown = table.set_index(["dataset", "arm"])
     for head, metric in quantities:
-        look, name = style.metric(metric), analysis.column(head, metric)
+        look, name = style.metric(metric), scores.column(head, metric)
         scale = 100 if look.percent else 1
         shown[name] = ["–" if np.isnan(value) else f"{scale * value:.1f}" for value in shown[name]]
         shown = shown.rename(columns={name: f"{look.label}, {HEADS[head]}" if head else look.label})
@@ -167,9 +166,12 @@ def corrections_table(study: Execution, summary: Summary) -> pd.DataFrame:
     rows = corrections(summary)
     if rows.empty:
         return rows
-    last = rows[rows["epoch"] == rows.groupby(list(analysis.ARM), dropna=False)["epoch"].transform("max")]
+    last = rows[rows["epoch"] == rows.groupby(list(scores.COLUMNS), dropna=False)["epoch"].transform("max")]
     table = last.assign(
-        arm=[f"{style.look(row['loss']).label} {row['setting']}".strip() for _, row in last.iterrows()]
+        arm=[
+            f"{style.look(row['loss']).label} {scores.of_row(row).setting}".strip()
+            for _, row in last.iterrows()
+        ]
     )
     table = table[["dataset", "arm", "epoch", "lost", "corrected", "precision", "recall", "unlabelled"]]
     figures.save_table(
@@ -231,11 +233,9 @@ def plot_differences(study: Execution, summary: Summary) -> Figure | None:
     rows = []
     for metric in ("map", "macro_f1"):
         for each in additions(summary, metric):
-            found = analysis.as_row(each.interval)
+            found = scores.as_row(each.interval)
             label = f"change of {style.metric(metric).label}\n(points)"
-            rows.append(
-                {**each.first._asdict(), "head": "best", "metric": metric, "quantity": label, **found}
-            )
+            rows.append({**each.first.row(), "head": "best", "metric": metric, "quantity": label, **found})
     return drawing.draw(study, "differences", {"intervals": _placed(study, pd.DataFrame(rows))})
 
 
@@ -244,7 +244,7 @@ def plot_correction(study: Execution, summary: Summary) -> Figure | None:
     rows = corrections(summary)
     if rows.empty:
         return None
-    rows = rows[(rows["setting"] == "") & ~rows["loss"].str.endswith("norm_penalty")]
+    rows = rows[scores.is_plain(rows) & ~rows["loss"].str.endswith("norm_penalty")]
     long = rows.melt(
         id_vars=["dataset", "loss", "epoch"],
         value_vars=["precision", "recall"],
@@ -264,7 +264,7 @@ def _over_conditions(
     study: Execution, rows: pd.DataFrame, quantities: Iterable[tuple[str, str]]
 ) -> pd.DataFrame:
     """The rows of a figure over conditions: losses in several of them, and few baselines."""
-    rows = rows[(rows["setting"] == "") & ~rows["clean_validation"]]
+    rows = rows[scores.is_plain(rows)]
     rows = rows[~rows["loss"].isin(set(BASELINES) - set(FEW_BASELINES))]
     rows = rows[~rows["loss"].isin([CORRECTED]) & ~rows["loss"].str.endswith("norm_penalty")]
     parts = []
@@ -279,7 +279,7 @@ def _over_conditions(
 def _placed(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the position of their condition on an axis, and its tick."""
     order = {each: at for at, each in enumerate(_ordered(_parameters(study).conditions))}
-    found = [condition_of(analysis.arm_of(row)) for _, row in rows.iterrows()]
+    found = [condition_of(scores.of_row(row)) for _, row in rows.iterrows()]
     return rows.assign(
         position=[order[each] for each in found],
         tick=["one" if each.one_positive else f"{each.kept_share:.0%}" for each in found],
@@ -298,7 +298,7 @@ def _ordered(conditions: Iterable[Condition]) -> list[Condition]:
 
 
 def _words(condition: Condition) -> str:
-    return Arm("", "", 0, 1.0, None, None, "", "", *condition).positives
+    return Arm("", "", 0, "").but(**condition._asdict()).positives
 
 
 def reviewers_list(study: Execution, summary: Summary) -> Markdown:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from mlcl_utils.figures import style
 from mlcl_utils.files import write_csv
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import analysis
-from mlcl_utils.studies.analysis import Carried
+from mlcl_utils.studies import runs
 from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.runs import Carried
 from mlcl_utils.studies.temperature import RATE_FACTORS, variant
 from mlcl_utils.studies.tuning import Choice, Task
 
@@ -37,12 +37,12 @@ def carry_out(study: Execution) -> Carried:
     configs, count = study.study.runs(study.parameters), study.parameters.trials
     trials, choices = Grid([], [], 0), {}
     if count > 1:
-        trials = analysis.carry_out_grid(study, trials_of(configs, count))
+        trials = runs.carry_out_grid(study, trials_of(configs, count))
         choices = choose(trials, configs)
         configs = chosen(configs, choices)
-    grid = analysis.carry_out_grid(study, configs)
+    grid = runs.carry_out_grid(study, configs)
     carried = Carried(grid, Grid([], [], 0) if choices else grid, trials, choices)
-    write_csv(study.folder / "runs.csv", analysis.frame(study, carried))
+    write_csv(study.folder / "runs.csv", runs.frame(study, carried))
     return carried
 
 

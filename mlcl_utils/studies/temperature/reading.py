@@ -7,7 +7,7 @@ from collections.abc import Collection
 from IPython.display import Markdown
 
 from mlcl_utils import stats
-from mlcl_utils.studies import analysis, wording
+from mlcl_utils.studies import scores, wording
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.temperature.sweeps import (
     LOWEST_OF_SOURCE,
@@ -160,7 +160,7 @@ def _scaled(summary: Summary, sweep: Sweep) -> list[str]:
     changes = {}
     for temperature, arm in sweep.arms.items():
         pair = [
-            analysis.quantity(summary.arms.get(each, []), "probe_map")
+            scores.quantity(summary.arms.get(each, []), "probe_map")
             for each in (arm, plain.arms.get(temperature))
             if each is not None
         ]
@@ -200,7 +200,7 @@ def _remarks(summary: Summary) -> list[str]:
             if arm not in summary.arms:
                 continue
             count += 1
-            by_word.setdefault(analysis.remark(summary.arms, arm), []).append(temperature)
+            by_word.setdefault(scores.remark(summary.arms, arm), []).append(temperature)
         for word, temperatures in by_word.items():
             listed = ", ".join(f"{t:g}" for t in temperatures)
             named.setdefault(word, []).append(f"{sweep.label} at τ {listed} ({sweep.task})")

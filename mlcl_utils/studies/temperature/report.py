@@ -14,7 +14,8 @@ from mlcl_utils import data, figures, losses, models, stats
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.representation import BINS
 from mlcl_utils.runs.execute import task_for
-from mlcl_utils.studies import analysis, drawing, tables, wording
+from mlcl_utils.studies import drawing, scores, tables, wording
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.temperature import BASE_LABELS, VIEWS, Place, TemperatureParameters, rates
 from mlcl_utils.studies.temperature.figures import RANKS
@@ -98,21 +99,21 @@ def results_table(study: Execution, summary: Summary, metric: str) -> pd.DataFra
     ].copy()
     if rows.empty:
         return rows
-    standing: dict[tuple[analysis.Arm, str], stats.Standing] = {}
+    standing: dict[tuple[Arm, str], stats.Standing] = {}
     for sweep in summary.sweeps:
         for head in READINGS:
             found = quantities(summary, sweep, f"{head}_{metric}") or {}
             named = {f"{t:g}": each for t, each in found.items()}
             ranked = stats.standings(named) if named else {}
             standing.update({(sweep.arms[t], head): ranked[f"{t:g}"] for t in found})
-    found_arms = [analysis.arm_of(row) for _, row in rows.iterrows()]
+    found_arms = [scores.of_row(row) for _, row in rows.iterrows()]
     rows["standing"] = [
         standing.get((arm, head), "worse") for arm, head in zip(found_arms, rows["head"], strict=True)
     ]
     if study.parameters.replicates < tables.FEW:
         rows["standing"] = rows["standing"].replace("not worse", "worse")
     rows["remark"] = [
-        analysis.remark(summary.arms, arm, f"{head}_map")
+        scores.remark(summary.arms, arm, f"{head}_map")
         for arm, head in zip(found_arms, rows["head"], strict=True)
     ]
     rows["mark"] = rows["remark"].map(tables.MARKS)
@@ -181,12 +182,12 @@ def published_table(study: Execution, summary: Summary) -> pd.DataFrame:
                 {
                     "place": f"{', '.join(sweep.place)} (here)",
                     "temperature": temperature,
-                    "score": 100 * analysis.mean(members, "probe_map"),
-                    "uniformity": analysis.mean(members, "uniformity"),
-                    "tolerance": analysis.mean(members, "tolerance"),
+                    "score": 100 * scores.mean(members, "probe_map"),
+                    "uniformity": scores.mean(members, "uniformity"),
+                    "tolerance": scores.mean(members, "tolerance"),
                     "score_hard": np.nan
                     if twin is None
-                    else 100 * analysis.mean(summary.arms.get(twin, []), "probe_map"),
+                    else 100 * scores.mean(summary.arms.get(twin, []), "probe_map"),
                 }
             )
     table = pd.concat([rows.drop(columns="dataset"), pd.DataFrame(ours)], ignore_index=True)

@@ -12,10 +12,12 @@ from mlcl_utils import stats
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis, claims, wording
-from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies import claims, runs, scores, wording
+from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.claims import Effect
-from mlcl_utils.studies.temperature import Place, rates, variant
+from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.scores import Arms
+from mlcl_utils.studies.temperature import Place, variant
 from mlcl_utils.training import BASELINES
 
 READINGS = {
@@ -61,7 +63,7 @@ class Sweep:
     def task(self) -> str:
         """The place in words."""
         first = next(iter(self.arms.values()))
-        return first._replace(setting="").describe()
+        return first.beside("").describe()
 
     def above(self, lowest: float) -> Sweep:
         """Without the temperatures below the lowest."""
@@ -92,30 +94,20 @@ class Summary:
 
 def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm."""
-    found, lost = analysis.arms(carried.grid, rates.describe), analysis.lost(carried.grid, rates.describe)
-    configs = {arm: several[0] for arm, several in lost.items()}
-    configs |= {arm: members[0].config for arm, members in found.items()}
+    found, lost = runs.arms(carried.grid, arm_of), runs.lost(carried.grid, arm_of)
     swept: dict[tuple[Place, str, str], dict[float, Arm]] = {}
-    for arm, config in configs.items():
+    for arm in [*lost, *found]:
         if arm.loss not in BASELINES:
-            key = Place(arm.dataset, arm.encoder), arm.loss, variant(config)
-            swept.setdefault(key, {})[float(config.hyperparameters["temperature"])] = arm
+            key = Place(arm.dataset, arm.encoder), arm.loss, arm["variant"]
+            swept.setdefault(key, {})[arm["temperature"]] = arm
     sweeps = [Sweep(*key, dict(sorted(by_temperature.items()))) for key, by_temperature in swept.items()]
-    places = {
-        arm.setting: (sweep.variant, temperature)
-        for sweep in sweeps
-        for temperature, arm in sweep.arms.items()
-    }
 
     def placed(rows: pd.DataFrame) -> pd.DataFrame:
-        where = [places.get(setting, ("", np.nan)) for setting in rows["setting"]]
-        return rows.assign(
-            variant=[kind for kind, _ in where], temperature=[temperature for _, temperature in where]
-        )
+        return rows.assign(setting=[described(scores.of_row(row)) for _, row in rows.iterrows()])
 
     heads = ("direct", *READINGS)
-    intervals = [analysis.intervals(found, SCORES, heads), analysis.intervals(found, GEOMETRY, ("",))]
-    points = [analysis.points(found, SCORES, heads), analysis.points(found, GEOMETRY, ("",))]
+    intervals = [scores.intervals(found, SCORES, heads), scores.intervals(found, GEOMETRY, ("",))]
+    points = [scores.points(found, SCORES, heads), scores.points(found, GEOMETRY, ("",))]
     return Summary(
         carried,
         found,
@@ -126,9 +118,19 @@ def summarise(carried: Carried) -> Summary:
     )
 
 
+def arm_of(config: RunConfig) -> Arm:
+    """The arm of a run, with its temperature and what it is besides."""
+    return Arm.of(config, temperature=config.hyperparameters.get("temperature"), variant=variant(config))
+
+
+def described(arm: Arm) -> str:
+    """A loss with its variant and temperature in words; empty for a baseline."""
+    return f"{style.look(arm.loss).label}, {arm.setting}" if arm.setting else ""
+
+
 def quantities(summary: Summary, sweep: Sweep, metric: str) -> dict[float, Replicates] | None:
     """A metric at every temperature; None if it lacks in a run or a replicate failed somewhere."""
-    found = {t: analysis.quantity(summary.arms.get(arm, []), metric) for t, arm in sweep.arms.items()}
+    found = {t: scores.quantity(summary.arms.get(arm, []), metric) for t, arm in sweep.arms.items()}
     complete = {t: each for t, each in found.items() if each is not None}
     if len(complete) < len(found) or len(found) < 2 or len({each.index for each in complete.values()}) > 1:
         return None
@@ -160,7 +162,7 @@ def chosen(summary: Summary, sweep: Sweep) -> float:
     return max(
         sweep.arms,
         key=lambda t: np.nan_to_num(
-            analysis.mean(summary.arms[sweep.arms[t]], "probe_validation_map"), nan=-1.0
+            scores.mean(summary.arms[sweep.arms[t]], "probe_validation_map"), nan=-1.0
         ),
     )
 
@@ -197,7 +199,7 @@ def effects(summary: Summary) -> dict[str, list[Effect]]:
     }
 
     def add(claim: str, sweep: Sweep, words: str, measured: Replicates | None, arms: Sequence[Arm]) -> None:
-        lost = [arm.setting for arm in arms if arm in summary.lost]
+        lost = [described(arm) for arm in arms if arm in summary.lost]
         against = {"impediment": f"runs have failed: {', '.join(lost)}"}
         if measured is not None:
             against = claims.against(summary.arms, arms)

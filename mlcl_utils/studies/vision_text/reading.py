@@ -16,8 +16,10 @@ from mlcl_utils import data, losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.arrays import Floats
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import analysis, wording
-from mlcl_utils.studies.analysis import Arm, Arms, Carried
+from mlcl_utils.studies import runs, scores, wording
+from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.scores import Arms
 from mlcl_utils.studies.tables import FEW, markdown
 from mlcl_utils.studies.vision_text import Pair
 from mlcl_utils.studies.wording import Headed
@@ -46,10 +48,10 @@ class Summary:
 
 def summarise(carried: Carried) -> Summary:
     """Means and intervals of every arm, and the pairs that have both sides."""
-    found = analysis.arms(carried.grid)
-    tasks = {(arm.dataset, arm.matched_to): arm.task for arm in found}
+    found = runs.arms(carried.grid)
+    tasks = {(arm.dataset, arm["matched_to"]): arm.task for arm in found}
     texts = dict.fromkeys(
-        (arm.dataset, str(arm.matched_to))
+        (arm.dataset, str(arm["matched_to"]))
         for arm, members in found.items()
         if data.load(arm.dataset, members[0].config.data_root).modality == "text"
     )
@@ -58,7 +60,7 @@ def summarise(carried: Carried) -> Summary:
         for text, image in texts
         if (text, image) in tasks and (image, text) in tasks
     }
-    return Summary(carried, found, pairs, analysis.intervals(found, METRICS))
+    return Summary(carried, found, pairs, scores.intervals(found, METRICS))
 
 
 def names(summary: Summary, pair: Pair) -> list[str]:
@@ -72,14 +74,14 @@ def names(summary: Summary, pair: Pair) -> list[str]:
 
 def side(summary: Summary, task: Arm, loss: str, head: str, metric: str) -> Replicates | None:
     """A metric of a loss on one side of a pair; of its better head on validation where the head is ``own``."""
-    members = summary.arms[task._replace(loss=loss)]
+    members = summary.arms[task.but(loss=loss)]
     read = head
     if head == "own":
         read = max(
-            analysis.HEADS,
-            key=lambda each: np.nan_to_num(analysis.mean(members, f"{each}_validation_map"), nan=-math.inf),
+            scores.HEADS,
+            key=lambda each: np.nan_to_num(scores.mean(members, f"{each}_validation_map"), nan=-math.inf),
         )
-    return analysis.quantity(members, f"{read}_{metric}")
+    return scores.quantity(members, f"{read}_{metric}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def _lost(summary: Summary, pair: Pair, trained: Collection[str]) -> list[str]:
         config.loss
         for config, _, _ in summary.carried.grid.failures
         if not config.is_baseline
-        and (config.dataset, config.matched_to) in {(t.dataset, t.matched_to) for t in tasks}
+        and (config.dataset, config.matched_to) in {(t.dataset, t["matched_to"]) for t in tasks}
     }
     return style.order(sorted(asked - set(trained)))
 
@@ -247,8 +249,7 @@ def degenerate(summary: Summary, pair: Pair) -> list[str]:
         loss
         for loss in names(summary, pair)
         if any(
-            analysis.remark(summary.arms, task._replace(loss=loss)) == "degenerate"
-            for task in summary.pairs[pair]
+            scores.remark(summary.arms, task.but(loss=loss)) == "degenerate" for task in summary.pairs[pair]
         )
     ]
 
@@ -305,7 +306,7 @@ def _best(summary: Summary, task: Arm, compared: list[str]) -> str:
     return max(
         compared,
         key=lambda loss: np.nan_to_num(
-            analysis.mean(summary.arms[task._replace(loss=loss)], "probe_validation_map"), nan=-math.inf
+            scores.mean(summary.arms[task.but(loss=loss)], "probe_validation_map"), nan=-math.inf
         ),
     )
 
@@ -397,7 +398,7 @@ def _agreement(summary: Summary) -> list[str]:
 def _remarks(summary: Summary) -> list[str]:
     words: dict[str, list[str]] = {}
     for arm in summary.arms:
-        word = analysis.remark(summary.arms, arm)
+        word = scores.remark(summary.arms, arm)
         if word:
             words.setdefault(word, []).append(f"{style.look(arm.loss).label} ({arm.describe()})")
     return wording.remark_lines(words) or [

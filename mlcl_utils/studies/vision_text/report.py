@@ -11,7 +11,7 @@ from mlcl_utils import data, figures
 from mlcl_utils.data import Dataset
 from mlcl_utils.figures import style
 from mlcl_utils.stats import Interval
-from mlcl_utils.studies import analysis, drawing, tables, wording
+from mlcl_utils.studies import drawing, scores, tables, wording
 from mlcl_utils.studies.base import Execution
 from mlcl_utils.studies.vision_text import Pair, VisionTextParameters
 from mlcl_utils.studies.vision_text.figures import COMPARED
@@ -123,7 +123,7 @@ def correlations_table(study: Execution, summary: Summary) -> pd.DataFrame:
             **{
                 f"{name}_{column}": value
                 for name, interval in _intervals(each).items()
-                for column, value in analysis.as_row(interval).items()
+                for column, value in scores.as_row(interval).items()
                 if column != "replicates"
             },
             "verdict": each.verdict,
@@ -192,7 +192,7 @@ def _row(summary: Summary, each: Lead) -> dict[str, object]:
         **{
             f"{kind}_{column}": value
             for kind, interval in (("text", each.text), ("image", each.image))
-            for column, value in analysis.as_row(interval).items()
+            for column, value in scores.as_row(interval).items()
             if column != "replicates"
         },
         "agreement": each.agreement,
@@ -214,7 +214,7 @@ def plot_correlations(study: Execution, summary: Summary) -> Figure | None:
             "pair": each.pair.describe(),
             "metric": each.metric,
             "compared": name,
-            **analysis.as_row(getattr(each, name)),
+            **scores.as_row(getattr(each, name)),
         }
         for each in carry_overs(summary)
         if each.head == "probe"
