@@ -27,7 +27,7 @@ def untrained(
 
     Args:
         task: its training part gives what the encoder standardises by, and the prior.
-        recipe: gives width and dropout.
+        recipe: gives width and dropout, and what kind of head and prototypes it has.
         encoder: a name that :func:`mlcl_utils.models.encoder_class` takes.
         tensors: what its heads give.
         seed: of the weights.
@@ -38,7 +38,13 @@ def untrained(
     positives = torch.from_numpy(task.train.labels == 1).float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Model(kind.create(inputs, recipe), tensors=tensors, prior=positives.mean(dim=0)).to(device)
+        return Model(
+            kind.create(inputs, recipe),
+            tensors=tensors,
+            prior=positives.mean(dim=0),
+            head=recipe.head,
+            prototypes=recipe.prototypes,
+        ).to(device)
 
 
 @torch.no_grad()
