@@ -184,6 +184,13 @@ _METRICS = {
     "effective_rank": MetricLook("effective rank", None, percent=False),
     "kappa_underflow": MetricLook("κ that underflow", None),
     "rho_saturated": MetricLook("ρ outside [0.01, 0.99]", None),
+    "roc_auc": MetricLook("ROC-AUC"),
+    "micro_roc_auc": MetricLook("micro ROC-AUC"),
+    "opis_scores": MetricLook("OPIS", False, percent=False),
+    "opis_pairs": MetricLook("OPIS of pairs", False, percent=False),
+    "icnn_score": MetricLook("ICNN score", percent=False),
+    "utilisation": MetricLook("utilisation", False, percent=False),
+    "coherence_max": MetricLook("largest coherence", None, percent=False),
     "penalty_entropy": MetricLook("penalty entropy", None, percent=False),
 }
 _CUT = {"precision_at_": "P@", "ndcg_at_": "nDCG@"}

@@ -15,7 +15,7 @@ SAME = {"normalised_softmax": "prototype", "equiangular": "prototype"}  # what a
 # (loss, component) of rows that are not compared, and why
 LEFT_OUT = {
     ("coherence", None): "a measure of prototypes and no loss: tests/models/test_prototypes.py",
-    ("icnn", None): "a metric here, whose values are compared in tests/metrics/test_icnn.py",
+    ("icnn", None): "a metric here, whose values are compared in tests/metrics/test_metric_learning.py",
     ("energy_confusion", None): "not built: needs an adversarial head",
     ("snr_contrastive", None): "not built",
     ("snr_triplet", None): "not built",
