@@ -83,6 +83,16 @@ def test_proto_triplet_scores_by_distance():
     torch.testing.assert_close(scores, expected)
 
 
+def test_an_example_with_every_label_or_none_is_not_in_the_mean_of_proto_triplet():
+    labels = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
+    tensors = tensors_of("proto_triplet", labels)
+    rest = tensors | {"embeddings": tensors["embeddings"][:2]}
+    criterion = losses.create("proto_triplet", margin=3.0)
+    value = criterion(labels, **tensors)
+    assert value > 0
+    same(value, criterion(labels[:2], **rest), tensors)
+
+
 def test_graded_margins_are_the_plain_ones_where_examples_have_one_label():
     labels = one_label_each()
     tensors = tensors_of("tcm", labels)
