@@ -80,8 +80,8 @@ def evaluate_novel(
     """Train without some labels and tell these on the test part by the mean of a few training examples.
 
     The evaluation of Pereira et al. (arXiv 2102.03243), whose loss is ``prototype`` at a temperature of 0.05.
-    Embeddings are those that the loss takes, or the representation where it takes none. A seen label stands in the joint
-    ranking by its prototype, or by the mean of all of its training examples where the loss has no prototypes.
+    Embeddings are those that the loss takes, or the representation where it takes none. A seen label stands in the
+    joint ranking by its prototype, or by the mean of all of its training examples where the loss has no prototypes.
 
     Args:
         task: with all labels.
