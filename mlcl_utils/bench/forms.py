@@ -71,6 +71,7 @@ def _tensors(names: Sequence[str], size: Size, device: str) -> dict[str, Tensor]
     generator = torch.Generator().manual_seed(1)
     shapes = {
         "prototypes": (count, dim),
+        "normals": (count, dim),
         "logits": (batch, count),
         "mean": (batch, count),
         "variance": (batch, count),
@@ -95,10 +96,17 @@ def _products(name: str, size: Size) -> Iterator[tuple[int, int, int]]:
         yield from [(batch, count, batch), (batch, batch, count), (batch, count, batch)]
     elif name in ("jaccard_supcon", "mulsupcon", "similarity_dissimilarity"):
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, count, batch)]
-    elif name in ("prototype", "cosine_bce"):
+    elif name in ("prototype", "cosine_bce", "proto_triplet", "tcm_prototypes"):
         yield from [(batch, dim, count), (batch, count, dim), (count, batch, dim)]
-    elif name == "instance":
+    elif name in ("instance", "instance_simple"):
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim)]
+    elif name in ("tcm", "metrix", "metrix_supcon"):
+        yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim), (batch, count, batch)]
+    elif name == "unpg":
+        yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim), (batch, count, batch)]
+        yield from [(batch, dim, count), (batch, count, dim), (count, batch, dim)]
+    elif name == "hyperbolic_ce":  # the points meet the planes' positions and their normals
+        yield from [(batch, dim, count), (batch, count, dim), (count, batch, dim)] * 2
 
 
 def _products_step(products: Sequence[tuple[int, int, int]], device: str) -> Step:

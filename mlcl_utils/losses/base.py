@@ -20,6 +20,7 @@ _SHAPES = {
     "embeddings": ("batch", "dim"),
     "views": ("batch", "dim"),
     "prototypes": ("labels", "dim"),
+    "normals": ("labels", "dim"),
     "logits": ("batch", "labels"),
     "features": ("batch", "width"),
     "mean": ("batch", "labels", "width"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,15 @@ class Combined(nn.Module):
             self.parts[name] = cls(**given)
         self._part_tensors = {name: cls.info().tensors for name, cls in classes.items()}
         self.tensors = _union(self._part_tensors.values())
+        first = next(iter(self.parts))
+        if hasattr(self.parts[first], "scores"):
+            self.scores = functools.partial(self._scores_of, first)
+
+    def _scores_of(self, part: str, **tensors: Tensor) -> Tensor:
+        """The scores (batch, labels) of the own head of a part, from the tensors of the sum."""
+        scorer: Any = self.parts[part].scores
+        scores: Tensor = scorer(**{name: tensors[name] for name in self._part_tensors[part]})
+        return scores
 
     def forward(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Tensor:
         """The sum of the parts; see :meth:`mlcl_utils.losses.base.Loss.forward`.

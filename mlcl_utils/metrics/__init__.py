@@ -22,35 +22,54 @@ from mlcl_utils.metrics.classification import (
     sample_f1,
     subset_accuracy,
 )
+from mlcl_utils.metrics.consistency import opis_pairs, opis_scores
 from mlcl_utils.metrics.evaluation import evaluate
+from mlcl_utils.metrics.neighbourhood import icnn_score, utilisation
+from mlcl_utils.metrics.novel import label_means, novel_labels
 from mlcl_utils.metrics.ranking import (
     ExampleRanking,
     average_precision,
     eleven_point_average_precision,
     micro_average_precision,
+    micro_roc_auc,
     rank_examples,
+    roc_auc,
 )
-from mlcl_utils.metrics.representation import describe_representation, picture_embeddings, view_alignment
+from mlcl_utils.metrics.representation import (
+    coherence,
+    describe_representation,
+    picture_embeddings,
+    view_alignment,
+)
 from mlcl_utils.metrics.thresholds import Thresholds, tune_thresholds
 
 __all__ = [
     "ExampleRanking",
     "Thresholds",
     "average_precision",
+    "coherence",
     "describe_representation",
     "describe_variances",
     "eleven_point_average_precision",
     "evaluate",
     "hamming_loss",
+    "icnn_score",
     "label_f1",
+    "label_means",
     "macro_f1",
     "micro_average_precision",
     "micro_f1",
+    "micro_roc_auc",
+    "novel_labels",
+    "opis_pairs",
+    "opis_scores",
     "picture_embeddings",
     "rank_examples",
     "reliability",
+    "roc_auc",
     "sample_f1",
     "subset_accuracy",
     "tune_thresholds",
+    "utilisation",
     "view_alignment",
 ]

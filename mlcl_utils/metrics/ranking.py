@@ -131,6 +131,51 @@ def micro_average_precision(labels: Array, scores: Array) -> float:
     return float(_row_average_precision(_rank(known[seen][None], checked[seen][None]))[0])
 
 
+def roc_auc(labels: Array, scores: Array) -> Floats:
+    """Area under the ROC curve of every label: the share of pairs (positive, negative) in the right order.
+
+    Pairs of equal scores count half, as in scikit-learn.
+
+    Args:
+        labels: (n, L) in {-1, 0, 1}; unobserved entries are left out.
+        scores: (n, L) finite.
+
+    Returns:
+        (L,) in [0, 1]; NaN for a label without an observed positive or without an observed negative.
+    """
+    known = checked_labels(labels)
+    return _row_auc(known.T, checked_scores(scores, known).T)
+
+
+def micro_roc_auc(labels: Array, scores: Array) -> float:
+    """Area under the ROC curve of all observed entries pooled; NaN without a positive or without a negative.
+
+    Args:
+        labels: (n, L) in {-1, 0, 1}.
+        scores: (n, L) finite and on one scale for all labels.
+    """
+    known = checked_labels(labels)
+    checked = checked_scores(scores, known)
+    seen = known >= 0
+    return float(_row_auc(known[seen][None], checked[seen][None])[0])
+
+
+def _row_auc(labels: Labels, scores: Floats) -> Floats:
+    ranking = _rank(labels, scores)
+    negatives = ranking.observed - ranking.positives
+    # Of each positive: the negatives down to the end of its group of equal scores, less those of the group, halved.
+    rows = np.arange(len(labels))[:, None]
+    opens = np.ones(ranking.end.shape, dtype=bool)
+    np.not_equal(ranking.end[:, 1:], ranking.end[:, :-1], out=opens[:, 1:])
+    start = np.maximum.accumulate(np.where(opens, np.arange(ranking.end.shape[1]), 0), axis=1)
+    through = ranking.end + 1 - ranking.found[rows, ranking.end]
+    before = np.where(start > 0, start - ranking.found[rows, start - 1], 0)
+    above = (through + before) / 2
+    positive = np.diff(ranking.found, axis=1, prepend=0) > 0
+    misplaced = (above * positive).sum(axis=1)
+    return 1 - ratio(misplaced, ranking.positives * negatives)
+
+
 @dataclass(frozen=True)
 class ExampleRanking:
     """How well the labels of each example are ordered; every array has one entry per example, NaN if left

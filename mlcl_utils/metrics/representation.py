@@ -54,12 +54,12 @@ def describe_representation(
         raise ValueError("a representation needs at least two embeddings")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
-    vectors, known, _ = _directions(embeddings, labels)
+    vectors, known, _ = directions(embeddings, labels)
     if len(vectors) > MOST:
         vectors, known = _chosen(vectors, known)
 
     spread = 0.0
-    for _, similarity, upper in _blocks(vectors):
+    for _, similarity, upper in blocks(vectors):
         spread += float(np.exp(4 * similarity[upper] - 4).sum())  # |z_i - z_j|^2 = 2 - 2 s_ij
     pairs = len(vectors) * (len(vectors) - 1) / 2
     result = {
@@ -81,7 +81,7 @@ def view_alignment(embeddings: Array, views: Array) -> float:
     Raises:
         ValueError: shapes differ, or a row is not finite or zero.
     """
-    first, second = _unit(embeddings), _unit(views)
+    first, second = unit(embeddings), unit(views)
     if first.shape != second.shape:
         raise ValueError(f"embeddings have shape {first.shape} but views have shape {second.shape}")
     return mean(((first - second) ** 2).sum(axis=1))
@@ -107,7 +107,7 @@ def picture_embeddings(embeddings: Array, labels: Array) -> dict[str, Array]:
     Raises:
         ValueError: shapes that do not fit, or a non-finite embedding.
     """
-    vectors, known, given = _directions(embeddings, labels)
+    vectors, known, given = directions(embeddings, labels)
     plane = np.full((len(embeddings), 2), np.nan)
     if len(vectors) > 1:
         plane[given] = _plane(vectors)
@@ -116,7 +116,7 @@ def picture_embeddings(embeddings: Array, labels: Array) -> dict[str, Array]:
     labelled = (known == 1).any(axis=1)
     positive = (known[labelled] == 1).astype(np.float32)
     counts = np.zeros((2, BINS), dtype=np.int64)
-    for rows, similarity, upper in _blocks(vectors[labelled]):
+    for rows, similarity, upper in blocks(vectors[labelled]):
         share = positive[rows] @ positive.T > 0
         for kind, chosen in enumerate((upper & share, upper & ~share)):
             counts[kind] += np.histogram(similarity[chosen].clip(-1, 1), bins=BINS, range=(-1, 1))[0]
@@ -140,7 +140,7 @@ def _by_labels(vectors: Floats, labels: Array, temperature: float) -> dict[str, 
     total = total_shared = 0.0
     jaccard_sum = jaccard_square = product = 0.0
     entropies = []
-    for rows, similarity, upper in _blocks(vectors):
+    for rows, similarity, upper in blocks(vectors):
         overlap = positive[rows] @ positive.T
         union = sizes[rows, None] + sizes - overlap
         share = overlap > 0
@@ -185,6 +185,41 @@ def _entropy(logits: Floats, negative: Array) -> Floats:
     return entropy
 
 
+def coherence(prototypes: Array, *, threshold: float = 0.0) -> dict[str, float]:
+    """How far prototypes are from being equiangular (Shen et al., arXiv 2303.11637), of absolute cosines of two labels.
+
+    - ``coherence_max`` and ``coherence_mean``: the largest and the mean;
+    - ``coherence_excess``: the sum over ordered pairs of what they have beyond the threshold, which is what makes fixed
+      prototypes equiangular if it is lowered to 0.
+
+    Args:
+        prototypes: (L, d), finite, none zero; scaled to unit norm here.
+        threshold: at least 0.
+
+    Returns:
+        The three by name; maximum and mean NaN with fewer than two labels.
+
+    Raises:
+        ValueError: a row that is not finite or zero, or a negative threshold.
+    """
+    if not threshold >= 0:
+        raise ValueError(f"threshold must be at least 0, not {threshold}")
+    vectors = unit(prototypes)
+    pairs, largest, total, excess = 0, float("nan"), 0.0, 0.0
+    for _, cosines, upper in blocks(vectors):
+        sizes = np.abs(cosines[upper])
+        pairs += sizes.size
+        total += float(sizes.sum())
+        excess += 2 * float(np.maximum(sizes - threshold, 0).sum())
+        if sizes.size:
+            largest = float(np.fmax(largest, sizes.max()))
+    return {
+        "coherence_max": largest,
+        "coherence_mean": total / pairs if pairs else float("nan"),
+        "coherence_excess": excess,
+    }
+
+
 def _effective_rank(vectors: Floats) -> float:
     values = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
     values = values[values > values.max(initial=0.0) * 1e-12]
@@ -194,16 +229,16 @@ def _effective_rank(vectors: Floats) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def _directions(embeddings: Array, labels: Array) -> tuple[Floats, Labels, Mask]:
+def directions(embeddings: Array, labels: Array) -> tuple[Floats, Labels, Mask]:
     """Unit vectors of the embeddings that are not zero, the labels of these, and which they are of all."""
     known = checked_labels(labels)
-    _check_shape(embeddings)
+    check_shape(embeddings)
     if len(embeddings) != len(known):
         raise ValueError(f"{len(embeddings)} embeddings but {len(known)} rows of labels")
     given: Mask = (embeddings != 0).any(axis=1)
     if given.all():
-        return _unit(embeddings), known, given
-    return _unit(embeddings[given]), known[given], given
+        return unit(embeddings), known, given
+    return unit(embeddings[given]), known[given], given
 
 
 def _chosen(vectors: Floats, labels: Labels) -> tuple[Floats, Labels]:
@@ -212,13 +247,36 @@ def _chosen(vectors: Floats, labels: Labels) -> tuple[Floats, Labels]:
     return vectors[rows], labels[rows]
 
 
-def _check_shape(embeddings: Array) -> None:
+def check_embeddings(embeddings: Array, examples: int) -> None:
+    """Whether embeddings are a finite matrix with a row for each example.
+
+    Raises:
+        ValueError: they are not.
+    """
+    check_shape(embeddings)
+    if len(embeddings) != examples:
+        raise ValueError(f"{len(embeddings)} embeddings but {examples} rows of labels")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("embeddings must be finite")
+
+
+def check_shape(embeddings: Array) -> None:
+    """Whether embeddings are a matrix.
+
+    Raises:
+        ValueError: they are not.
+    """
     if embeddings.ndim != 2:
         raise ValueError(f"embeddings must have shape (examples, dimensions), not {embeddings.shape}")
 
 
-def _unit(embeddings: Array) -> Floats:
-    _check_shape(embeddings)
+def unit(embeddings: Array) -> Floats:
+    """The rows as unit vectors in float64.
+
+    Raises:
+        ValueError: they are no matrix, or a row is not finite or zero.
+    """
+    check_shape(embeddings)
     vectors = embeddings.astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
@@ -227,7 +285,7 @@ def _unit(embeddings: Array) -> Floats:
     return unit
 
 
-def _blocks(vectors: Floats) -> Iterator[tuple[slice, Floats, Mask]]:
+def blocks(vectors: Floats) -> Iterator[tuple[slice, Floats, Mask]]:
     """Blocks of rows of the similarity matrix, each with the mask of its entries i < j."""
     columns = np.arange(len(vectors))
     for start in range(0, len(vectors), BLOCK):

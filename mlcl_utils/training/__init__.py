@@ -13,6 +13,7 @@ from mlcl_utils.training.recipe import Recipe
 if TYPE_CHECKING:
     from mlcl_utils.training.baselines import nearest_neighbours, prior
     from mlcl_utils.training.loop import Fitted, Training, TrainingError, fit
+    from mlcl_utils.training.novel import draw_novel, evaluate_novel, with_labels
     from mlcl_utils.training.probe import Probe, fit_probe, fit_sparse_probe
     from mlcl_utils.training.representation import as_float16, represent, untrained
 
@@ -24,6 +25,8 @@ __all__ = [
     "Training",
     "TrainingError",
     "as_float16",
+    "draw_novel",
+    "evaluate_novel",
     "fit",
     "fit_probe",
     "fit_sparse_probe",
@@ -31,6 +34,7 @@ __all__ = [
     "prior",
     "represent",
     "untrained",
+    "with_labels",
 ]
 
 BASELINES = {
@@ -47,6 +51,7 @@ BASELINES = {
 _WHERE = {
     "loop": ("Fitted", "Training", "TrainingError", "fit"),
     "representation": ("as_float16", "represent", "untrained"),
+    "novel": ("draw_novel", "evaluate_novel", "with_labels"),
     "probe": ("Probe", "fit_probe", "fit_sparse_probe"),
     "baselines": ("nearest_neighbours", "prior"),
 }

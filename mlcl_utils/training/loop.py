@@ -14,8 +14,10 @@ from torch import Tensor
 
 from mlcl_utils import losses, models
 from mlcl_utils.data import Task
+from mlcl_utils.errors import UsageError
 from mlcl_utils.losses.correction import Correction
 from mlcl_utils.models import Model
+from mlcl_utils.models.heads import OF_LABELS
 from mlcl_utils.training import parallel
 from mlcl_utils.training.averages import Average, MomentumQueue
 from mlcl_utils.training.batches import Batches
@@ -69,6 +71,9 @@ class Training:
         seed: of initialisation, batch order and dropout.
         device: where to train.
 
+    Raises:
+        UsageError: the recipe asks for a kind of head or prototypes, and the loss takes none.
+
     Attributes:
         model: being trained.
         epoch: epochs made so far.
@@ -90,6 +95,7 @@ class Training:
         self._loss, self._recipe, self._device = loss, recipe, device
         self._criterion = losses.create(loss, **hyperparameters).to(device)
         tensors = losses.info(loss).tensors
+        _check_heads(loss, recipe, tensors)
         self.model = untrained(task, recipe, encoder=encoder, tensors=tensors, seed=seed, device=device)
         inputs = models.encoder_class(encoder).inputs(task)
         self._inputs = {split: Batches(inputs[split], device) for split in ("train", "validation")}
@@ -194,7 +200,7 @@ class Training:
     def _value(self, labels: Tensor, given: Mapping[str, Tensor], *, queue: bool = True) -> Tensor:
         """The loss of a batch, from the tensors of this process's share of it."""
         gathered = {
-            name: tensor if name == "prototypes" else parallel.gather(tensor, len(labels))
+            name: tensor if name in OF_LABELS else parallel.gather(tensor, len(labels))
             for name, tensor in given.items()
         }
         anchors: dict[str, int] = {}
@@ -223,14 +229,13 @@ class Training:
                 with _autocast(self._device):
                     held.append(self.model(part))
         leaves = {
-            name: tensor
-            if name == "prototypes"
-            else torch.cat([given[name] for given in held]).requires_grad_()
+            name: tensor if name in OF_LABELS else torch.cat([given[name] for given in held]).requires_grad_()
             for name, tensor in held[0].items()
         }
         value = self._value(labels, leaves)
         torch.autograd.backward(self._recipe.loss_scale * value)
-        leaves.pop("prototypes", None)  # a parameter, which has its gradient now
+        for name in OF_LABELS:
+            leaves.pop(name, None)  # a parameter, which has its gradient now, or what does not train
         gradients = {
             name: (torch.zeros_like(leaf) if leaf.grad is None else leaf.grad).split([len(p) for p in parts])
             for name, leaf in leaves.items()
@@ -292,9 +297,11 @@ class Training:
         return self.model if self._average is None else self._average.model
 
     def fitted(self) -> Fitted:
-        """The model as it is now."""
+        """The model as it is now, which scores labels as its loss does."""
+        model = self._best().eval()
+        model.own_scores = getattr(self._criterion, "scores", None)
         return Fitted(
-            model=self._best().eval(),
+            model=model,
             history=self.history,
             steps=self.epoch * self._steps_per_epoch,
             parameters=sum(
@@ -367,6 +374,15 @@ def fit(
             training.advance(training.epoch + 1)
             keeper.after_epoch()
     return training.fitted()
+
+
+def _check_heads(loss: str, recipe: Recipe, tensors: tuple[str, ...]) -> None:
+    for setting, usual, tensor in (("head", "linear", "logits"), ("prototypes", "learned", "prototypes")):
+        kind = getattr(recipe, setting)
+        if kind != usual and tensor not in tensors:
+            raise UsageError(
+                f"{setting}={kind}: the loss '{loss}' takes no {tensor}; leave {setting} out for it"
+            )
 
 
 def _diverged(loss: str, epoch: int, recipe: Recipe, detail: str) -> TrainingError:

@@ -25,6 +25,8 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "queue": (int, 0, MOST + 1),
     "momentum": (float, 0, 1),
     "compile": bool,
+    "head": ("linear", "hyperbolic", "clipped"),
+    "prototypes": ("learned", "equiangular", "random"),
 }
 """What of a recipe may be set by name: type, least value and what it has to be below; or the words there are."""
 
@@ -79,6 +81,10 @@ class Recipe:
             candidates; 0 for none. Other losses do without.
         momentum: decay of the moving average that those embeddings come from.
         compile: whether the encoder is compiled by ``torch.compile``.
+        head: what gives a loss its logits: ``linear``; ``hyperbolic``, planes of the Poincaré ball; or ``clipped``, the
+            same head in flat space, its control. For losses that take logits.
+        prototypes: ``learned``; ``equiangular``, fixed and as far from each other as can be; or ``random``, fixed, its
+            control. For losses that take prototypes.
     """
 
     epochs: int
@@ -97,6 +103,8 @@ class Recipe:
     queue: int = 0
     momentum: float = 0.999
     compile: bool = False
+    head: Literal["linear", "hyperbolic", "clipped"] = "linear"
+    prototypes: Literal["learned", "equiangular", "random"] = "learned"
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:

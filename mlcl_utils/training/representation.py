@@ -27,7 +27,7 @@ def untrained(
 
     Args:
         task: its training part gives what the encoder standardises by, and the prior.
-        recipe: gives width, dropout and augmentation.
+        recipe: gives width, dropout and augmentation, and what kind of head and prototypes it has.
         encoder: a name that :func:`mlcl_utils.models.encoder_class` takes.
         tensors: what its heads give.
         seed: of the weights.
@@ -38,8 +38,13 @@ def untrained(
     positives = torch.from_numpy(task.train.labels == 1).float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = kind.create(inputs, width=recipe.width, dropout=recipe.dropout, augment=recipe.augment)
-        return Model(fresh, tensors=tensors, prior=positives.mean(dim=0)).to(device)
+        return Model(
+            kind.create(inputs, width=recipe.width, dropout=recipe.dropout, augment=recipe.augment),
+            tensors=tensors,
+            prior=positives.mean(dim=0),
+            head=recipe.head,
+            prototypes=recipe.prototypes,
+        ).to(device)
 
 
 @torch.no_grad()

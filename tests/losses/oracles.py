@@ -350,3 +350,225 @@ def kmcl(
                 log = torch.log(inside if stable else inside + 1e-7)
                 third = third - front * log / len(sharing) / labelled
     return first + reconstruction * second + contrastive * third
+
+
+# metric learning
+
+
+def jaccard(one, other):
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def negative_pair(one, other):
+    return bool(one and other and not one & other)
+
+
+def mean_of_nonzero(values):
+    return sum(values, ZERO) / max(sum(value.item() > 0 for value in values), 1)
+
+
+def unpg(
+    labels, embeddings, prototypes, epoch, scale=64.0, margin=0.5, kind="cosine", whisker=1.5, pool=True
+):
+    sets, z, c = label_sets(labels), scaled(embeddings), scaled(prototypes)
+    pooled = [
+        z[i] @ z[j] for i in range(len(z)) for j in range(i + 1, len(z)) if negative_pair(sets[i], sets[j])
+    ]
+    if pooled and whisker is not None:
+        ordered = sorted(value.item() for value in pooled)
+        low, high = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+        reach = whisker * (high - low)
+        pooled = [value for value in pooled if low - reach <= value.item() <= high + reach]
+    total, examples = ZERO, 0
+    for i, own in enumerate(sets):
+        if not own:
+            continue
+        examples += 1
+        against = [z[i] @ c[k] for k in range(len(c)) if k not in own] + (pooled if pool else [])
+        for label in own:
+            cosine = z[i] @ c[label]
+            lowered = cosine - margin if kind == "cosine" else torch.cos(torch.arccos(cosine) + margin)
+            if against:
+                logits = scale * torch.stack([lowered, *against])
+                total = total - log_softmax(logits, range(len(logits)))[0] / len(own)
+    return total / max(examples, 1)
+
+
+def proto_triplet(labels, embeddings, prototypes, epoch, margin=0.5, positive="mean"):
+    total, examples = ZERO, 0
+    for own, z in zip(label_sets(labels), embeddings, strict=True):
+        others = set(range(len(prototypes))) - own
+        if not own or not others:
+            continue
+        examples += 1
+        distance = [torch.sqrt(((z - c) ** 2).sum() + 1e-6) for c in prototypes]
+        nearest = min((distance[k] for k in others), key=torch.Tensor.item)
+        hinges = [torch.relu(distance[label] - nearest + margin) for label in own]
+        total = total + (
+            max(hinges, key=torch.Tensor.item) if positive == "max" else sum(hinges) / len(hinges)
+        )
+    return total / max(examples, 1)
+
+
+def margins(positives, negatives, negative_margin, positive_weight=1.0, negative_weight=1.0):
+    """TCM's two means, from (cosine, weight, wanted) of the positives and the cosines of the negatives."""
+    active = [(s, weight, wanted) for s, weight, wanted in positives if s.item() <= wanted]
+    above = [s for s in negatives if s.item() >= negative_margin]
+    lacking = sum((weight * (wanted - s) for s, weight, wanted in active), ZERO)
+    excess = sum((s - negative_margin for s in above), ZERO)
+    lacking = lacking / (sum(weight for _, weight, _ in active) or 1)
+    return positive_weight * lacking + negative_weight * excess / max(len(above), 1)
+
+
+def tcm(labels, embeddings, epoch, positive_margin=0.9, negative_margin=0.5, graded=True, **weights):
+    sets, z = label_sets(labels), scaled(embeddings)
+    positives, negatives = [], []
+    for i, own in enumerate(sets):
+        for j, other in enumerate(sets):
+            if i != j and own & other:
+                w = jaccard(own, other)
+                wanted = negative_margin + (positive_margin - negative_margin) * w
+                positives.append((z[i] @ z[j], 1.0, wanted) if graded else (z[i] @ z[j], w, positive_margin))
+            elif negative_pair(own, other):
+                negatives.append(z[i] @ z[j])
+    return margins(positives, negatives, negative_margin, **weights)
+
+
+def tcm_prototypes(
+    labels, embeddings, prototypes, epoch, positive_margin=0.9, negative_margin=0.5, **weights
+):
+    positives, negatives = [], []
+    for own, z in zip(label_sets(labels), scaled(embeddings), strict=True):
+        for label, c in enumerate(scaled(prototypes)):
+            if label in own:
+                positives.append((z @ c, 1.0, positive_margin))
+            elif own:
+                negatives.append(z @ c)
+    return margins(positives, negatives, negative_margin, **weights)
+
+
+def instance_simple(labels, embeddings, views, epoch, weight=1.0, hard_fraction=1.0):
+    z, other = scaled(embeddings), scaled(views)
+    total = ZERO
+    for anchors, candidates in ((z, other), (other, z)):
+        for i, anchor in enumerate(anchors):
+            others = [anchor @ c for j, c in enumerate(candidates) if j != i]
+            kept = sorted(others, key=lambda s: -s.item())[: math.ceil(hard_fraction * len(others))]
+            total = total - anchor @ candidates[i] + weight * sum(kept, ZERO)
+    return total / (2 * len(z))
+
+
+def metrix(
+    labels, embeddings, epoch, margin=0.5, weight=0.4, mixing=0.5, mode="positive_negative", pairing="sampled",
+    negatives=3,
+):  # fmt: skip
+    sets, z = label_sets(labels), scaled(embeddings)
+
+    def cost(compared):
+        pulled, pushed = [], []
+        for anchor, other, degree in compared:
+            distance = torch.sqrt(torch.clamp(2 - 2 * (anchor @ other), min=1e-12))
+            pulled.append(degree * distance)
+            pushed.append((1 - degree) * torch.relu(margin - distance))
+        return mean_of_nonzero(pulled) + mean_of_nonzero(pushed)
+
+    def mixture(one, other):
+        mixed = mixing * one + (1 - mixing) * other
+        return mixed / mixed.norm()
+
+    clean, mixed = [], []
+    for i, own in enumerate(sets):
+        if not own:
+            continue
+        others = [j for j in range(len(z)) if j != i]
+        clean += [(z[i], z[j], jaccard(own, sets[j])) for j in others]
+        sharing = [j for j in others if own & sets[j]]
+        rest = sorted((j for j in others if not own & sets[j]), key=lambda j: -(z[i] @ z[j]).item())
+        if mode == "anchor_negative":
+            mixed += [(z[i], mixture(z[i], z[q]), mixing) for q in rest if not sharing]
+        else:
+            kept = rest if pairing == "all" else rest[:negatives]
+            mixed += [
+                (z[i], mixture(z[p], z[q]), mixing * jaccard(own, sets[p])) for p in sharing for q in kept
+            ]
+    return cost(clean) + weight * cost(mixed)
+
+
+def metrix_supcon(labels, embeddings, partners, mixing, temperature=0.1):
+    sets, z = label_sets(labels), scaled(embeddings)
+    mixed = scaled([mixing * z[j] + (1 - mixing) * z[partners[j]] for j in range(len(z))])
+    total, counted = ZERO, 0
+    for i, own in enumerate(sets):
+        others = [j for j in range(len(z)) if j != i and partners[j] != i]
+        weight = {
+            j: mixing * jaccard(own, sets[j]) + (1 - mixing) * jaccard(own, sets[partners[j]]) for j in others
+        }
+        if sum(weight.values()) == 0:
+            continue
+        counted += 1
+        log_p = log_softmax([z[i] @ m / temperature for m in mixed], others)
+        total = total - sum(weight[j] * log_p[j] for j in others) / sum(weight.values())
+    return total / max(counted, 1)
+
+
+# the Poincaré ball, by its definitions
+
+
+def exp_at_centre(vector, curvature, radius=math.inf):
+    length = vector.norm()
+    if length.item() == 0:
+        return vector
+    if length.item() > radius:
+        vector = vector * radius / length
+    root = math.sqrt(curvature)
+    reach = torch.tanh(root * vector.norm())
+    return (reach if reach.item() < 0.999 else 0.999) * vector / (root * vector.norm())
+
+
+def moebius_sum(x, y, c):
+    product, first, second = x @ y, x @ x, y @ y
+    above = (1 + 2 * c * product + c * second) * x + (1 - c * first) * y
+    return above / (1 + 2 * c * product + c**2 * first * second)
+
+
+def hyperbolic_logit(x, offset, normal, c):
+    p = exp_at_centre(offset, c)
+    factor = 2 / (1 - c * (p @ p))
+    a = normal * (1 - c * (p @ p))
+    m = moebius_sum(-p, x, c)
+    root = math.sqrt(c)
+    inside = 2 * root * (m @ a) / (a.norm() * (1 - c * (m @ m)))
+    return factor * a.norm() / root * torch.asinh(inside)
+
+
+def hyperbolic_ce(labels, embeddings, prototypes, normals, epoch, curvature=0.1, radius=2.0):
+    total, examples = ZERO, 0
+    for own, z in zip(label_sets(labels), embeddings, strict=True):
+        if not own:
+            continue
+        examples += 1
+        x = exp_at_centre(z, curvature, radius)
+        logits = [hyperbolic_logit(x, p, a, curvature) for p, a in zip(prototypes, normals, strict=True)]
+        log_p = log_softmax(logits, range(len(logits)))
+        total = total - sum(log_p[label] for label in own) / len(own)
+    return total / max(examples, 1)
+
+
+def hyperbolic_confusion(
+    labels, embeddings, epoch, curvature=0.1, radius=2.0, inverse="artanh", pairs="halves"
+):
+    sets, x = label_sets(labels), [exp_at_centre(z, curvature, radius) for z in embeddings]
+    half, root = len(x) // 2, math.sqrt(curvature)
+    chosen = [(i, i + half) for i in range(half)]
+    if pairs == "all":
+        chosen = [(i, j) for i in range(len(x)) for j in range(len(x)) if i != j]
+    total, weights = ZERO, 0.0
+    for i, j in chosen:
+        w = jaccard(sets[i], sets[j])
+        weights += w
+        between = root * moebius_sum(-x[i], x[j], curvature)
+        if w and between.any():
+            total = total + w * 2 / root * getattr(torch, inverse.replace("artanh", "arctanh"))(
+                between.norm()
+            )
+    return total / (len(x) if pairs == "halves" else weights or 1)

@@ -51,6 +51,28 @@ SETTINGS = [
     ("corrected_bce", {"threshold": 0.6, "reduction": "sum"}, 1),
     ("norm_penalty", {}, 0),
     ("norm_penalty", {"weight": 0.3, "exclude_unlabelled": False}, 1),
+    ("unpg", {}, 0),
+    ("unpg", {"scale": 8.0, "kind": "angle", "whisker": 0.1}, 0),
+    ("unpg", {"scale": 4.0, "margin": 0.2, "whisker": None}, 0),
+    ("unpg", {"scale": 8.0, "margin": 0.0, "pool": False}, 0),
+    ("proto_triplet", {}, 0),
+    ("proto_triplet", {"margin": 3.0, "positive": "max"}, 0),
+    ("tcm", {}, 0),
+    ("tcm", {"graded": False, "positive_margin": 0.6, "negative_margin": 0.1}, 0),
+    ("tcm", {"negative_margin": 0.1, "positive_weight": 0.5, "negative_weight": 2.0}, 0),
+    ("tcm_prototypes", {}, 0),
+    ("tcm_prototypes", {"negative_margin": 0.1, "positive_weight": 0.5, "negative_weight": 2.0}, 0),
+    ("metrix", {"mixing": 0.7}, 0),
+    ("metrix", {"mixing": 0.7, "negatives": 1, "margin": 1.5}, 0),
+    ("metrix", {"mixing": 0.2, "pairing": "all", "weight": 2.0, "margin": 1.5}, 0),
+    ("metrix", {"mixing": 0.6, "mode": "anchor_negative", "weight": 1.0, "margin": 0.9}, 0),
+    ("instance_simple", {}, 0),
+    ("instance_simple", {"hard_fraction": 0.4, "weight": 0.2}, 0),
+    ("hyperbolic_ce", {}, 0),
+    ("hyperbolic_ce", {"curvature": 1.0, "radius": 1.0}, 0),
+    ("hyperbolic_confusion", {}, 0),
+    ("hyperbolic_confusion", {"pairs": "all"}, 0),
+    ("hyperbolic_confusion", {"curvature": 1.0, "radius": 1.0, "pairs": "all", "inverse": "arctan"}, 0),
     ("kmcl", {}, 0),
     ("kmcl", {"jaccard": "weight", "kernel": "mahalanobis", "temperature": 0.5}, 0),
     ("kmcl", {"stable": False, "kernel": "rbf", "reconstruction": 0.5, "contrastive": 2.0}, 0),
@@ -58,6 +80,9 @@ SETTINGS = [
     ("kmcl", {"gamma_neg": 2.0, "gamma_pos": 0.0, "clip": 0.1, "contrastive": 0.0}, 0),
 ]
 IDS = [f"{name}-{','.join(f'{k}={v}' for k, v in given.items())}-{epoch}" for name, given, epoch in SETTINGS]
+RANDOM = {
+    "metrix_supcon"
+}  # cannot be told what to draw but by a call of their own, and have tests of their own
 PAIRWISE = ["jaccard_supcon", "mulsupcon", "similarity_dissimilarity", "msc", "reg"]
 
 
@@ -84,6 +109,7 @@ def tensors_of(name, labels, seed=0, dim=5, dtype=torch.float64, anisotropic=Fal
         "embeddings": (batch, dim),
         "views": (batch, dim),
         "prototypes": (count, dim),
+        "normals": (count, dim),
         "logits": (batch, count),
         "features": (batch, dim),
         "mean": per_class,

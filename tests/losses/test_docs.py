@@ -26,7 +26,13 @@ def test_examples_run():
     labels = labels_of(8, 5).float()
     randn = torch.randn
     given = {"labels": labels, "losses": losses, "z": randn(8, 4), "other": randn(8, 4), "c": randn(5, 4)}
-    given |= {"x": randn(8, 5), "f": randn(8, 6), "mu": randn(8, 5), "var": randn(8, 5).exp()}
+    given |= {
+        "a": randn(5, 4),
+        "x": randn(8, 5),
+        "f": randn(8, 6),
+        "mu": randn(8, 5),
+        "var": randn(8, 5).exp(),
+    }
     assert len(EXAMPLES) > len(losses.names())
     for example in EXAMPLES:
         exec(example, given)

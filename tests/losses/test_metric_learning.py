@@ -1,0 +1,376 @@
+"""The losses of metric learning: what they reduce to, their controls, and those whose value is drawn."""
+
+import pytest
+import torch
+
+from mlcl_utils import losses
+from mlcl_utils.losses import contrast, hyperbolic
+from tests.losses import oracles
+from tests.losses.problems import gradients, labels_of, tensors_of
+
+SHARE = torch.tensor(0.7, dtype=torch.float64)
+
+
+def one_label_each(batch=12, count=4, seed=0):
+    classes = torch.randint(count, (batch,), generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.one_hot(classes, count)
+
+
+def same(one, other, tensors, **tolerance):
+    """Whether two values and their gradients are the same."""
+    torch.testing.assert_close(one, other, **tolerance)
+    wanted = gradients(other, tensors)
+    for key, gradient in gradients(one, tensors).items():
+        torch.testing.assert_close(gradient, wanted[key], **tolerance)
+
+
+# with one label each, and at the limits of a hyperparameter
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 1 / 64])
+def test_unpg_without_pool_and_margin_is_prototype_where_examples_have_one_label(temperature):
+    labels = one_label_each()
+    tensors = tensors_of("unpg", labels)
+    plain = losses.create("unpg", scale=1 / temperature, margin=0.0, pool=False)(labels, **tensors)
+    same(plain, losses.create("prototype", temperature=temperature)(labels, **tensors), tensors)
+
+
+def test_other_labels_of_an_example_are_in_no_denominator_of_unpg():
+    labels = torch.tensor([[1, 1, 0]])
+    tensors = tensors_of("unpg", labels)
+    value = losses.create("unpg", margin=0.0, scale=2.0)(labels, **tensors)
+    value.backward()
+    cosines = 2 * contrast.unit(tensors["embeddings"]) @ contrast.unit(tensors["prototypes"]).T
+    expected = [-torch.log_softmax(cosines[0, [label, 2]], dim=0)[0] for label in (0, 1)]
+    torch.testing.assert_close(value, sum(expected) / 2)
+
+
+def test_a_wide_whisker_keeps_the_whole_pool_and_a_narrow_one_hardly_any():
+    labels = one_label_each(40)
+    tensors = tensors_of("unpg", labels)
+
+    def pool(whisker):
+        return losses.create("unpg", scale=8.0, whisker=whisker)(labels, **tensors)
+
+    assert pool(1e6) == pool(None)
+    assert pool(0.0) < pool(1.0) <= pool(None)
+    assert losses.create("unpg", scale=8.0, pool=False)(labels, **tensors) < pool(0.0)
+
+
+def test_the_pool_is_filtered_on_both_sides():
+    criterion = losses.create("unpg", whisker=0.5)
+    cosines = torch.tensor([-0.9, 0.1, 0.2, 0.3, 0.4, 0.95])
+    similarity = torch.eye(4, dtype=torch.float64)
+    similarity[tuple(torch.triu_indices(4, 4, 1))] = cosines.double()
+    similarity = similarity + similarity.triu(1).T
+    kept = criterion._pool(similarity, torch.eye(4, dtype=torch.float64))
+    # quartiles are the entries 1 and 4 of six, 0.1 and 0.4; half their distance beyond is 0.15
+    assert sorted(similarity[kept].tolist()) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_proto_triplet_with_one_label_each_has_one_form():
+    labels = one_label_each()
+    tensors = tensors_of("proto_triplet", labels)
+    mean, most = (losses.create("proto_triplet", positive=p)(labels, **tensors) for p in ("mean", "max"))
+    same(mean, most, tensors)
+
+
+def test_proto_triplet_scores_by_distance():
+    labels = labels_of(6, 4)
+    tensors = tensors_of("proto_triplet", labels)
+    scores = losses.create("proto_triplet").scores(**tensors)
+    expected = -(torch.cdist(tensors["embeddings"], tensors["prototypes"]) ** 2 + 1e-6).sqrt()
+    torch.testing.assert_close(scores, expected)
+
+
+def test_an_example_with_every_label_or_none_is_not_in_the_mean_of_proto_triplet():
+    labels = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
+    tensors = tensors_of("proto_triplet", labels)
+    rest = tensors | {"embeddings": tensors["embeddings"][:2]}
+    criterion = losses.create("proto_triplet", margin=3.0)
+    value = criterion(labels, **tensors)
+    assert value > 0
+    same(value, criterion(labels[:2], **rest), tensors)
+
+
+def test_graded_margins_are_the_plain_ones_where_examples_have_one_label():
+    labels = one_label_each()
+    tensors = tensors_of("tcm", labels)
+    graded, plain = (
+        losses.create("tcm", negative_margin=0.1, graded=g)(labels, **tensors) for g in (True, False)
+    )
+    assert graded > 0
+    same(graded, plain, tensors)
+
+
+@pytest.mark.parametrize("name", ["tcm", "tcm_prototypes"])
+def test_a_term_is_added_to_a_loss(name):
+    labels = labels_of(7, 5)
+    tensors = tensors_of(f"prototype+{name}", labels)
+    given = {"positive_weight": 0.5, "negative_weight": 0.5}
+    both = losses.create(f"prototype+{name}", **{name: given})(labels, **tensors)
+    term = losses.create(name)(labels, **{k: tensors[k] for k in losses.info(name).tensors})
+    torch.testing.assert_close(both, losses.create("prototype")(labels, **tensors) + 0.5 * term)
+
+
+def test_margins_are_zero_where_every_cosine_is_on_its_side():
+    labels = torch.tensor([[1, 0], [1, 0], [0, 1]])
+    z = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], requires_grad=True)
+    value = losses.create("tcm")(labels, embeddings=z)
+    value.backward()
+    assert value == 0
+    assert not z.grad.any()
+
+
+@pytest.mark.parametrize("batch", [3, 8])
+def test_instance_at_a_high_temperature_is_instance_simple(batch):
+    """L_τ = log N + (1/τ)(1 - 1/N)·[simple with weight 1/(N-1)] + O(1/τ²)."""
+    labels = labels_of(batch, 3)
+    tensors = tensors_of("instance", labels)
+    temperature = 1e5
+    limit = losses.create("instance", temperature=temperature)(labels, **tensors)
+    simple = losses.create("instance_simple", weight=1 / (batch - 1))(labels, **tensors)
+    factor = temperature * batch / (batch - 1)
+    wanted = gradients(simple, tensors)
+    for key, gradient in gradients(limit, tensors).items():
+        torch.testing.assert_close(factor * gradient, wanted[key], rtol=1e-3, atol=1e-4)
+
+
+# mixtures
+
+
+def partners_of(batch):
+    return torch.roll(torch.arange(batch), 2)
+
+
+@pytest.mark.parametrize(("batch", "count", "seed"), [(7, 5, 0), (6, 9, 1), (9, 4, 2), (5, 3, 0), (4, 1, 0)])
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_supcon_of_mixtures_is_its_oracle(batch, count, seed, temperature):
+    labels = labels_of(batch, count, seed)
+    tensors = tensors_of("metrix_supcon", labels, seed)
+    partners = partners_of(batch)
+    criterion = losses.create("metrix_supcon", temperature=temperature)
+    value = criterion.of_mixtures(labels, tensors["embeddings"], partners, SHARE)
+    expected = oracles.metrix_supcon(labels.tolist(), tensors["embeddings"], partners, 0.7, temperature)
+    same(value, expected, tensors, rtol=1e-9, atol=1e-10)
+
+
+def test_supcon_of_mixtures_has_the_numerical_gradient():
+    labels = labels_of(7, 5)
+    tensors = tensors_of("metrix_supcon", labels)
+    criterion = losses.create("metrix_supcon")
+
+    def value(embeddings):
+        return criterion.of_mixtures(labels, embeddings, partners_of(7), SHARE)
+
+    assert torch.autograd.gradcheck(value, (tensors["embeddings"],))
+
+
+def test_supcon_of_unmixed_examples_is_jaccard_supcon_without_the_candidates_that_meet_their_anchor():
+    labels = labels_of(9, 5)
+    tensors = tensors_of("metrix_supcon", labels)
+    partners, z = partners_of(9), tensors["embeddings"]
+    value = losses.create("metrix_supcon").of_mixtures(labels, z, partners, SHARE / SHARE)
+    total, anchors = 0, 0
+    for i in range(9):  # the anchor first, then all but the candidate that it is mixed into
+        rest = [i] + [j for j in range(9) if j != i and partners[j] != i]
+        alone = losses.create("jaccard_supcon")(labels[rest], embeddings=z[rest], anchors=1)
+        total, anchors = total + alone, anchors + bool(alone > 0)
+    same(value, total / anchors, tensors)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 17])
+def test_every_example_is_mixed_with_another(batch, monkeypatch):
+    labels = labels_of(batch, 3)
+    tensors = tensors_of("metrix_supcon", labels)
+    criterion = losses.create("metrix_supcon")
+    seen = []
+    monkeypatch.setattr(criterion, "of_mixtures", lambda *given: seen.append(given[2:]) or given[1].sum())
+    for seed in range(20):
+        torch.manual_seed(seed)
+        criterion(labels, **tensors)
+    for partners, mixing in seen:
+        assert sorted(partners.tolist()) == list(range(batch))
+        assert not (partners == torch.arange(batch)).any()
+        assert 0 < mixing < 1
+    assert batch == 2 or len({tuple(partners.tolist()) for partners, _ in seen}) > 1
+
+
+@pytest.mark.parametrize("name", ["metrix", "metrix_supcon"])
+@pytest.mark.parametrize("alpha", [0.5, 2.0, 8.0])
+def test_shares_are_drawn_from_the_distribution_that_is_asked_for(name, alpha):
+    from mlcl_utils.losses.metrix import share
+
+    criterion = losses.create(name, alpha=alpha)
+    torch.manual_seed(0)
+    drawn = torch.stack([share(criterion, torch.zeros((), dtype=torch.float64)) for _ in range(4000)])
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert drawn.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
+    fixed = losses.create(name, alpha=alpha, mixing=0.25)
+    assert share(fixed, drawn) == 0.25
+
+
+@pytest.mark.parametrize("name", ["metrix", "metrix_supcon"])
+def test_draws_follow_torch_s_seed(name):
+    labels = labels_of(9, 5)
+    tensors = tensors_of(name, labels)
+    criterion = losses.create(name)
+    values = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        values.append(criterion(labels, **tensors))
+    assert values[0] == values[1] != values[2]
+
+
+def test_order_of_the_batch_goes_with_the_partners():
+    labels = labels_of(9, 5)
+    z = tensors_of("metrix_supcon", labels)["embeddings"]
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
+    place = order.argsort()
+    criterion = losses.create("metrix_supcon")
+    value = criterion.of_mixtures(labels, z, partners_of(9), SHARE)
+    moved = criterion.of_mixtures(labels[order], z[order], place[partners_of(9)[order]], SHARE)
+    torch.testing.assert_close(moved, value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("temperature", [0.1, 0.01])
+def test_supcon_of_mixtures_in_other_types(dtype, temperature):
+    labels = labels_of(8, 6)
+    tensors = tensors_of("metrix_supcon", labels, dtype=dtype)
+    exact = {key: x.detach().double().requires_grad_() for key, x in tensors.items()}
+    criterion = losses.create("metrix_supcon", temperature=temperature, mixing=0.7)
+    found = []
+    for given in (tensors, exact):
+        torch.manual_seed(0)
+        partners = torch.rand(8).argsort()  # the draws of one type are not those of another
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):
+            z = criterion._prepared(labels, 0, given)[1]["embeddings"]
+            found.append(criterion.of_mixtures(labels, z, partners, z.new_tensor(0.7)))
+    assert found[0].item() == pytest.approx(found[1].item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+@pytest.mark.parametrize("pairing", ["all", "sampled"])
+def test_mixtures_in_parts_are_those_of_the_whole(rows, pairing, monkeypatch):
+    labels = labels_of(11, 6)
+    tensors = tensors_of("metrix", labels)
+    criterion = losses.create("metrix", mixing=0.6, pairing=pairing, margin=1.0)
+    whole = criterion(labels, **tensors)
+    size = 11 if pairing == "all" else 3
+    monkeypatch.setattr(contrast, "BLOCK_BYTES", rows * 11 * size * 8)
+    same(criterion(labels, **tensors), whole, tensors)
+
+
+def test_all_mixtures_are_the_sampled_ones_where_there_are_few_negatives():
+    labels = labels_of(7, 5)
+    tensors = tensors_of("metrix", labels)
+    every, some = (
+        losses.create("metrix", mixing=0.6, pairing=pairing, negatives=7)(labels, **tensors)
+        for pairing in ("all", "sampled")
+    )
+    same(some, every, tensors)
+
+
+def test_mixtures_of_opposite_and_equal_vectors_have_finite_gradients():
+    labels = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])
+    z = torch.tensor([[1.0, 0], [1.0, 0], [-1.0, 0], [-1.0, 0]], requires_grad=True)
+    for given in (
+        {"mixing": 0.5},
+        {"mixing": 0.5, "mode": "anchor_negative"},
+        {"mixing": 0.5, "pairing": "all"},
+    ):
+        value = losses.create("metrix", **given)(labels, embeddings=z)
+        assert value.isfinite()
+        assert torch.autograd.grad(value, z)[0].isfinite().all()
+
+
+# the Poincaré ball
+
+
+@pytest.mark.parametrize("curvature", [1e-8, 1e-6])
+def test_a_flat_ball_gives_the_logits_of_a_euclidean_head(curvature):
+    x, p, a = (
+        torch.randn(n, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (6, 4, 3)
+    )
+    a = a.repeat(2, 1)[:4]
+    found = hyperbolic.gyroplane_logits(hyperbolic.into_ball(x, curvature, 2.0), p, a, curvature)
+    flat = hyperbolic.gyroplane_logits(hyperbolic.into_ball(x, 0, 2.0), p, a, 0)
+    torch.testing.assert_close(found, flat, rtol=1e-4, atol=1e-4)
+    cut = x * (2 / x.norm(dim=1, keepdim=True)).clamp(max=1)
+    torch.testing.assert_close(flat, 4 * ((cut[:, None] - p) * a).sum(dim=2))
+
+
+@pytest.mark.parametrize("curvature", [0.1, 1.0])
+def test_distance_of_the_ball(curvature):
+    """From the centre 2 artanh(√c‖x‖)/√c; and a triangle's sides are a metric."""
+    x = hyperbolic.into_ball(torch.randn(9, 4, dtype=torch.float64), curvature, 2.0)
+    squares = x.square().sum(dim=1)
+    from_centre = hyperbolic.ball_distance(squares, squares, squares.new_zeros(9), curvature)
+    root = curvature**0.5
+    torch.testing.assert_close(from_centre, 2 / root * torch.atanh(root * squares.sqrt()))
+    d = hyperbolic.ball_distance(torch.cdist(x, x).square(), squares[:, None], squares, curvature)
+    assert (d[:, :, None] <= d[:, None, :] + d[None] + 1e-9).all()
+    assert not d.diagonal().any()
+
+
+def test_points_stay_within_the_ball():
+    far = hyperbolic.into_ball(torch.full((2, 3), 1e6), 1.0)
+    assert (far.norm(dim=1) <= 0.9991).all()
+    assert not hyperbolic.into_ball(torch.zeros(2, 3), 1.0, 2.0).any()
+
+
+def test_the_head_of_hyperbolic_ce_is_what_it_trains():
+    labels = one_label_each(8, 3)
+    tensors = tensors_of("hyperbolic_ce", labels)
+    criterion = losses.create("hyperbolic_ce")
+    expected = torch.nn.functional.cross_entropy(criterion.scores(**tensors), labels.argmax(dim=1))
+    same(criterion(labels, **tensors), expected, tensors)
+
+
+@pytest.mark.parametrize("pairs", ["halves", "all"])
+def test_coincident_points_are_at_no_distance_and_pull_on_nothing(pairs):
+    labels = torch.ones(4, 2)
+    z = torch.ones(4, 3, requires_grad=True)
+    value = losses.create("hyperbolic_confusion", pairs=pairs)(labels, embeddings=z)
+    value.backward()
+    assert value == 0
+    assert not z.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("unpg", {"scale": 0}, "scale must be a number above 0, was 0"),
+        ("unpg", {"whisker": -1}, "whisker must be a number at least 0, or none, was -1"),
+        ("unpg", {"kind": "arc"}, "kind must be cosine or angle, was 'arc'"),
+        ("unpg", {"pool": 1}, "pool must be true or false, was 1"),
+        ("unpg", {"margin": -0.1}, "margin must be a number at least 0, was -0.1"),
+        ("proto_triplet", {"margin": -1}, "margin must be a number at least 0, was -1"),
+        ("proto_triplet", {"positive": "min"}, "positive must be mean or max, was 'min'"),
+        ("tcm", {"positive_margin": 1.5}, "positive_margin must be a number at least -1 and at most 1, was 1.5"),
+        ("tcm", {"positive_margin": 0.2}, "positive_margin must be above negative_margin, was 0.2 and 0.5"),
+        ("tcm_prototypes", {"negative_weight": -1}, "negative_weight must be a number at least 0, was -1"),
+        ("metrix", {"margin": 0}, "margin must be a number above 0 and at most 2, was 0"),
+        ("metrix", {"alpha": 0}, "alpha must be a number above 0, was 0"),
+        ("metrix", {"mixing": 1.5}, "mixing must be a number at least 0 and at most 1, or none, was 1.5"),
+        ("metrix", {"negatives": 0}, "negatives must be a whole number at least 1, was 0"),
+        ("metrix", {"mode": "both"}, "mode must be positive_negative or anchor_negative, was 'both'"),
+        ("metrix_supcon", {"temperature": 0}, "temperature must be a number above 0, was 0"),
+        ("instance_simple", {"weight": -1}, "weight must be a number at least 0, was -1"),
+        ("instance_simple", {"hard_fraction": 1.1}, "hard_fraction must be .* at most 1, was 1.1"),
+        ("hyperbolic_ce", {"curvature": 0}, "curvature must be a number above 0, was 0"),
+        ("hyperbolic_ce", {"radius": -1}, "radius must be a number above 0, was -1"),
+        ("hyperbolic_confusion", {"inverse": "tan"}, "inverse must be artanh or arctan, was 'tan'"),
+    ],
+)  # fmt: skip
+def test_hyperparameters_out_of_range(name, given, words):
+    with pytest.raises(ValueError, match=words):
+        losses.create(name, **given)
+
+
+def test_normals_must_be_as_many_as_prototypes():
+    labels = labels_of(6, 4)
+    tensors = tensors_of("hyperbolic_ce", labels)
+    with pytest.raises(ValueError, match=r"normals must have shape \(4, 5\), was \(3, 5\)"):
+        losses.create("hyperbolic_ce")(labels, **tensors | {"normals": tensors["normals"][1:]})
