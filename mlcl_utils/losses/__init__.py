@@ -16,9 +16,8 @@ from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.losses.info import Hyperparameter, LossInfo
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from mlcl_utils.losses.base import Loss
+    from mlcl_utils.losses.combined import Combined
 
 __all__ = ["Hyperparameter", "LossInfo", "available", "check", "create", "info", "names"]
 
@@ -64,7 +63,7 @@ def check(name: str) -> tuple[str, ...]:
     return parts
 
 
-def create(name: str, **hyperparameters: Any) -> nn.Module:
+def create(name: str, **hyperparameters: Any) -> Loss | Combined:
     """The criterion of that name.
 
     Args:

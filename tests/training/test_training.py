@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from mlcl_utils import losses, training
 from mlcl_utils.data import Part, Task
+from mlcl_utils.losses.bce import BCE
 from mlcl_utils.training import Recipe, TrainingError, baselines
 from mlcl_utils.training import probe as probing
 
@@ -388,3 +389,65 @@ def test_clml_and_its_control_shrink_the_features():
     plain = size("bce")
     assert size("bce+norm_penalty", norm_penalty={"weight": 1.0}) < 0.9 * plain
     assert size("bce+clml", clml={"weight": 1.0}) < 0.9 * plain
+
+
+class KeepsPositions(BCE):
+    """BCE that writes down which examples it is given."""
+
+    def compute(self, labels, *, logits, index, epoch):
+        self.given.append((labels, index))
+        return super().compute(labels, logits=logits, epoch=epoch)
+
+
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 3}, {"ema": 0.9}])
+def test_a_loss_that_declares_it_is_given_the_position_of_each_example(monkeypatch, settings):
+    task, recipe = make_task(n=100), Recipe(epochs=2, min_steps=0, batch_size=32, width=24, **settings)
+    plain = fit(task, "bce", recipe)
+    monkeypatch.setattr(BCE, "given", [], raising=False)
+    monkeypatch.setattr(losses, "_class", lambda name: KeepsPositions)
+    fitted = fit(task, "bce", recipe)
+    assert fitted.history == plain.history  # the same batches, the same random draws
+    trained = [(labels, index) for labels, index in BCE.given if index is not None]
+    assert len(trained) == fitted.steps
+    assert len(BCE.given) > fitted.steps  # in evaluation there is no position
+    for labels, index in trained:
+        assert torch.equal(labels, torch.from_numpy(task.train.labels)[index])
+    for epoch in (trained[: fitted.steps // 2], trained[fitted.steps // 2 :]):
+        assert torch.cat([index for _, index in epoch]).sort().values.tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("loss", ["jaccard_supcon", "reg", "bce+msc"])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"queue": 40}])
+def test_moving_denominators_are_kept_and_continued_to_the_bit(loss, settings, tmp_path):
+    task = make_task(n=100)
+    recipe = Recipe(epochs=4, min_steps=0, batch_size=32, width=24, **settings)
+    options = {"denominator": "moving", "gamma": 0.4}
+    given = {"msc": options} if "+" in loss else options
+
+    def start() -> training.Training:
+        return training.Training(task, loss, recipe, hyperparameters=given, seed=3, device=CPU)
+
+    whole, first, second = start(), start(), start()
+    whole.advance()
+    first.advance(2)
+    torch.save(first.checkpoint(), tmp_path / "checkpoint.pt")
+    second.restore(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    second.advance()
+    assert second.history == whole.history
+    one, two = (run.checkpoint() for run in (whole, second))
+    for part in ("model", "criterion"):
+        assert all(torch.equal(value, two[part][name]) for name, value in one[part].items())
+    (kept,) = (value for name, value in one["criterion"].items() if name.endswith("means.logs"))
+    assert len(kept) == 100 + (5 if loss == "reg" else 0)
+    assert kept.isfinite().float().mean() > 0.5
+    without = fit(task, loss, recipe, seed=3)
+    assert without.history != whole.history
+
+
+def test_a_moving_denominator_reports_the_loss_of_the_batch():
+    """With the weight of the newest batch at 1 it is the plain training, up to rounding; so is what it reports."""
+    task, recipe = make_task(n=100), Recipe(epochs=3, min_steps=0, batch_size=32, width=24)
+    plain = fit(task, "jaccard_supcon", recipe)
+    found = fit(task, "jaccard_supcon", recipe, denominator="moving", gamma=1.0)
+    for one, two in zip(plain.history, found.history, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
