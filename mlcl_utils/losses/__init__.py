@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Hyperparameter", "LossInfo", "available", "check", "create", "info", "names"]
 
 _CLASSES = {  # name: module.class
+    "anyloss": "anyloss.AnyLoss",
     "asl": "asl.ASL",
     "bce": "bce.BCE",
     "clml": "clml.CLML",
+    "comp_sum": "comp_sum.CompSum",
     "corrected_bce": "correction.CorrectedBCE",
     "cosine_bce": "cosine_bce.CosineBCE",
     "focal": "focal.Focal",
@@ -34,6 +36,8 @@ _CLASSES = {  # name: module.class
     "kmcl": "kmcl.KMCL",
     "msc": "msc.MSC",
     "mulsupcon": "mulsupcon.MulSupCon",
+    "mw": "mw.MW",
+    "mw_logits": "mw.MWLogits",
     "norm_penalty": "clml.NormPenalty",
     "prototype": "prototype.Prototype",
     "reg": "reg.REG",

@@ -59,6 +59,14 @@ class Examples(NamedTuple):
     counted: Tensor
 
 
+TAU = hyperparameter(
+    1.0,
+    "shape of the loss: 1 logarithmic, below 1 steeper, up to exponential at 0; above 1 bounded, as 1 - p at 2",
+    least=0,
+    most=2,
+)
+
+
 class Loss(nn.Module):
     """A loss over a batch: ``criterion(labels, tensor=..., epoch=0)`` gives a scalar.
 
@@ -82,6 +90,7 @@ class Loss(nn.Module):
     paper: ClassVar[str]
     version: ClassVar[int]
     takes_sparse_labels: ClassVar[bool] = False
+    starts_at_half: ClassVar[bool] = False  # whether logits should start near 0, not at the labels' prior
     compute: Callable[..., Tensor]
     examples: Callable[..., Examples]  # as compute, where the loss is a mean or a sum over the examples
 
@@ -312,6 +321,13 @@ def _check_values(labels: Tensor, tensors: dict[str, Tensor]) -> None:
         if not tensor.detach().sum().isfinite() and not tensor.detach().isfinite().all():
             wrong = tensor.detach()[~tensor.detach().isfinite()][0].item()
             raise ValueError(f"{name} must be finite, was {wrong}")
+
+
+def comp_sum(log_total: Tensor, tau: float) -> Tensor:
+    """Φ(u) = ((1+u)^{1-τ} - 1)/(1-τ) of log(1+u), which it is itself at τ = 1 (Mao, Mohri, Zhong, 2304.07288)."""
+    if abs(tau - 1) < 1e-6:
+        return log_total
+    return torch.expm1((1 - tau) * log_total) / (1 - tau)
 
 
 def focus(probability: Tensor, gamma: float) -> Tensor:

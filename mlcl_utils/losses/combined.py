@@ -74,6 +74,11 @@ class Combined(nn.Module):
         """Whether all parts are sums over the examples."""
         return all(part.is_sum for _, part in self._named())
 
+    @property
+    def starts_at_half(self) -> bool:
+        """Whether all parts would have the logits start near 0."""
+        return all(part.starts_at_half for _, part in self._named())
+
     def per_example(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Tensor:
         """The values of the examples; see :meth:`mlcl_utils.losses.base.Loss.per_example`."""
         return self.example_values(labels, epoch=epoch, **tensors).values

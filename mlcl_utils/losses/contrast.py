@@ -174,7 +174,8 @@ def moving_contrast(
     """A surrogate, whose gradient has moving means in the place of the batch's denominators, and the batch's loss.
 
     -(1/A) Σ_i Σ_j w_ij [s_ij/τ - Σ_{k≠i} sg(b_k e^{s_ik/τ} / (B_i u_i)) s_ik/τ] with B_i = Σ_{k≠i} b_k and u_i the
-    moving mean of Σ_{k≠i} b_k e^{s_ik/τ} / B_i. With u_i that of the batch alone it has the gradient of :func:`contrast`.
+    moving mean of Σ_{k≠i} b_k e^{s_ik/τ} / B_i. With u_i that of the batch alone its gradient is that of
+    :func:`contrast`.
 
     Returns:
         The surrogate, and the value of :func:`contrast` without gradient.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlcl_utils.losses.base import IGNORE_UNOBSERVED, Examples, Loss
+from mlcl_utils.losses.base import IGNORE_UNOBSERVED, TAU, Examples, Loss, comp_sum
 
 
 class ZLPR(Loss):
@@ -16,6 +16,7 @@ class ZLPR(Loss):
     paper = "Su et al., ZLPR: A Novel Loss for Multi-label Classification, arXiv 2208.02955, eq. 5"
     version = 1
 
+    tau: float = TAU
     ignore_unobserved: bool = IGNORE_UNOBSERVED
 
     def compute(self, labels: Tensor, *, logits: Tensor) -> Tensor:
@@ -24,10 +25,14 @@ class ZLPR(Loss):
         return each.values.sum() / each.counted.sum().clamp(min=1)
 
     def examples(self, labels: Tensor, *, logits: Tensor) -> Examples:
-        """The terms of the mean; an example without an observed entry has 0 and does not count."""
+        """The terms of the mean, each logarithm in the form that τ asks for.
+
+        An example without an observed entry has 0 and does not count.
+        """
         observed = labels >= 0 if self.ignore_unobserved else torch.ones_like(labels, dtype=torch.bool)
         positive = labels > 0
-        values = log_one_plus(logits, observed & ~positive) + log_one_plus(-logits, positive)
+        below = log_one_plus(logits, observed & ~positive)
+        values = comp_sum(below, self.tau) + comp_sum(log_one_plus(-logits, positive), self.tau)
         return Examples(values, observed.any(dim=1))
 
 

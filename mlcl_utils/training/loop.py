@@ -91,7 +91,10 @@ class Training:
         self._loss, self._recipe, self._device = loss, recipe, device
         self._criterion = losses.create(loss, **hyperparameters).to(device)
         tensors = tuple(name for name in self._criterion.tensors if name != INDEX)
-        self.model = untrained(task, recipe, encoder=encoder, tensors=tensors, seed=seed, device=device)
+        at_half = recipe.bias == "zero" or (recipe.bias == "loss" and self._criterion.starts_at_half)
+        self.model = untrained(
+            task, recipe, encoder=encoder, tensors=tensors, at_half=at_half, seed=seed, device=device
+        )
         inputs = models.encoder_class(encoder).inputs(task)
         self._inputs = {split: Batches(inputs[split], device) for split in ("train", "validation")}
         self._labels = {

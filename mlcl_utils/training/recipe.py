@@ -24,6 +24,7 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "queue": (int, 0, math.inf),
     "momentum": (float, 0, 1),
     "compile": bool,
+    "bias": ("loss", "prior", "zero"),
 }
 """What of a recipe may be set by name: type, least value and what it has to be below; or the words there are."""
 
@@ -77,6 +78,9 @@ class Recipe:
             candidates; 0 for none. Other losses do without.
         momentum: decay of the moving average that those embeddings come from.
         compile: whether the encoder is compiled by ``torch.compile``.
+        bias: where the classifier's bias starts: ``prior``, at the logit of the labels' prior; ``zero``; or ``loss``,
+            where the loss asks for: at zero for one that learns from answers near one half alone, such as ``anyloss``,
+            at the prior for all others.
     """
 
     epochs: int
@@ -95,6 +99,7 @@ class Recipe:
     queue: int = 0
     momentum: float = 0.999
     compile: bool = False
+    bias: Literal["loss", "prior", "zero"] = "loss"
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:
