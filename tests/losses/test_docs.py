@@ -26,6 +26,7 @@ def test_examples_run():
     labels = labels_of(8, 5).float()
     randn = torch.randn
     given = {"labels": labels, "losses": losses, "z": randn(8, 4), "other": randn(8, 4), "c": randn(5, 4)}
+    given |= {"i": torch.arange(8)}
     given |= {"x": randn(8, 5), "f": randn(8, 6), "mu": randn(8, 5), "var": randn(8, 5).exp()}
     assert len(EXAMPLES) > len(losses.names())
     for example in EXAMPLES:

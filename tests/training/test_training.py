@@ -17,9 +17,11 @@ from torch.utils._pytree import tree_leaves
 
 from mlcl_utils import losses, training
 from mlcl_utils.data import Part, Task
+from mlcl_utils.errors import UsageError
 from mlcl_utils.losses.bce import BCE
 from mlcl_utils.training import Recipe, TrainingError, baselines
 from mlcl_utils.training import probe as probing
+from mlcl_utils.training.recipe import check_setting
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=4, min_steps=0, batch_size=32, width=24)
@@ -68,7 +70,8 @@ def fit(task: Task, loss: str = "bce", recipe: Recipe = RECIPE, seed: int = 0, *
 @pytest.mark.parametrize(
     ("loss", "settings"),
     [
-        *((name, {}) for name in ("bce", "asl", "prototype", "msc", "jaccard_supcon")),
+        *((name, {}) for name in ("bce", "asl", "prototype", "msc", "jaccard_supcon", "comp_sum")),
+        *((name, {}) for name in ("mw", "mw_logits", "anyloss")),
         ("reg", {"regularise": False}),
     ],
 )
@@ -79,7 +82,7 @@ def test_training_lowers_the_loss_on_both_parts(loss, settings):
     assert fitted.history[-1]["validation_loss"] < fitted.history[0]["validation_loss"]
 
 
-@pytest.mark.parametrize("loss", ["bce", "prototype", "msc", "reg"])
+@pytest.mark.parametrize("loss", ["bce", "prototype", "msc", "reg", "comp_sum", "mw", "mw_logits", "anyloss"])
 def test_training_teaches_the_direct_head(loss):
     task = make_task()
     recipe = Recipe(epochs=10, min_steps=0, batch_size=32, width=24)
@@ -451,3 +454,33 @@ def test_a_moving_denominator_reports_the_loss_of_the_batch():
     found = fit(task, "jaccard_supcon", recipe, denominator="moving", gamma=1.0)
     for one, two in zip(plain.history, found.history, strict=True):
         assert two == pytest.approx(one, rel=1e-4)
+
+
+def first_bias(loss: str, **settings) -> torch.Tensor:
+    recipe = Recipe(epochs=1, min_steps=0, batch_size=32, width=24, **settings)
+    run = training.Training(make_task(), loss, recipe, hyperparameters={}, seed=0, device=CPU)
+    return run.model.classifier.bias.detach()
+
+
+def test_the_bias_starts_where_the_loss_or_the_recipe_says():
+    prior = torch.from_numpy(make_task().train.labels).float().mean(dim=0).logit()
+    torch.testing.assert_close(first_bias("bce"), prior)
+    torch.testing.assert_close(first_bias("bce+anyloss"), prior)  # the other part starts it
+    torch.testing.assert_close(first_bias("anyloss", bias="prior"), prior)
+    for loss, settings in (("anyloss", {}), ("bce", {"bias": "zero"}), ("anyloss", {"bias": "zero"})):
+        assert not first_bias(loss, **settings).any()
+    # nothing else is drawn otherwise
+    states = [
+        training.Training(
+            make_task(), "bce", Recipe(epochs=1, bias=bias), hyperparameters={}, seed=0, device=CPU
+        )
+        for bias in ("prior", "zero")
+    ]
+    for name, value in states[0].model.state_dict().items():
+        assert torch.equal(value, states[1].model.state_dict()[name]) == (name != "classifier.bias")
+
+
+def test_where_the_bias_starts_is_one_of_three_words():
+    check_setting("bias", "zero")
+    with pytest.raises(UsageError, match="bias must be one of loss, prior, zero, was 'half'"):
+        check_setting("bias", "half")
