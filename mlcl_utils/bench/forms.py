@@ -96,7 +96,7 @@ def _products(name: str, size: Size) -> Iterator[tuple[int, int, int]]:
         yield from [(batch, count, batch), (batch, batch, count), (batch, count, batch)]
     elif name in ("jaccard_supcon", "mulsupcon", "similarity_dissimilarity"):
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, count, batch)]
-    elif name in ("prototype", "cosine_bce", "proto_triplet", "tcm_prototypes"):
+    elif name in ("prototype", "cosine_bce", "mw", "proto_triplet", "tcm_prototypes"):
         yield from [(batch, dim, count), (batch, count, dim), (count, batch, dim)]
     elif name in ("instance", "instance_simple"):
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim)]

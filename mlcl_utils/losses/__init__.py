@@ -16,16 +16,17 @@ from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.losses.info import Hyperparameter, LossInfo
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from mlcl_utils.losses.base import Loss
+    from mlcl_utils.losses.combined import Combined
 
 __all__ = ["Hyperparameter", "LossInfo", "available", "check", "create", "info", "names"]
 
 _CLASSES = {  # name: module.class
+    "anyloss": "anyloss.AnyLoss",
     "asl": "asl.ASL",
     "bce": "bce.BCE",
     "clml": "clml.CLML",
+    "comp_sum": "comp_sum.CompSum",
     "corrected_bce": "correction.CorrectedBCE",
     "cosine_bce": "cosine_bce.CosineBCE",
     "focal": "focal.Focal",
@@ -40,6 +41,8 @@ _CLASSES = {  # name: module.class
     "metrix_supcon": "metrix.MetrixSupCon",
     "msc": "msc.MSC",
     "mulsupcon": "mulsupcon.MulSupCon",
+    "mw": "mw.MW",
+    "mw_logits": "mw.MWLogits",
     "norm_penalty": "clml.NormPenalty",
     "proto_triplet": "proto_triplet.ProtoTriplet",
     "prototype": "prototype.Prototype",
@@ -73,7 +76,7 @@ def check(name: str) -> tuple[str, ...]:
     return parts
 
 
-def create(name: str, **hyperparameters: Any) -> nn.Module:
+def create(name: str, **hyperparameters: Any) -> Loss | Combined:
     """The criterion of that name.
 
     Args:

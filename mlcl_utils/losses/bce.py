@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlcl_utils.losses.base import LogitLoss
+from mlcl_utils.losses.base import TAU, LogitLoss, comp_sum
 
 
 class BCE(LogitLoss):
@@ -15,6 +15,9 @@ class BCE(LogitLoss):
     paper = "the maximum likelihood of independent labels"
     version = 1
 
+    tau: float = TAU
+
     def entries(self, positive: Tensor, logits: Tensor, epoch: int) -> Tensor:
-        """-[y log σ(x) + (1-y) log(1-σ(x))] for each entry."""
-        return F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
+        """-[y log σ(x) + (1-y) log(1-σ(x))] for each entry; with τ ≠ 1 the comp-sum loss in its place."""
+        target = positive.to(logits.dtype)
+        return comp_sum(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), self.tau)

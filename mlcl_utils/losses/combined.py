@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlcl_utils.errors import unknown
-from mlcl_utils.losses.base import Loss
+from mlcl_utils.losses.base import Examples, Loss, check_names
 from mlcl_utils.losses.info import LossInfo
 
 
@@ -38,8 +38,9 @@ class Combined(nn.Module):
             if not isinstance(given, Mapping):
                 raise ValueError(f"{name} must be a mapping of hyperparameters, was {given!r}")
             self.parts[name] = cls(**given)
-        self._part_tensors = {name: cls.info().tensors for name, cls in classes.items()}
+        self._part_tensors = {name: part.tensors for name, part in self._named()}
         self.tensors = _union(self._part_tensors.values())
+        self.reported: Tensor | None = None
         first = next(iter(self.parts))
         if hasattr(self.parts[first], "scores"):
             self.scores = functools.partial(self._scores_of, first)
@@ -56,14 +57,66 @@ class Combined(nn.Module):
         Raises:
             ValueError: other tensors than the parts take together, or what a part refuses.
         """
-        if set(tensors) != set(self.tensors):
-            given = ", ".join(tensors) or "none of them"
-            raise ValueError(f"{'+'.join(self.parts)} takes {', '.join(self.tensors)}, was given {given}")
+        check_names("+".join(self.parts), tensors, self.tensors, self.training)
         values = [
-            part(labels, epoch=epoch, **{name: tensors[name] for name in self._part_tensors[key]})
-            for key, part in self.parts.items()
+            part(labels, epoch=epoch, **self._of_part(name, tensors)) for name, part in self.parts.items()
         ]
+        reported = [part.reported for _, part in self._named()]
+        self.reported = None
+        if any(each is not None for each in reported):
+            self.reported = torch.stack(
+                [v.detach() if r is None else r for v, r in zip(values, reported, strict=True)]
+            ).sum()
         return torch.stack(values).sum()
+
+    def _of_part(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: tensors[key] for key in self._part_tensors[name] if key in tensors}
+
+    def _named(self) -> list[tuple[str, Loss]]:
+        return [(name, part) for name, part in self.parts.items() if isinstance(part, Loss)]
+
+    @property
+    def by_example(self) -> bool:
+        """Whether all parts are means or sums over the examples."""
+        return all(part.by_example for _, part in self._named())
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether all parts are sums over the examples."""
+        return all(part.is_sum for _, part in self._named())
+
+    @property
+    def starts_at_half(self) -> bool:
+        """Whether all parts would have the logits start near 0."""
+        return all(part.starts_at_half for _, part in self._named())
+
+    def per_example(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Tensor:
+        """The values of the examples; see :meth:`mlcl_utils.losses.base.Loss.per_example`."""
+        return self.example_values(labels, epoch=epoch, **tensors).values
+
+    def example_values(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Examples:
+        """The sums of the parts' values, so scaled that their mean over all that count in any part is the loss.
+
+        Raises:
+            ValueError: a part has no values of examples; other tensors than the parts take together.
+        """
+        check_names("+".join(self.parts), tensors, self.tensors, self.training)
+        found = [
+            part.example_values(labels, epoch=epoch, **self._of_part(name, tensors))
+            for name, part in self._named()
+        ]
+        counted = torch.stack([each.counted for each in found]).any(dim=0)
+        total = counted.sum()
+        values = []
+        for each, (_, part) in zip(found, self._named(), strict=True):
+            scale = each.values.new_ones(()) if part.is_sum else 1 / each.counted.sum().clamp(min=1)
+            values.append(each.values * scale * (1 if self.is_sum else total))
+        return Examples(torch.stack(values).sum(dim=0), counted)
+
+    def expect(self, examples: int) -> None:
+        """Make room in every part; see :meth:`mlcl_utils.losses.base.Loss.expect`."""
+        for _, part in self._named():
+            part.expect(examples)
 
 
 def combined_info(parts: Sequence[LossInfo]) -> LossInfo:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlcl_utils.losses.base import ClassificationLoss, hyperparameter
+from mlcl_utils.losses.base import ClassificationLoss, Examples, hyperparameter
 from mlcl_utils.losses.contrast import unit
 
 
@@ -37,6 +37,13 @@ class CosineBCE(ClassificationLoss):
 
     def compute(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Tensor:
         """Binary cross-entropy of the logits, reduced."""
+        return self.reduce(labels, self._entries(labels, embeddings, prototypes))
+
+    def examples(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Examples:
+        """Binary cross-entropy of the logits, summed for each example."""
+        return self.example_rows(labels, self._entries(labels, embeddings, prototypes))
+
+    def _entries(self, labels: Tensor, embeddings: Tensor, prototypes: Tensor) -> Tensor:
         logits = self.logits(embeddings, prototypes)
         target = (labels > 0).to(logits.dtype)
-        return self.reduce(labels, F.binary_cross_entropy_with_logits(logits, target, reduction="none"))
+        return F.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -23,6 +23,8 @@ class Hyperparameter:
         most: inclusive upper bound of a number.
         choices: the words a string may be.
         optional: the type that is accepted besides ``None``, for a default of ``None``.
+        part_of: the word of another hyperparameter without which this one says nothing. Tables and searches that know
+            only the defaults leave it out.
     """
 
     default: bool | int | float | str | None
@@ -32,6 +34,7 @@ class Hyperparameter:
     most: float | None = None
     choices: tuple[str, ...] = ()
     optional: type[int] | type[float] | None = None
+    part_of: str = ""
 
     @property
     def range(self) -> str:

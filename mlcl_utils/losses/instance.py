@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mlcl_utils.losses.base import hyperparameter
+from mlcl_utils.losses.base import Examples, hyperparameter
 from mlcl_utils.losses.contrast import ContrastiveLoss, unit
 
 
@@ -24,9 +24,17 @@ class Instance(ContrastiveLoss):
 
     def compute(self, labels: Tensor, *, embeddings: Tensor, views: Tensor) -> Tensor:
         """Mean over the examples of -log p of the other view, both directions averaged."""
+        there, back = self._both(embeddings, views)
+        return (there.mean() + back.mean()) / 2
+
+    def examples(self, labels: Tensor, *, embeddings: Tensor, views: Tensor) -> Examples:
+        """The terms of the mean; every example counts."""
+        there, back = self._both(embeddings, views)
+        return Examples((there + back) / 2, torch.ones_like(there, dtype=torch.bool))
+
+    def _both(self, embeddings: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         similarity = unit(embeddings) @ unit(views).T / self.temperature
-        there, back = self._cross_entropy(similarity), self._cross_entropy(similarity.T)
-        return (there + back) / 2
+        return self._cross_entropy(similarity), self._cross_entropy(similarity.T)
 
     def _cross_entropy(self, similarity: Tensor) -> Tensor:
         positive = similarity.diagonal()
@@ -34,4 +42,4 @@ class Instance(ContrastiveLoss):
             negatives = similarity.clone().fill_diagonal_(-torch.inf)
             kept = math.ceil(self.hard_fraction * (len(similarity) - 1))
             similarity = torch.cat([positive[:, None], negatives.topk(kept, dim=1).values], dim=1)
-        return (similarity.logsumexp(dim=1) - positive).mean()
+        return similarity.logsumexp(dim=1) - positive

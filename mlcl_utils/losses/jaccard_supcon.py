@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
+from mlcl_utils.losses.contrast import PairwiseLoss, Problem, positives
 
 
 class JaccardSupCon(PairwiseLoss):
@@ -18,7 +18,7 @@ class JaccardSupCon(PairwiseLoss):
     )
     version = 1
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Tensor:
+    def problem(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Problem:
         """Mean over the anchors with a positive; w_ij is the Jaccard index, normalised over j."""
         positive = positives(labels, embeddings)
         sizes = positive.sum(dim=1)
@@ -29,10 +29,8 @@ class JaccardSupCon(PairwiseLoss):
             jaccard.diagonal(offset=rows.start).zero_()
             return jaccard.div_(jaccard.sum(dim=1, keepdim=True).clamp(min=torch.finfo(jaccard.dtype).tiny))
 
-        return contrast(
+        return Problem(
             embeddings,
             weights,
             anchors=len(embeddings) if anchors is None else anchors,
-            temperature=self.temperature,
-            block=self.block,
         )

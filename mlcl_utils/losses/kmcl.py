@@ -217,9 +217,9 @@ class KMCL(Loss):
         }
 
     def _prepared(
-        self, labels: Tensor, epoch: int, tensors: dict[str, Tensor]
+        self, labels: Tensor, epoch: int, tensors: dict[str, Tensor], anchors: int | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        labels, tensors = super()._prepared(labels, epoch, tensors)
+        labels, tensors = super()._prepared(labels, epoch, tensors, anchors)
         variance = tensors["variance"]
         if variance.shape != tensors["mean"].shape:
             wanted = tuple(tensors["mean"].shape)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlcl_utils.losses.base import hyperparameter
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
+from mlcl_utils.losses.contrast import PairwiseLoss, Problem, positives
 
 
 class MSC(PairwiseLoss):
@@ -24,9 +24,9 @@ class MSC(PairwiseLoss):
     alpha: float = hyperparameter(1.0, "weight of the examples as positives", least=0)
     beta: float = hyperparameter(0.1, "weight of the examples in the denominator", least=0)
 
-    def compute(
+    def problem(
         self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor, anchors: int | None = None
-    ) -> Tensor:
+    ) -> Problem:
         """Mean over the examples with a label.
 
         The sum over shared labels in w_ij = Σ_l α y_il y_jl / (N_il |y_i∪y_j|) factors: the union does not
@@ -47,11 +47,9 @@ class MSC(PairwiseLoss):
         log_beta = math.log(self.beta) if self.beta > 0 else -math.inf
         log_bias = positive.new_zeros(batch + len(prototypes))
         log_bias[:batch] = log_beta
-        return contrast(
+        return Problem(
             torch.cat([embeddings, prototypes]),
             weights,
             anchors=batch if anchors is None else anchors,
-            temperature=self.temperature,
-            block=self.block,
             log_bias=log_bias,
         )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mlcl_utils.losses.base import hyperparameter
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
+from mlcl_utils.losses.contrast import PairwiseLoss, Problem, positives
 
 
 class REG(PairwiseLoss):
@@ -18,14 +18,15 @@ class REG(PairwiseLoss):
     )
     version = 1
 
+    anchors_are_examples = False
     alpha: float = hyperparameter(
         0.0, "preference for positives with few other labels; below 0, only subsets"
     )
     regularise: bool = hyperparameter(True, "cancel the gradient that pushes positives away")
 
-    def compute(
+    def problem(
         self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor, anchors: int | None = None
-    ) -> Tensor:
+    ) -> Problem:
         """Mean over the examples and prototypes with a positive.
 
         The weights w_ij = (1/|y_i|) Σ_{l∈y_i∩y_j} r_ij/D_il with D_il = Σ_{k≠i, l∈y_k} r_ik need no sum over
@@ -70,11 +71,10 @@ class REG(PairwiseLoss):
             result[len(own) :, own_anchors + classes :] = by_label[own_anchors:, prototypes_].T
             return result
 
-        return contrast(
+        return Problem(
             torch.cat([embeddings[:own_anchors], prototypes, embeddings[own_anchors:]]),
             weights,
             anchors=own_anchors + classes,
-            temperature=self.temperature,
-            block=self.block,
             regularise=self.regularise,
+            prototypes=classes,
         )

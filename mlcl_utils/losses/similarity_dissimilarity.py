@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mlcl_utils.losses.contrast import PairwiseLoss, contrast, positives
+from mlcl_utils.losses.contrast import PairwiseLoss, Problem, positives
 
 
 class SimilarityDissimilarity(PairwiseLoss):
@@ -21,7 +21,7 @@ class SimilarityDissimilarity(PairwiseLoss):
     )
     version = 1
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Tensor:
+    def problem(self, labels: Tensor, *, embeddings: Tensor, anchors: int | None = None) -> Problem:
         """Mean over the anchors with a positive of the mean over their positives of -(weight · log p)."""
         positive = positives(labels, embeddings)
         sizes = positive.sum(dim=1)
@@ -33,10 +33,8 @@ class SimilarityDissimilarity(PairwiseLoss):
             number = (shared > 0).sum(dim=1, keepdim=True).clamp(min=1)
             return similarity.div_((1 + sizes - shared).mul_(number))
 
-        return contrast(
+        return Problem(
             embeddings,
             weights,
             anchors=len(embeddings) if anchors is None else anchors,
-            temperature=self.temperature,
-            block=self.block,
         )

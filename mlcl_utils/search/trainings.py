@@ -43,7 +43,7 @@ def usual_space(loss: str, encoder: str = "frozen") -> Space:
     of_loss = {
         name: _USUAL_OF_LOSS[name.rpartition(".")[2]]
         for name in own
-        if name.rpartition(".")[2] in _USUAL_OF_LOSS
+        if name.rpartition(".")[2] in _USUAL_OF_LOSS and not own[name].part_of
     }
     pretrained = models.kind(encoder) in ("torchvision", "transformers")
     return Space.from_dict(

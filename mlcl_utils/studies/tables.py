@@ -58,7 +58,9 @@ def arms(names: Sequence[str], settings: Mapping[str, Any] | None = None) -> pd.
         values: dict[str, Any] = {
             key: each.default
             for key, each in info.hyperparameters.items()
-            if not isinstance(each.default, str | None) and not key.endswith("ignore_unobserved")
+            if not isinstance(each.default, str | None)
+            and not key.endswith("ignore_unobserved")
+            and not each.part_of
         }
         values.update({key: value for key, value in (settings or {}).items() if key in values})
         rows.append(

@@ -74,7 +74,11 @@ def space(loss: str, encoder: str = "frozen") -> dict[str, tuple[float, ...]]:
     return (
         (PRETRAINED_SPACE if pretrained else RECIPE_SPACE)
         | ENCODER_SPACE.get(encoder, {})
-        | {name: LOSS_SPACE[_own_name(name)] for name in own if _own_name(name) in LOSS_SPACE}
+        | {
+            name: LOSS_SPACE[_own_name(name)]
+            for name, each in own.items()
+            if _own_name(name) in LOSS_SPACE and not each.part_of
+        }
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from mlcl_utils import losses, models
 from mlcl_utils.data import Task
 from mlcl_utils.errors import UsageError
+from mlcl_utils.losses.base import INDEX
 from mlcl_utils.losses.correction import Correction
 from mlcl_utils.models import Model
 from mlcl_utils.models.heads import OF_LABELS
@@ -94,9 +95,12 @@ class Training:
     ) -> None:
         self._loss, self._recipe, self._device = loss, recipe, device
         self._criterion = losses.create(loss, **hyperparameters).to(device)
-        tensors = losses.info(loss).tensors
+        tensors = tuple(name for name in self._criterion.tensors if name != INDEX)
         _check_heads(loss, recipe, tensors)
-        self.model = untrained(task, recipe, encoder=encoder, tensors=tensors, seed=seed, device=device)
+        at_half = recipe.bias == "zero" or (recipe.bias == "loss" and self._criterion.starts_at_half)
+        self.model = untrained(
+            task, recipe, encoder=encoder, tensors=tensors, at_half=at_half, seed=seed, device=device
+        )
         inputs = models.encoder_class(encoder).inputs(task)
         self._inputs = {split: Batches(inputs[split], device) for split in ("train", "validation")}
         self._labels = {
@@ -105,6 +109,7 @@ class Training:
         truth = task.train.truth
         self._truth = None if truth is None else torch.from_numpy(truth == 1).to(device)
         examples = len(self._inputs["train"])
+        self._criterion.expect(examples)
         self._steps_per_epoch = recipe.steps_per_epoch(examples)
         self.epoch, self.epochs = 0, recipe.epochs_for(examples)
         self.history: list[dict[str, float]] = []
@@ -156,7 +161,7 @@ class Training:
         shares = [parallel.share(batch) for batch in batches]
         there = permutation.to(self._device).tensor_split(self._steps_per_epoch)
         for number, (batch, inputs) in enumerate(zip(there, self._inputs["train"].over(shares), strict=True)):
-            value = self._step(first + number, inputs, labels[batch])
+            value = self._step(first + number, inputs, labels[batch], batch)
             total += value * len(batch)
         mean = float(total) / len(labels)  # the one wait for the device an epoch
         if not math.isfinite(mean):
@@ -172,21 +177,22 @@ class Training:
         )
         self.epoch += 1
 
-    def _step(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
-        """One step on a batch; the value of the loss, without gradient.
+    def _step(self, number: int, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        """One step on a batch; the value of the loss, without gradient, or what it reports in the place of it.
 
         Args:
             number: of the step.
             inputs: of this process's share of the batch.
             labels: of the whole batch.
+            index: positions of its examples in the training part.
         """
         self._optimisers.clear()
         if self._recipe.accumulate > 1:
-            value = self._backward_in_parts(inputs, labels)
+            value = self._backward_in_parts(inputs, labels, index)
         else:
             with _autocast(self._device):
                 given = self._joint(inputs)
-            value = parallel.reaching_all(self._value(labels, given), given)
+            value = parallel.reaching_all(self._value(labels, given, index), given)
             torch.autograd.backward(self._recipe.loss_scale * value)
         self._optimisers.step(number)
         if self._average is not None:
@@ -195,16 +201,26 @@ class Training:
             with _autocast(self._device):
                 keys = self._queue.embed(inputs, self.model)
             self._queue.push(parallel.gather(keys, len(labels)), labels)
-        return value.detach()
+        reported: Tensor | None = self._criterion.reported
+        return value.detach() if reported is None else reported
 
-    def _value(self, labels: Tensor, given: Mapping[str, Tensor], *, queue: bool = True) -> Tensor:
-        """The loss of a batch, from the tensors of this process's share of it."""
+    def _value(self, labels: Tensor, given: Mapping[str, Tensor], index: Tensor | None = None) -> Tensor:
+        """The loss of a batch, from the tensors of this process's share of it.
+
+        Args:
+            labels: of the whole batch.
+            given: what the model gives for the share.
+            index: positions of the whole batch in the training part; None for other examples, which have no queue
+                either.
+        """
         gathered = {
             name: tensor if name in OF_LABELS else parallel.gather(tensor, len(labels))
             for name, tensor in given.items()
         }
+        if index is not None and INDEX in self._criterion.tensors:
+            gathered[INDEX] = index
         anchors: dict[str, int] = {}
-        if self._queue is not None and queue:
+        if self._queue is not None and index is not None:
             anchors["anchors"] = len(labels)
             gathered["embeddings"], labels = self._queue.joined(gathered["embeddings"], labels)
         try:
@@ -213,7 +229,7 @@ class Training:
             raise _diverged(self._loss, self.epoch, self._recipe, str(error)) from error
         return value
 
-    def _backward_in_parts(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def _backward_in_parts(self, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """The loss of a whole batch and its gradient, with the encoder on one part of the batch at a time.
 
         A contrastive loss of a part is not part of the loss: its examples would meet each other alone. So the parts
@@ -232,7 +248,7 @@ class Training:
             name: tensor if name in OF_LABELS else torch.cat([given[name] for given in held]).requires_grad_()
             for name, tensor in held[0].items()
         }
-        value = self._value(labels, leaves)
+        value = self._value(labels, leaves, index)
         torch.autograd.backward(self._recipe.loss_scale * value)
         for name in OF_LABELS:
             leaves.pop(name, None)  # a parameter, which has its gradient now, or what does not train
@@ -254,6 +270,7 @@ class Training:
     def _validation_loss(self) -> float:
         """Mean loss over the validation part, in batches of the size of training: contrastive losses depend on it."""
         model = self._best().eval()
+        self._criterion.eval()  # what it keeps of training examples is not for these
         labels = self._labels["validation"]
         total = torch.zeros((), device=self._device)
         batches = torch.arange(len(labels)).tensor_split(self._recipe.steps_per_epoch(len(labels)))
@@ -262,7 +279,8 @@ class Training:
         for part, inputs in zip(parts, self._inputs["validation"].over(shares), strict=True):
             with _autocast(self._device):
                 given = model(inputs)
-            total += self._value(part, given, queue=False) * len(part)
+            total += self._value(part, given) * len(part)
+        self._criterion.train()
         return float(total) / len(labels)
 
     @torch.no_grad()

@@ -27,6 +27,7 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "compile": bool,
     "head": ("linear", "hyperbolic", "clipped"),
     "prototypes": ("learned", "equiangular", "random"),
+    "bias": ("loss", "prior", "zero"),
 }
 """What of a recipe may be set by name: type, least value and what it has to be below; or the words there are."""
 
@@ -85,6 +86,9 @@ class Recipe:
             same head in flat space, its control. For losses that take logits.
         prototypes: ``learned``; ``equiangular``, fixed and as far from each other as can be; or ``random``, fixed, its
             control. For losses that take prototypes.
+        bias: where the classifier's bias starts: ``prior``, at the logit of the labels' prior; ``zero``; or ``loss``,
+            where the loss asks for: at zero for one that learns from answers near one half alone, such as ``anyloss``,
+            at the prior for all others.
     """
 
     epochs: int
@@ -105,6 +109,7 @@ class Recipe:
     compile: bool = False
     head: Literal["linear", "hyperbolic", "clipped"] = "linear"
     prototypes: Literal["learned", "equiangular", "random"] = "learned"
+    bias: Literal["loss", "prior", "zero"] = "loss"
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:

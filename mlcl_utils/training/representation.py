@@ -20,6 +20,7 @@ def untrained(
     *,
     encoder: str = "frozen",
     tensors: tuple[str, ...] = (),
+    at_half: bool = False,
     seed: int,
     device: torch.device,
 ) -> Model:
@@ -30,18 +31,20 @@ def untrained(
         recipe: gives width, dropout and augmentation, and what kind of head and prototypes it has.
         encoder: a name that :func:`mlcl_utils.models.encoder_class` takes.
         tensors: what its heads give.
+        at_half: whether the classifier's bias starts at zero, not at the logit of the prior.
         seed: of the weights.
         device: where it is put.
     """
     kind = models.encoder_class(encoder)
     inputs = kind.inputs(task)["train"]
-    positives = torch.from_numpy(task.train.labels == 1).float()
+    prior = torch.from_numpy(task.train.labels == 1).float().mean(dim=0)
+    prior = torch.full_like(prior, 0.5) if at_half else prior
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Model(
             kind.create(inputs, width=recipe.width, dropout=recipe.dropout, augment=recipe.augment),
             tensors=tensors,
-            prior=positives.mean(dim=0),
+            prior=prior,
             head=recipe.head,
             prototypes=recipe.prototypes,
         ).to(device)

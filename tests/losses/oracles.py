@@ -43,18 +43,22 @@ def reduced(entry, labels, logits, reduction="batch", ignore_unobserved=False):
     return total / {"sum": 1, "mean": max(entries, 1), "batch": max(examples, 1)}[reduction]
 
 
-def bce(labels, logits, epoch, **how):
+def phi(u, tau):
+    return torch.log(1 + u) if tau == 1 else ((1 + u) ** (1 - tau) - 1) / (1 - tau)
+
+
+def bce(labels, logits, epoch, tau=1, **how):
     def entry(positive, x):
-        p = torch.sigmoid(x)
-        return -torch.log(p if positive else 1 - p)
+        return phi(torch.exp(-x if positive else x), tau)
 
     return reduced(entry, labels, logits, **how)
 
 
-def corrected_bce(labels, logits, epoch, change_epoch=1, threshold=0.7, **how):
+def corrected_bce(labels, logits, epoch, change_epoch=1, threshold=0.7, tau=1, **how):
     def entry(positive, x):
         p = torch.sigmoid(x)
-        return -torch.log(p if positive or (epoch >= change_epoch and p > threshold) else 1 - p)
+        yes = positive or (epoch >= change_epoch and p > threshold)
+        return phi(torch.exp(-x if yes else x), tau)
 
     return reduced(entry, labels, logits, **how)
 
@@ -103,7 +107,7 @@ def splc(labels, logits, epoch, change_epoch=1, margin=1.0, gamma=2.0, threshold
     return reduced(entry, labels, logits, **how)
 
 
-def zlpr(labels, logits, epoch, ignore_unobserved=False):
+def zlpr(labels, logits, epoch, ignore_unobserved=False, tau=1):
     total, examples = ZERO, 0
     for i, row in enumerate(labels):
         negatives, positives, counted = ZERO + 1, ZERO + 1, False
@@ -115,9 +119,89 @@ def zlpr(labels, logits, epoch, ignore_unobserved=False):
             else:
                 continue
             counted = True
-        total = total + torch.log(negatives) + torch.log(positives)
+        total = total + phi(negatives - 1, tau) + phi(positives - 1, tau)
         examples += counted
     return total / max(examples, 1)
+
+
+def comp_sum(labels, logits, epoch, tau=1, over="threshold", ignore_unobserved=False):
+    if over == "labels":
+        return bce(labels, logits, epoch, tau, ignore_unobserved=ignore_unobserved)
+    if over == "threshold":
+        return zlpr(labels, logits, epoch, ignore_unobserved, tau)
+    total, examples = ZERO, 0
+    for row, x in zip(labels, logits, strict=True):
+        positives = [j for j, value in enumerate(row) if value == 1]
+        negatives = [
+            j for j, value in enumerate(row) if value == 0 or (value == -1 and not ignore_unobserved)
+        ]
+        examples += bool(positives)
+        for p in positives:
+            u = sum((torch.exp(x[n] - x[p]) for n in negatives), ZERO)
+            total = total + phi(u, tau) / len(positives)
+    return total / max(examples, 1)
+
+
+def groups(labels, ignore_unobserved, kind):
+    """The entries of each group of a batch, as (row, column) with whether they are positive."""
+    entries = [
+        (i, j, value == 1)
+        for i, row in enumerate(labels)
+        for j, value in enumerate(row)
+        if value != -1 or not ignore_unobserved
+    ]
+    key = {"all": lambda e: 0, "labels": lambda e: e[1], "examples": lambda e: e[0]}[kind]
+    found = {}
+    for entry in entries:
+        found.setdefault(key(entry), []).append(entry)
+    return list(found.values())
+
+
+def mw_logits(labels, logits, epoch, temperature=1.0, pool="all", normalise="pairs", ignore_unobserved=False):
+    total, counted = ZERO, 0
+    for group in groups(labels, ignore_unobserved, pool):
+        positives = [(i, j) for i, j, positive in group if positive]
+        negatives = [(i, j) for i, j, positive in group if not positive]
+        if not positives or not negatives:
+            continue
+        counted += 1
+        pairs = ZERO
+        for i, j in positives:
+            for k, m in negatives:
+                pairs = pairs + torch.log(1 + torch.exp((logits[k][m] - logits[i][j]) / temperature))
+        total = total + pairs / len(positives) / (len(negatives) if normalise == "pairs" else 1)
+    return total / max(counted, 1)
+
+
+def mw(labels, embeddings, prototypes, epoch, temperature=0.1, **how):
+    scores = [[z @ c for c in scaled(prototypes)] for z in scaled(embeddings)]
+    return mw_logits(labels, scores, epoch, temperature, **how)
+
+
+def anyloss(
+    labels, logits, epoch, metric="fbeta", beta=1.0, amplification=73.0, average="macro", ignore_unobserved=False
+):  # fmt: skip
+    kind = {"macro": "labels", "micro": "all", "samples": "examples"}[average]
+    total, counted = ZERO, 0
+    for group in groups(labels, ignore_unobserved, kind):
+        answers = [torch.sigmoid(amplification * (torch.sigmoid(logits[i][j]) - 0.5)) for i, j, _ in group]
+        truth = [positive for *_, positive in group]
+        hits = sum((a for a, y in zip(answers, truth, strict=True) if y), ZERO)
+        rejections = sum((1 - a for a, y in zip(answers, truth, strict=True) if not y), ZERO)
+        positives, size = sum(truth), len(truth)
+        if metric == "accuracy":
+            value = (hits + rejections) / size
+        elif not positives or (metric != "fbeta" and positives == size):
+            continue
+        elif metric == "fbeta":
+            value = (1 + beta**2) * hits / (beta**2 * positives + sum(answers))
+        elif metric == "gmean":
+            value = torch.sqrt(hits / positives * rejections / (size - positives))
+        else:
+            value = (hits / positives + rejections / (size - positives)) / 2
+        counted += 1
+        total = total + 1 - value
+    return total / max(counted, 1)
 
 
 def cosine_bce(labels, embeddings, prototypes, epoch, scale=10.0, bias=-3.0, **how):

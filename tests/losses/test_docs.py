@@ -28,6 +28,7 @@ def test_examples_run():
     given = {"labels": labels, "losses": losses, "z": randn(8, 4), "other": randn(8, 4), "c": randn(5, 4)}
     given |= {
         "a": randn(5, 4),
+        "i": torch.arange(8),
         "x": randn(8, 5),
         "f": randn(8, 6),
         "mu": randn(8, 5),

@@ -17,8 +17,11 @@ from torch.utils._pytree import tree_leaves
 
 from mlcl_utils import losses, training
 from mlcl_utils.data import Part, Task
+from mlcl_utils.errors import UsageError
+from mlcl_utils.losses.bce import BCE
 from mlcl_utils.training import Recipe, TrainingError, baselines
 from mlcl_utils.training import probe as probing
+from mlcl_utils.training.recipe import check_setting
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=4, min_steps=0, batch_size=32, width=24)
@@ -67,7 +70,8 @@ def fit(task: Task, loss: str = "bce", recipe: Recipe = RECIPE, seed: int = 0, *
 @pytest.mark.parametrize(
     ("loss", "settings"),
     [
-        *((name, {}) for name in ("bce", "asl", "prototype", "msc", "jaccard_supcon")),
+        *((name, {}) for name in ("bce", "asl", "prototype", "msc", "jaccard_supcon", "comp_sum")),
+        *((name, {}) for name in ("mw", "mw_logits", "anyloss")),
         ("reg", {"regularise": False}),
     ],
 )
@@ -78,7 +82,7 @@ def test_training_lowers_the_loss_on_both_parts(loss, settings):
     assert fitted.history[-1]["validation_loss"] < fitted.history[0]["validation_loss"]
 
 
-@pytest.mark.parametrize("loss", ["bce", "prototype", "msc", "reg"])
+@pytest.mark.parametrize("loss", ["bce", "prototype", "msc", "reg", "comp_sum", "mw", "mw_logits", "anyloss"])
 def test_training_teaches_the_direct_head(loss):
     task = make_task()
     recipe = Recipe(epochs=10, min_steps=0, batch_size=32, width=24)
@@ -388,3 +392,95 @@ def test_clml_and_its_control_shrink_the_features():
     plain = size("bce")
     assert size("bce+norm_penalty", norm_penalty={"weight": 1.0}) < 0.9 * plain
     assert size("bce+clml", clml={"weight": 1.0}) < 0.9 * plain
+
+
+class KeepsPositions(BCE):
+    """BCE that writes down which examples it is given."""
+
+    def compute(self, labels, *, logits, index, epoch):
+        self.given.append((labels, index))
+        return super().compute(labels, logits=logits, epoch=epoch)
+
+
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 3}, {"ema": 0.9}])
+def test_a_loss_that_declares_it_is_given_the_position_of_each_example(monkeypatch, settings):
+    task, recipe = make_task(n=100), Recipe(epochs=2, min_steps=0, batch_size=32, width=24, **settings)
+    plain = fit(task, "bce", recipe)
+    monkeypatch.setattr(BCE, "given", [], raising=False)
+    monkeypatch.setattr(losses, "_class", lambda name: KeepsPositions)
+    fitted = fit(task, "bce", recipe)
+    assert fitted.history == plain.history  # the same batches, the same random draws
+    trained = [(labels, index) for labels, index in BCE.given if index is not None]
+    assert len(trained) == fitted.steps
+    assert len(BCE.given) > fitted.steps  # in evaluation there is no position
+    for labels, index in trained:
+        assert torch.equal(labels, torch.from_numpy(task.train.labels)[index])
+    for epoch in (trained[: fitted.steps // 2], trained[fitted.steps // 2 :]):
+        assert torch.cat([index for _, index in epoch]).sort().values.tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("loss", ["jaccard_supcon", "reg", "bce+msc"])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"queue": 40}])
+def test_moving_denominators_are_kept_and_continued_to_the_bit(loss, settings, tmp_path):
+    task = make_task(n=100)
+    recipe = Recipe(epochs=4, min_steps=0, batch_size=32, width=24, **settings)
+    options = {"denominator": "moving", "gamma": 0.4}
+    given = {"msc": options} if "+" in loss else options
+
+    def start() -> training.Training:
+        return training.Training(task, loss, recipe, hyperparameters=given, seed=3, device=CPU)
+
+    whole, first, second = start(), start(), start()
+    whole.advance()
+    first.advance(2)
+    torch.save(first.checkpoint(), tmp_path / "checkpoint.pt")
+    second.restore(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    second.advance()
+    assert second.history == whole.history
+    one, two = (run.checkpoint() for run in (whole, second))
+    for part in ("model", "criterion"):
+        assert all(torch.equal(value, two[part][name]) for name, value in one[part].items())
+    (kept,) = (value for name, value in one["criterion"].items() if name.endswith("means.logs"))
+    assert len(kept) == 100 + (5 if loss == "reg" else 0)
+    assert kept.isfinite().float().mean() > 0.5
+    without = fit(task, loss, recipe, seed=3)
+    assert without.history != whole.history
+
+
+def test_a_moving_denominator_reports_the_loss_of_the_batch():
+    """With the weight of the newest batch at 1 it is the plain training, up to rounding; so is what it reports."""
+    task, recipe = make_task(n=100), Recipe(epochs=3, min_steps=0, batch_size=32, width=24)
+    plain = fit(task, "jaccard_supcon", recipe)
+    found = fit(task, "jaccard_supcon", recipe, denominator="moving", gamma=1.0)
+    for one, two in zip(plain.history, found.history, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def first_bias(loss: str, **settings) -> torch.Tensor:
+    recipe = Recipe(epochs=1, min_steps=0, batch_size=32, width=24, **settings)
+    run = training.Training(make_task(), loss, recipe, hyperparameters={}, seed=0, device=CPU)
+    return run.model.classifier.bias.detach()
+
+
+def test_the_bias_starts_where_the_loss_or_the_recipe_says():
+    prior = torch.from_numpy(make_task().train.labels).float().mean(dim=0).logit()
+    torch.testing.assert_close(first_bias("bce"), prior)
+    torch.testing.assert_close(first_bias("bce+anyloss"), prior)  # the other part starts it
+    torch.testing.assert_close(first_bias("anyloss", bias="prior"), prior)
+    for loss, settings in (("anyloss", {}), ("bce", {"bias": "zero"}), ("anyloss", {"bias": "zero"})):
+        assert not first_bias(loss, **settings).any()
+    # nothing else is drawn otherwise
+    states = [
+        training.Training(
+            make_task(), "bce", Recipe(epochs=1, bias=bias), hyperparameters={}, seed=0, device=CPU
+        )
+        for bias in ("prior", "zero")
+    ]
+    for name, value in states[0].model.state_dict().items():
+        assert torch.equal(value, states[1].model.state_dict()[name]) == (name != "classifier.bias")
+
+
+def test_where_the_bias_starts_is_one_of_three_words():
+    check_setting("bias", "zero")
+    with pytest.raises(UsageError, match="bias must be one of loss, prior, zero, was 'half'"):
+        check_setting("bias", "half")

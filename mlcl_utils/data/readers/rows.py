@@ -9,7 +9,7 @@ import itertools
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -229,27 +229,6 @@ class Rows:
                 )
 
 
-def read_rows(path: Path, given: Mapping[str, Any]) -> Rows:
-    """Read a table.
-
-    Args:
-        path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
-        given: ``encoding`` and ``delimiter`` of a CSV file, if the user named them.
-
-    Raises:
-        DataError: it is damaged, empty or in another encoding.
-    """
-    if path.suffix.lower() == ".parquet":
-        from mlcl_utils.data.readers.parquet import read_parquet
-
-        rows = read_parquet(path)
-    else:
-        rows = _csv(path, given.get("encoding"), given.get("delimiter"))
-    if not (rows.names or rows.twice) or len(rows) == 0:
-        raise DataError(f"{path} holds no row")
-    return rows
-
-
 # ----------------------------------------------------------------------------------------------------------- CSV
 
 _DELIMITERS = ",;\t|"
@@ -265,7 +244,17 @@ _EXCEL_HINT = re.compile(
 )  # a first line by which Excel is told the delimiter
 
 
-def _csv(path: Path, encoding: str | None, delimiter: str | None) -> Rows:
+def read_csv(path: Path, encoding: str | None, delimiter: str | None) -> Rows:
+    """The table of a CSV file.
+
+    Args:
+        path: of the file.
+        encoding: if the user named it.
+        delimiter: likewise.
+
+    Raises:
+        DataError: it is damaged, empty or in another encoding.
+    """
     text = _text(path, encoding)
     before = csv.field_size_limit(sys.maxsize)  # a document may be longer than the module's idea of a field
     try:

@@ -42,7 +42,7 @@ from mlcl_utils.data.readers.common import (
     label_matrix,
     resolve,
 )
-from mlcl_utils.data.readers.rows import ODD, Column, Rows, read_rows
+from mlcl_utils.data.readers.rows import ODD, Column, Rows, read_csv
 from mlcl_utils.data.readers.sidecar import read_sidecar
 from mlcl_utils.errors import DataError
 
@@ -63,7 +63,7 @@ def read(source: Source) -> Examples:
     """The examples of a table."""
     given = source.facts["given"]
     _check_writing(source.files[0].with_suffix(".toml"), given)
-    rows = read_rows(source.files[0], given)
+    rows = _rows(source.files[0], given)
     columns = choose(rows, given)
     names, labels, said = _indicators(rows, columns) if columns.indicators else _listed(rows, columns, given)
     missing = _Missing(rows)
@@ -104,6 +104,19 @@ def read(source: Source) -> Examples:
             *([f"{empty} texts are empty"] if empty else []),
         ],
     )
+
+
+def _rows(path: Path, given: Mapping[str, Any]) -> Rows:
+    """The rows of the file, of which there has to be one."""
+    if path.suffix.lower() == ".parquet":
+        from mlcl_utils.data.readers.parquet import read_parquet
+
+        rows = read_parquet(path)
+    else:
+        rows = read_csv(path, given.get("encoding"), given.get("delimiter"))
+    if not (rows.names or rows.twice) or len(rows) == 0:
+        raise DataError(f"{path} holds no row")
+    return rows
 
 
 def _check_writing(sidecar: Path, given: Mapping[str, Any]) -> None:

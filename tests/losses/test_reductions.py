@@ -1,0 +1,217 @@
+"""Wider losses where they become others: published forms with one label, and losses that are here already."""
+
+import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score, fbeta_score, roc_auc_score
+
+from mlcl_utils import losses
+from tests.losses.problems import gradients, labels_of, tensors_of
+
+
+def same(one, two, labels, tensors, given_one=None, given_two=None, rtol=1e-10):
+    """Two losses have one value and one gradient."""
+    first, second = (
+        losses.create(name, **(given or {}))(labels, **tensors)
+        for name, given in ((one, given_one), (two, given_two))
+    )
+    torch.testing.assert_close(first, second, rtol=rtol, atol=1e-12)
+    wanted = gradients(second, tensors)
+    for key, gradient in gradients(first, tensors).items():
+        torch.testing.assert_close(gradient, wanted[key], rtol=1e-8, atol=1e-12)
+
+
+def single(count=6, batch=9):
+    """Labels of examples that have one each."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.nn.functional.one_hot(torch.randint(count, (batch,), generator=generator), count)
+
+
+# comp_sum
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+@pytest.mark.parametrize("tau", [0.0, 0.4, 1.0, 1.0 + 1e-9, 1.7])
+def test_comp_sum_is_bce_and_zlpr(tau, ignore):
+    labels = labels_of(9, 6)
+    tensors = tensors_of("bce", labels)
+    own = {"ignore_unobserved": ignore}
+    for over, other in (("labels", "bce"), ("threshold", "zlpr")):
+        same("comp_sum", other, labels, tensors, own | {"over": over, "tau": tau}, own | {"tau": tau})
+        if abs(tau - 1) < 1e-6:
+            same("comp_sum", other, labels, tensors, own | {"over": over, "tau": tau}, own)
+
+
+def test_comp_sum_over_positives_is_the_published_family():
+    labels = single()
+    tensors = tensors_of("bce", labels)
+    log_p = tensors["logits"].log_softmax(dim=1)[labels == 1]
+    create = losses.create
+    for tau, expected in (
+        (0.0, (-log_p).exp() - 1),  # sum-exponential: Σ e^{h' - h}
+        (1.0, -log_p),
+        (1.7, (1 - (0.7 * log_p).exp()) / 0.7),  # generalised cross-entropy with q = τ - 1
+        (2.0, 1 - log_p.exp()),
+    ):
+        value = create("comp_sum", over="positives", tau=tau)(labels, **tensors)
+        torch.testing.assert_close(value, expected.mean())
+
+
+def test_comp_sum_over_positives_does_not_see_a_row_s_level():
+    labels = labels_of(9, 6)
+    tensors = tensors_of("bce", labels)
+    moved = tensors["logits"] + torch.arange(9.0)[:, None]
+    criterion = losses.create("comp_sum", over="positives", tau=1.5)
+    torch.testing.assert_close(criterion(labels, logits=moved), criterion(labels, **tensors))
+    other = losses.create("comp_sum", tau=1.5)
+    assert other(labels, logits=moved) != other(labels, **tensors)
+
+
+def test_default_tau_changes_nothing_to_the_bit():
+    labels = labels_of(9, 6)
+    tensors = tensors_of("bce", labels)
+    target = (labels > 0).double()
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(tensors["logits"], target, reduction="none")
+    assert losses.create("bce", reduction="sum")(labels, **tensors) == plain.sum()
+    assert losses.info("bce").version == losses.info("zlpr").version == 1
+
+
+# mw
+
+
+def pooled(labels, scores, pool):
+    """AUC of the pool, by scikit-learn."""
+    truth = labels > 0
+    if pool == "all":
+        return roc_auc_score(truth.flatten(), scores.flatten())
+    columns = zip(truth.T, scores.T, strict=True) if pool == "labels" else zip(truth, scores, strict=True)
+    return sum(found := [roc_auc_score(y, x) for y, x in columns if 0 < y.sum() < len(y)]) / len(found)
+
+
+@pytest.mark.parametrize("pool", ["all", "labels", "examples"])
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_mw_bounds_one_minus_the_auc_of_its_pool(pool, temperature):
+    for seed in range(4):
+        labels = labels_of(12, 6, seed)
+        scores = tensors_of("bce", labels, seed)["logits"].detach()
+        value = losses.create("mw_logits", pool=pool, temperature=temperature)(labels, logits=scores)
+        assert 1 - pooled(labels, scores, pool) <= value / torch.log(torch.tensor(2.0)) + 1e-12
+
+
+@pytest.mark.parametrize("gap", [1e-4, 30.0])
+def test_mw_at_a_low_temperature_counts_the_wrong_pairs(gap):
+    labels = labels_of(12, 6)
+    scores = tensors_of("bce", labels)["logits"].detach() * gap
+    value = losses.create("mw_logits", temperature=1e-6 * gap)(labels, logits=scores) * 1e-6 * gap
+    pairs = scores[labels < 1][None] - scores[labels == 1][:, None]
+    torch.testing.assert_close(value, pairs.clamp(min=0).mean())
+
+
+def test_mw_of_a_batch_of_queries_with_their_passages_is_published():
+    labels, tensors = torch.eye(6, dtype=torch.int8), tensors_of("mw", torch.eye(6))
+    z, c = (torch.nn.functional.normalize(tensors[name], dim=1) for name in ("embeddings", "prototypes"))
+    scores = z @ c.T / 0.1
+    others = ~torch.eye(6, dtype=torch.bool)
+    expected = (
+        sum(-torch.nn.functional.logsigmoid(own - scores[others]).sum() for own in scores.diagonal()) / 6
+    )
+    value = losses.create("mw", normalise="negatives_summed")(labels, **tensors)
+    torch.testing.assert_close(value, expected)
+
+
+def test_mw_of_one_label_is_one_pool():
+    labels = torch.tensor([[1], [0], [1], [0], [0]])
+    tensors = tensors_of("mw_logits", labels)
+    same("mw_logits", "mw_logits", labels, tensors, {"pool": "all"}, {"pool": "labels"})
+
+
+@pytest.mark.parametrize(("pool", "rows", "columns"), [("all", 1, 1), ("labels", 1, 0), ("examples", 0, 1)])
+def test_what_shifts_mw_sees(pool, rows, columns):
+    labels = labels_of(9, 6)
+    x = tensors_of("mw_logits", labels)["logits"].detach()
+    criterion = losses.create("mw_logits", pool=pool)
+    value = criterion(labels, logits=x)
+    shifted = [x + torch.arange(9.0)[:, None], x + torch.arange(6.0)]
+    for moved, sees in zip(shifted, (rows, columns), strict=True):
+        assert (criterion(labels, logits=moved) - value).abs().gt(1e-9) == bool(sees)
+
+
+@pytest.mark.parametrize("pool", ["all", "labels", "examples"])
+def test_mw_in_blocks_and_without_looking_is_mw(pool, monkeypatch):
+    from mlcl_utils.losses import mw
+
+    labels = labels_of(9, 6)
+    tensors = tensors_of("mw", labels)
+    given = {"pool": pool, "ignore_unobserved": True}
+    whole = losses.create("mw", **given)(labels, **tensors)
+    wanted = gradients(whole, tensors)
+    for small, blind in ((True, False), (False, True), (True, True)):
+        with monkeypatch.context() as changed:
+            if small:
+                changed.setattr(mw, "BLOCK_BYTES", 500)
+            if blind:
+                changed.setattr(torch.compiler, "is_compiling", lambda: True)
+            value = losses.create("mw", **given)(labels, **tensors)
+        torch.testing.assert_close(value, whole)
+        for key, gradient in gradients(value, tensors).items():
+            torch.testing.assert_close(gradient, wanted[key])
+
+
+# anyloss
+
+
+def decided(batch=12, count=5, seed=0):
+    """Labels and logits so far from 0 that the answers are 0 and 1."""
+    labels = labels_of(batch, count, seed, unobserved=False)
+    logits = tensors_of("bce", labels, seed)["logits"].detach()
+    return labels, logits + 20 * logits.sign()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("average", ["macro", "micro", "samples"])
+def test_anyloss_of_sure_answers_is_one_minus_the_metric(average, seed):
+    labels, logits = decided(seed=seed)
+    y, answers = labels.numpy(), (logits > 0).numpy()
+    kept_rows, kept_columns = y.any(1), y.any(0)
+    if average == "macro":
+        y, answers = y[:, kept_columns], answers[:, kept_columns]
+    if average == "samples":
+        y, answers = y[kept_rows], answers[kept_rows]
+    for beta in (0.5, 1.0, 2.0):
+        value = losses.create("anyloss", average=average, beta=beta)(labels, logits=logits)
+        expected = fbeta_score(y, answers, beta=beta, average=average, zero_division=0)
+        assert value.item() == pytest.approx(1 - expected, abs=1e-6)
+    if average == "macro":
+        both = [(t, a) for t, a in zip(y.T, answers.T, strict=True) if 0 < t.sum() < len(t)]
+        value = losses.create("anyloss", metric="balanced_accuracy")(labels, logits=logits)
+        expected = sum(balanced_accuracy_score(t, a) for t, a in both) / len(both)
+        assert value.item() == pytest.approx(1 - expected, abs=1e-6)
+        value = losses.create("anyloss", metric="accuracy")(labels, logits=logits)
+        expected = (labels.numpy() == (logits > 0).numpy()).mean()
+        assert value.item() == pytest.approx(1 - expected, abs=1e-6)
+    assert f1_score(y, answers, average=average, zero_division=0) > 0  # or there was nothing to compare
+
+
+@pytest.mark.parametrize("metric", ["fbeta", "accuracy", "gmean", "balanced_accuracy"])
+def test_anyloss_of_one_label_is_the_same_over_labels_and_entries(metric):
+    labels = torch.tensor([[1], [0], [1], [0], [0]])
+    tensors = tensors_of("anyloss", labels)
+    same("anyloss", "anyloss", labels, tensors, {"metric": metric}, {"metric": metric, "average": "micro"})
+
+
+def test_anyloss_has_no_gradient_far_from_one_half_and_much_at_it():
+    """Why the classifier's bias must not start at the labels' prior."""
+    labels = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    sizes = []
+    for level in (0.0, -3.0):
+        x = torch.full((3, 2), level, dtype=torch.float64, requires_grad=True)
+        losses.create("anyloss")(labels, logits=x).backward()
+        sizes.append(x.grad.abs().max())
+    assert sizes[0] > 0.5
+    assert 0 < sizes[1] < 1e-10
+
+
+def test_anyloss_s_root_has_a_finite_slope_at_zero():
+    labels = torch.tensor([[1], [1], [0]])
+    x = torch.tensor([[-40.0], [-40.0], [40.0]], requires_grad=True)
+    losses.create("anyloss", metric="gmean")(labels, logits=x).backward()
+    assert x.grad.isfinite().all()
