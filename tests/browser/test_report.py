@@ -224,3 +224,18 @@ def test_the_page_of_a_notebook(tmp_path: Path, quiet: Page, name: str) -> None:
         assert quiet.evaluate("document.documentElement.scrollWidth") <= width
     expect(quiet.locator("nav")).to_be_hidden()
     assert quiet.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_names_in_the_table_of_runs_are_text(tmp_path: Path, quiet: Page) -> None:
+    odd = "<img src=x onerror=alert(1)>"
+    folder = made.whole(tmp_path / "results")
+    rows = (folder / "runs.csv").read_text().replace("debtags", odd, 20).replace("probe_map", f"probe_{odd}")
+    (folder / "runs.csv").write_text(rows)
+    site = report.build(tmp_path / "results", tmp_path / "site").folder
+    quiet.goto((site / made.STUDY / "quick" / "runs.html").as_uri())
+    expect(quiet.locator("table.data tbody td", has_text=odd).first).to_be_visible()
+    quiet.locator("details.columns summary").click()
+    box = quiet.locator("details.columns label", has_text=f"probe_{odd}")
+    box.locator("input").check()
+    expect(quiet.locator("table.data thead th", has_text=f"probe_{odd}")).to_be_visible()
+    assert quiet.locator("img[src=x]").count() == 0

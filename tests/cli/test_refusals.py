@@ -59,7 +59,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         (["-p", "epochs=2", "-p", "epochs=3"], "parameter 'epochs' is given twice"),
         (["--preset", "smoke", "-p", "preset=quick"], "parameter 'preset' is given twice"),
         (["-p"], "'-p' requires an argument"),
-        (["-p", "two\nlines=1"], "two lines"),
+        (["-p", "two\nlines=1"], "two\\nlines"),
         (["-p", "config=/nowhere.toml"], "config '/nowhere.toml' cannot be read: No such file"),
         (["05", "-p", "trials=2"], "trials 2: this study tunes nothing besides"),
         (["--engine", "rai"], "unknown engine 'rai'"),

@@ -65,7 +65,7 @@ def whole(results: Path, *, preset: str = "quick", study: str = "02_label_space"
         _draw(folder, name)
     for name in ("results_map", "tasks"):
         frame = pd.DataFrame({"loss": ["BCE", "REG"], "estimate": [0.5123456, 1e-5], "note": ["<b>", ""]})
-        figures.save_table(frame.to_latex(), folder / "tables", name, data=frame)
+        figures.save_table(figures.tables.plain(frame), folder / "tables", name, data=frame)
     _runs(folder)
     execution.finish(
         device="cpu", seeds=[0, 1], compute={"runs": 40, "failed": 1, "existed": 3, "seconds": 81.5}
