@@ -15,7 +15,8 @@ from torch import Tensor
 from mlcl_utils import losses, models
 from mlcl_utils.data import Task
 from mlcl_utils.errors import UsageError
-from mlcl_utils.losses.base import INDEX
+from mlcl_utils.losses.base import INDEX, Loss
+from mlcl_utils.losses.combined import Combined
 from mlcl_utils.losses.correction import Correction
 from mlcl_utils.models import Model
 from mlcl_utils.models.heads import OF_LABELS
@@ -27,6 +28,7 @@ from mlcl_utils.training.optimisers import Optimisers
 from mlcl_utils.training.randomness import RandomState
 from mlcl_utils.training.recipe import Recipe
 from mlcl_utils.training.representation import untrained
+from mlcl_utils.training.reweighting import Reweighted
 
 
 class TrainingError(RuntimeError):
@@ -94,7 +96,7 @@ class Training:
         device: torch.device,
     ) -> None:
         self._loss, self._recipe, self._device = loss, recipe, device
-        self._criterion = losses.create(loss, **hyperparameters).to(device)
+        self._criterion = self._created(task, hyperparameters)
         tensors = tuple(name for name in self._criterion.tensors if name != INDEX)
         _check_heads(loss, recipe, tensors)
         at_half = recipe.bias == "zero" or (recipe.bias == "loss" and self._criterion.starts_at_half)
@@ -130,6 +132,16 @@ class Training:
         # dropout must not repeat the draws of the initialisation, nor those of another process
         self._random = RandomState(device, seed + 1 + (parallel.rank() << 32))
         self._seconds = 0.0
+
+    def _created(self, task: Task, hyperparameters: Mapping[str, Any]) -> Loss | Combined | Reweighted:
+        """The loss, its examples weighed where the recipe asks for it."""
+        criterion = losses.create(self._loss, **hyperparameters).to(self._device)
+        if self._recipe.reweight == "none":
+            return criterion
+        examples = len(task.train)
+        steps = self._recipe.epochs_for(examples) * self._recipe.steps_per_epoch(examples)
+        after = round(self._recipe.reweight_after * steps)
+        return Reweighted(criterion, self._recipe, loss=self._loss, after=after).to(self._device)
 
     def advance(self, epochs: int | None = None) -> None:
         """Trains until so many epochs are made in all.

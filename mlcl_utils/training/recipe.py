@@ -28,6 +28,9 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "head": ("linear", "hyperbolic", "clipped"),
     "prototypes": ("learned", "equiangular", "random"),
     "bias": ("loss", "prior", "zero"),
+    "reweight": ("none", "linupper", "quadratic", "extremes", "upper"),
+    "reweight_spread": (float, 1e-3, math.inf),
+    "reweight_after": (float, 0, 1),
 }
 """What of a recipe may be set by name: type, least value and what it has to be below; or the words there are."""
 
@@ -89,6 +92,10 @@ class Recipe:
         bias: where the classifier's bias starts: ``prior``, at the logit of the labels' prior; ``zero``; or ``loss``,
             where the loss asks for: at zero for one that learns from answers near one half alone, such as ``anyloss``,
             at the prior for all others.
+        reweight: how the examples of a batch are weighed by their own loss: ``none``, or a shape of
+            :func:`mlcl_utils.training.reweighting.weights`.
+        reweight_spread: how equal the weights are.
+        reweight_after: share of the steps that is made before, with the plain loss, in [0, 1).
     """
 
     epochs: int
@@ -110,6 +117,9 @@ class Recipe:
     head: Literal["linear", "hyperbolic", "clipped"] = "linear"
     prototypes: Literal["learned", "equiangular", "random"] = "learned"
     bias: Literal["loss", "prior", "zero"] = "loss"
+    reweight: Literal["none", "linupper", "quadratic", "extremes", "upper"] = "none"
+    reweight_spread: float = 1.0
+    reweight_after: float = 0.05
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:
