@@ -25,7 +25,10 @@ from mlcl_utils.errors import DataError, UsageError, unknown
 from mlcl_utils.files import known_digest
 from mlcl_utils.paths import CHECKOUT, expanded, shown
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"),
+    *(".pgm", ".ppm"),
+)
 
 
 @dataclass(frozen=True)
