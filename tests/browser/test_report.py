@@ -214,7 +214,7 @@ def test_the_page_of_a_notebook(tmp_path: Path, quiet: Page, name: str) -> None:
         assert (
             abs(quiet.evaluate("id => document.getElementById(id).getBoundingClientRect().top", target)) < 900
         )
-    parameters = quiet.get_by_text("preset = ").first
+    parameters = quiet.get_by_text("preset: str = ").first
     expect(parameters).to_be_hidden()
     quiet.locator("details.hidden summary").first.click()
     expect(parameters).to_be_visible()
