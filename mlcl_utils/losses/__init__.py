@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Hyperparameter", "LossInfo", "available", "check", "create", "info", "names"]
 
 _CLASSES = {  # name: module.class
+    "aldr": "ldr.ALDR",
     "anyloss": "anyloss.AnyLoss",
     "asl": "asl.ASL",
     "bce": "bce.BCE",
@@ -29,6 +30,7 @@ _CLASSES = {  # name: module.class
     "comp_sum": "comp_sum.CompSum",
     "corrected_bce": "correction.CorrectedBCE",
     "cosine_bce": "cosine_bce.CosineBCE",
+    "ensloss": "ensloss.EnsLoss",
     "focal": "focal.Focal",
     "hill": "hill.Hill",
     "hyperbolic_ce": "hyperbolic.HyperbolicCE",
@@ -37,6 +39,7 @@ _CLASSES = {  # name: module.class
     "instance_simple": "instance_simple.InstanceSimple",
     "jaccard_supcon": "jaccard_supcon.JaccardSupCon",
     "kmcl": "kmcl.KMCL",
+    "ldr": "ldr.LDR",
     "metrix": "metrix.Metrix",
     "metrix_supcon": "metrix.MetrixSupCon",
     "msc": "msc.MSC",

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mlcl_utils.errors import unknown
 from mlcl_utils.losses.info import Family, Hyperparameter, LossInfo
@@ -322,6 +323,11 @@ def _check_values(labels: Tensor, tensors: dict[str, Tensor]) -> None:
         if not tensor.detach().sum().isfinite() and not tensor.detach().isfinite().all():
             wrong = tensor.detach()[~tensor.detach().isfinite()][0].item()
             raise ValueError(f"{name} must be finite, was {wrong}")
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x); torch's own takes x for it from 20 on, which is off by 2e-9."""
+    return F.softplus(x, threshold=40)
 
 
 def comp_sum(log_total: Tensor, tau: float) -> Tensor:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from mlcl_utils.losses.base import IGNORE_UNOBSERVED, TAU, Examples, Loss, comp_sum, hyperparameter
+from mlcl_utils.losses.base import IGNORE_UNOBSERVED, TAU, Examples, Loss, comp_sum, hyperparameter, softplus
 from mlcl_utils.losses.zlpr import log_one_plus
 
 
@@ -44,7 +43,7 @@ class CompSum(Loss):
         positive = labels > 0
         negative = observed & ~positive
         if self.over == "labels":
-            entries = comp_sum(F.softplus(logits.where(negative, -logits)), self.tau)
+            entries = comp_sum(softplus(logits.where(negative, -logits)), self.tau)
             return Examples(entries.where(observed, 0).sum(dim=1), observed.any(dim=1))
         if self.over == "threshold":
             both = log_one_plus(logits, negative), log_one_plus(-logits, positive)
@@ -53,6 +52,6 @@ class CompSum(Loss):
         # finite where there is no negative, so that no gradient is inf - inf
         lowest = torch.finfo(logits.dtype).min / 4
         level = logits.masked_fill(~negative, lowest).logsumexp(dim=1, keepdim=True)
-        entries = comp_sum(F.softplus((level - logits).masked_fill(~compared, 0)), self.tau)
+        entries = comp_sum(softplus((level - logits).masked_fill(~compared, 0)), self.tau)
         number = positive.sum(dim=1)
         return Examples(entries.where(compared, 0).sum(dim=1) / number.clamp(min=1), number > 0)

@@ -1,4 +1,4 @@
-"""What a loss keeps of each training example: the moving mean of its denominator."""
+"""What a loss keeps of each training example, such as the moving mean of its denominator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 
-class MovingMeans(nn.Module):
-    """Moving means of positive numbers, one for each row of a table, kept as logarithms.
-
-    A row that has not been seen takes its first number as it is (Yuan et al., SogCLR, 2202.12387; the estimator of
-    MECO, 2306.07485). Logarithms, since e^{s/τ} overflows in float32 below a temperature of about 0.011.
+class Kept(nn.Module):
+    """A table of positive numbers, one for each training example, kept as logarithms: e^{s/τ} overflows in float32.
 
     Attributes:
         logs: (rows,) the logarithms, in float64; -inf for a row that has not been seen.
@@ -58,6 +55,25 @@ class MovingMeans(nn.Module):
                 f"index must be below the {self._expected} examples that are expected, was {highest}"
             )
 
+    def put(self, rows: Tensor, logs: Tensor, active: Tensor) -> None:
+        """Keep logarithms (n,) for the rows (n,) that are active; the others are left as they are."""
+        self.logs = self.logs.index_put((rows,), logs.where(active, self.logs[rows]))
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """As torch does, with as many rows as are stored."""
+        stored = state.get(f"{prefix}logs")
+        if stored is not None:
+            self.logs = self.logs.new_full(stored.shape, -math.inf)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class MovingMeans(Kept):
+    """Moving means of positive numbers, one for each row.
+
+    A row that has not been seen takes its first number as it is (Yuan et al., SogCLR, 2202.12387; the estimator of
+    MECO, 2306.07485).
+    """
+
     @torch.no_grad()
     def step(self, rows: Tensor, log_new: Tensor, rate: float, active: Tensor) -> Tensor:
         """The logarithms of (1 - rate) · old + rate · new, which are kept for the rows that are active.
@@ -74,12 +90,5 @@ class MovingMeans(nn.Module):
         old, new = self.logs[rows], log_new.to(self.logs.dtype)
         faded = old + (math.log1p(-rate) if rate < 1 else -math.inf)
         moved = torch.logaddexp(faded, new + math.log(rate)).where(old > -math.inf, new)
-        self.logs = self.logs.index_put((rows,), moved.where(active, old))
+        self.put(rows, moved, active)
         return moved.to(log_new.dtype)
-
-    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        """As torch does, with as many rows as are stored."""
-        stored = state.get(f"{prefix}logs")
-        if stored is not None:
-            self.logs = self.logs.new_full(stored.shape, -math.inf)
-        super()._load_from_state_dict(state, prefix, *rest)

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from mlcl_utils.losses.base import IGNORE_UNOBSERVED, Examples, Loss, hyperparameter
+from mlcl_utils.losses.base import IGNORE_UNOBSERVED, Examples, Loss, hyperparameter, softplus
 from mlcl_utils.losses.contrast import ContrastiveLoss, unit, with_gradient
 
 BLOCK_BYTES = 2**21  # of one array of (positives, negatives): what stays in a processor's cache
@@ -117,7 +116,7 @@ def _pairs(scores: Tensor, positive: Tensor, negative: Tensor) -> _Pairs:
 
 def _logistic(gap: Tensor) -> tuple[Tensor, Tensor]:
     """The sums over columns of log(1 + e^gap), and its derivatives, entry by entry."""
-    return F.softplus(gap).sum(dim=1), gap.sigmoid_()
+    return softplus(gap).sum(dim=1), gap.sigmoid_()
 
 
 def _everywhere(scores: Tensor) -> tuple[Tensor, ...]:

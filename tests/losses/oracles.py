@@ -142,6 +142,65 @@ def comp_sum(labels, logits, epoch, tau=1, over="threshold", ignore_unobserved=F
     return total / max(examples, 1)
 
 
+def normalised(x, how):
+    if how.startswith("softplus"):
+        x = [torch.log(1 + torch.exp(value)) for value in x]
+    if how == "none":
+        return x, 1
+    size = (sum(abs(value) for value in x) / len(x)).clamp(min=1e-6)
+    return [value / size for value in x], size
+
+
+def ldr(
+    labels, logits, epoch, strength=1.0, margin=2.0, normalise="softplus", threshold=False, ignore_unobserved=False,
+    adaptivity=None, iterations=0,
+):  # fmt: skip
+    total, counted = ZERO, 0
+    for i, row in enumerate(labels):
+        kept = [j for j, value in enumerate(row) if value != -1 or not ignore_unobserved]
+        if not kept:
+            continue
+        x, size = normalised([logits[i][j] for j in kept], normalise)
+        zero = (math.log(2) if normalise.startswith("softplus") else 0) / size
+        positives = [value for value, j in zip(x, kept, strict=True) if row[j] == 1]
+        negatives = [value for value, j in zip(x, kept, strict=True) if row[j] != 1]
+        own = strength
+        for _ in range(iterations if len(x) > 1 else 0):
+            shares = torch.softmax(torch.stack(x).detach() / own, dim=0) + 1e-5
+            shares = shares / shares.sum()
+            divergence = sum(p * torch.log(p * len(x)) for p in shares)
+            own = strength * (1 - divergence / (adaptivity * math.log(len(x))))
+
+        def against(rivals, p, own=own):
+            inside = 1 + sum((torch.exp((n - p + margin) / own) for n in rivals), ZERO)
+            return own * torch.log(inside / (1 + len(rivals)))
+
+        if threshold:
+            terms = [against([*negatives, zero], p) for p in positives] + [against(negatives, zero)]
+        else:
+            terms = [against(negatives, p) for p in positives]
+        if not terms:
+            continue
+        counted += 1
+        total = total + sum(terms) / len(terms)
+        if iterations:
+            total = total - adaptivity * math.log(len(x)) / (2 * strength) * (own - strength) ** 2
+    return total / max(counted, 1)
+
+
+def aldr(labels, logits, epoch, margin=0.1, normalise="l1", adaptivity=2.0, iterations=1, **how):
+    return ldr(
+        labels,
+        logits,
+        epoch,
+        margin=margin,
+        normalise=normalise,
+        adaptivity=adaptivity,
+        iterations=iterations,
+        **how,
+    )
+
+
 def groups(labels, ignore_unobserved, kind):
     """The entries of each group of a batch, as (row, column) with whether they are positive."""
     entries = [

@@ -45,6 +45,14 @@ SETTINGS = [
     ("anyloss", {"metric": "gmean", "amplification": 5.0}, 0),
     ("anyloss", {"metric": "balanced_accuracy", "amplification": 20.0, "ignore_unobserved": True}, 0),
     ("anyloss", {"metric": "gmean", "amplification": 5.0, "average": "samples"}, 0),
+    ("ldr", {}, 0),
+    ("ldr", {"strength": 0.3, "margin": 0.5, "normalise": "l1", "ignore_unobserved": True}, 0),
+    ("ldr", {"strength": 10.0, "margin": 0.0, "normalise": "none"}, 0),
+    ("ldr", {"threshold": True, "normalise": "none", "margin": 0.3}, 0),
+    ("ldr", {"threshold": True, "ignore_unobserved": True}, 0),
+    ("aldr", {}, 0),
+    ("aldr", {"strength": 0.5, "normalise": "softplus_l1", "iterations": 3, "ignore_unobserved": True}, 0),
+    ("aldr", {"normalise": "none", "adaptivity": 1.2, "margin": 1.0}, 0),
     ("cosine_bce", {}, 0),
     ("cosine_bce", {"scale": 3.0, "bias": 0.5, "reduction": "mean", "ignore_unobserved": True}, 0),
     ("jaccard_supcon", {}, 0),
@@ -102,9 +110,8 @@ SETTINGS = [
     ("kmcl", {"gamma_neg": 2.0, "gamma_pos": 0.0, "clip": 0.1, "contrastive": 0.0}, 0),
 ]
 IDS = [f"{name}-{','.join(f'{k}={v}' for k, v in given.items())}-{epoch}" for name, given, epoch in SETTINGS]
-RANDOM = {
-    "metrix_supcon"
-}  # cannot be told what to draw but by a call of their own, and have tests of their own
+RANDOM = {"ensloss", "metrix_supcon"}
+"""Losses of which no two calls are alike, with tests of their own in the place of those over SETTINGS."""
 PAIRWISE = ["jaccard_supcon", "mulsupcon", "similarity_dissimilarity", "msc", "reg"]
 
 

@@ -7,11 +7,13 @@ from torch.autograd import gradcheck
 from mlcl_utils import losses
 from tests.losses.problems import SETTINGS, labels_of, tensors_of
 
-# the second term of reg and the size of the penalty are held fixed in the gradient; the oracles have them instead
+# the second term of reg, the size of the penalty and the strengths of aldr are held fixed in the gradient; the oracles
+# have them instead
 SMOOTH = [
     setting
     for setting in SETTINGS
-    if setting[0] != "norm_penalty" and (setting[0] != "reg" or not setting[1].get("regularise", True))
+    if setting[0] not in ("norm_penalty", "aldr")
+    and (setting[0] != "reg" or not setting[1].get("regularise", True))
 ] + [("reg", {"regularise": False}, 0), ("reg", {"regularise": False, "alpha": 1.0}, 0)]
 
 

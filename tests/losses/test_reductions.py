@@ -215,3 +215,99 @@ def test_anyloss_s_root_has_a_finite_slope_at_zero():
     x = torch.tensor([[-40.0], [-40.0], [40.0]], requires_grad=True)
     losses.create("anyloss", metric="gmean")(labels, logits=x).backward()
     assert x.grad.isfinite().all()
+
+
+# ldr, aldr
+
+
+def test_ldr_without_penalty_and_margin_is_cross_entropy():
+    labels = single()
+    tensors = tensors_of("ldr", labels)
+    value = losses.create("ldr", margin=0.0, normalise="none")(labels, **tensors)
+    log_p = tensors["logits"].log_softmax(dim=1)[labels == 1]
+    torch.testing.assert_close(value, -log_p.mean() - torch.log(torch.tensor(6.0, dtype=torch.float64)))
+
+
+def test_ldr_between_its_limits():
+    labels, margin = single(), 0.5
+    x = tensors_of("ldr", labels)["logits"]
+    gaps = (x - x[labels == 1][:, None] + margin).where(labels == 0, 0)
+    for strength, expected in ((1e-4, gaps.amax(dim=1)), (1e6, gaps.mean(dim=1))):
+        value = losses.create("ldr", strength=strength, margin=margin, normalise="none")(labels, logits=x)
+        torch.testing.assert_close(value, expected.mean(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["ldr", "aldr"])
+@pytest.mark.parametrize("normalise", ["softplus", "l1", "softplus_l1", "none"])
+def test_what_normalisation_takes_out(name, normalise):
+    """The size of a row with l1, its level without; logits that are all equal have a finite gradient."""
+    labels = labels_of(9, 6)
+    x = tensors_of(name, labels)["logits"].detach()
+    criterion = losses.create(name, normalise=normalise)
+    value = criterion(labels, logits=x)
+    changed = x * (1 + torch.arange(9.0))[:, None] if normalise == "l1" else x + torch.arange(9.0)[:, None]
+    assert torch.allclose(criterion(labels, logits=changed), value) == (normalise in ("l1", "none"))
+    flat = torch.zeros(9, 6, requires_grad=True)
+    criterion(labels, logits=flat).backward()
+    assert flat.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_the_virtual_label_sees_a_row_s_level(shift):
+    labels = labels_of(9, 6)
+    x = tensors_of("ldr", labels)["logits"].detach()
+    criterion = losses.create("ldr", normalise="none", threshold=True)
+    assert torch.equal(criterion(labels, logits=x + shift), criterion(labels, logits=x)) == (shift == 0)
+    alone = torch.zeros_like(labels)  # without a positive the virtual one is against the negatives
+    value = criterion(alone, logits=x)
+    plain = losses.create("ldr", normalise="none")
+    with_it = torch.cat([torch.ones(9, 1), alone], dim=1)
+    expected = plain(with_it, logits=torch.cat([torch.zeros(9, 1, dtype=x.dtype), x], dim=1))
+    torch.testing.assert_close(value, expected)
+
+
+def test_a_sure_example_has_a_small_strength():
+    labels = torch.tensor([[1, 0, 0], [1, 0, 0]])
+    x = torch.tensor([[9.0, 0.0, 0.0], [0.1, 0.0, 0.0]], dtype=torch.float64)
+    criterion = losses.create("aldr", memory=True, normalise="none").double()
+    criterion(labels, logits=x, index=torch.arange(2))
+    sure, unsure = criterion.strengths.logs.exp()
+    assert 0.5 <= sure < 0.6
+    assert 0.99 < unsure < 1
+
+
+@pytest.mark.parametrize("visits", [1, 2, 3])
+def test_a_memory_of_some_visits_is_as_many_iterations(visits):
+    labels = labels_of(9, 6)
+    tensors, index = tensors_of("aldr", labels), torch.tensor([8, 1, 2, 12, 4, 5, 6, 7, 0])
+    criterion = losses.create("aldr", memory=True).double()
+    assert criterion.tensors == ("logits", "index")
+    for _ in range(visits):
+        value = criterion(labels, **tensors, index=index)
+    expected = losses.create("aldr", iterations=visits)(labels, **tensors)
+    torch.testing.assert_close(value, expected)
+    wanted = gradients(expected, tensors)["logits"]
+    torch.testing.assert_close(gradients(value, tensors)["logits"], wanted)
+    other = losses.create("aldr", memory=True).double()
+    other.load_state_dict(criterion.state_dict())
+    assert other(labels, **tensors, index=index) == criterion(labels, **tensors, index=index)
+    # evaluation begins anew, and keeps nothing
+    before = criterion.strengths.logs
+    criterion.eval()
+    assert criterion(labels, **tensors) == losses.create("aldr")(labels, **tensors)
+    assert torch.equal(criterion.strengths.logs, before)
+
+
+def test_golden_strengths():
+    import json
+    from pathlib import Path
+
+    cases = json.loads(Path(__file__).with_name("classification.json").read_text())["cases"]
+    rows = [(case, row) for case in cases for row in case["expected"] if row["loss"] == "aldr"]
+    assert len(rows) == 6
+    for case, row in rows:
+        labels, x = torch.tensor(case["labels"]), torch.tensor(case["inputs"]["logits"], dtype=torch.float64)
+        criterion = losses.create("aldr", memory=True, **row["hyperparameters"]).double()
+        criterion(labels, logits=x, index=torch.arange(len(x)))
+        expected = torch.tensor(row["strengths"], dtype=torch.float64)
+        torch.testing.assert_close(criterion.strengths.logs.exp(), expected, rtol=1e-6, atol=1e-9)

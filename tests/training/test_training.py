@@ -82,7 +82,9 @@ def test_training_lowers_the_loss_on_both_parts(loss, settings):
     assert fitted.history[-1]["validation_loss"] < fitted.history[0]["validation_loss"]
 
 
-@pytest.mark.parametrize("loss", ["bce", "prototype", "msc", "reg", "comp_sum", "mw", "mw_logits", "anyloss"])
+@pytest.mark.parametrize(
+    "loss", ["bce", "prototype", "msc", "reg", "comp_sum", "mw", "mw_logits", "anyloss", "ensloss"]
+)
 def test_training_teaches_the_direct_head(loss):
     task = make_task()
     recipe = Recipe(epochs=10, min_steps=0, batch_size=32, width=24)
@@ -109,7 +111,7 @@ def test_same_seed_same_weights_to_the_bit_another_seed_others(loss):
     assert not torch.equal(first["encoder.linear.weight"], other["encoder.linear.weight"])
 
 
-@pytest.mark.parametrize("loss", ["bce", "cosine_bce", "instance"])
+@pytest.mark.parametrize("loss", ["bce", "cosine_bce", "instance", "ensloss"])
 def test_training_that_is_stored_and_continued_is_the_same_to_the_bit(loss, tmp_path):
     task, recipe = make_task(), Recipe(epochs=9, min_steps=0, batch_size=32, width=24)
 
@@ -417,6 +419,25 @@ def test_a_loss_that_declares_it_is_given_the_position_of_each_example(monkeypat
         assert torch.equal(labels, torch.from_numpy(task.train.labels)[index])
     for epoch in (trained[: fitted.steps // 2], trained[fitted.steps // 2 :]):
         assert torch.cat([index for _, index in epoch]).sort().values.tolist() == list(range(100))
+
+
+def test_strengths_of_aldr_are_kept_and_continued_to_the_bit():
+    recipe = Recipe(epochs=4, min_steps=0, batch_size=32, width=24)
+
+    def start(memory: bool = True) -> training.Training:
+        options = {"memory": memory}
+        return training.Training(
+            make_task(n=100), "aldr", recipe, hyperparameters=options, seed=3, device=CPU
+        )
+
+    whole, first, second, without = start(), start(), start(), start(memory=False)
+    whole.advance()
+    without.advance()
+    first.advance(2)
+    second.restore(first.checkpoint())
+    second.advance()
+    assert second.history == whole.history != without.history
+    assert whole.checkpoint()["criterion"]["strengths.logs"].isfinite().all()
 
 
 @pytest.mark.parametrize("loss", ["jaccard_supcon", "reg", "bce+msc"])
