@@ -18,6 +18,16 @@ _DIRECT_BYTES = 2**30  # of one array of (anchors, candidates, labels) above whi
 _LOOP_PAIRS = 20_000  # of examples and labels above which the usual forms of kmcl and clml are left out
 
 
+_PAIRED = ("mw", "mw_logits")  # whose time goes with positives times negatives of the whole batch
+_MOST_PAIRS = 1e9
+
+
+def takes_too_long(name: str, size: Size) -> bool:
+    """Whether a loss compares so many pairs at a size that it is left out there: minutes for one step."""
+    batch, count, _ = size
+    return name in _PAIRED and 4 * batch * batch * count > _MOST_PAIRS  # about four positives to an example
+
+
 def forms_of(name: str, size: Size, device: str) -> dict[str, Step]:
     """The forms of a loss that are compared, each forward and backward on the same problem, its own first."""
     return dict(_forms(name, _labels(size, device), size, device))

@@ -44,6 +44,13 @@ def test_table_and_plot(tmp_path, capsys):
     assert all(name in printed for name in losses.names())
 
 
+def test_only_losses_of_all_pairs_are_left_out_and_only_where_these_are_billions():
+    left_out = {
+        (name, size) for size in bench.SIZES for name in losses.names() if forms.takes_too_long(name, size)
+    }
+    assert left_out == {("mw", (1024, 4000, 256)), ("mw_logits", (1024, 4000, 256))}
+
+
 def test_direct_form_needs_the_memory_that_the_package_does_not():
     size = (128, 60, 16)
     labels, tensors = forms._labels(size, "cpu"), forms._tensors(("embeddings", "prototypes"), size, "cpu")
