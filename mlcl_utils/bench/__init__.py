@@ -118,5 +118,5 @@ def _plot(table: pd.DataFrame) -> Figure:
                 range(len(sizes)), ["×".join(map(str, size)) for size in sizes], rotation=40, ha="right"
             )
             ax.set_xlabel("batch × labels × dim")
-        axes[0][1].legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=6)
+        axes[0][1].legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=5, ncols=2)
     return figure

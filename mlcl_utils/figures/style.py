@@ -74,7 +74,7 @@ _LOOKS = {
     "comp_sum": Look("Comp-sum", "#4E79A7", (3, 0, 90), DASHED),
     "mw_logits": Look("MW on logits", "#2E8B8B", (3, 0, 270), DASHED),
     "anyloss": Look("AnyLoss", "#88CCEE", (4, 2, 0), DASHED),
-    "ldr": Look("LDR", "#5D8AA8", (5, 2, 0), DASHED),
+    "ldr": Look("LDR", "#5D8AA8", (7, 2, 30), DASHED),
     "aldr": Look("ALDR", "#1F4E79", (5, 2, 36), DASHED),
     "ensloss": Look("EnsLoss", "#66A3A3", (8, 2, 0), DASHED),
     "reg": Look("REG", "#D55E00", "D", SOLID),
