@@ -13,7 +13,7 @@ import mlcl_utils
 from mlcl_utils import data, studies
 from mlcl_utils.data.registry import folder
 from mlcl_utils.markup import markdown
-from mlcl_utils.studies import findings
+from mlcl_utils.studies import sentences
 from mlcl_utils.studies.base import Study
 
 PACKAGES = (
@@ -89,7 +89,7 @@ def _results(study: Study, place: Path) -> list[str]:
         return []
     target = place / "studies" / "figures" / study.name
     target.mkdir(parents=True, exist_ok=True)
-    found = findings.of(study, folder)
+    found = sentences.finding(study, folder)
     parts = ["## Results at the preset standard", *([markdown(found.sentence)] if found else [])]
     figures = [path.stem for path in sorted((folder / "figures").glob("*.png"))]
     for name in sorted(figures, key=lambda name: found is None or name != found.figure):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlcl_utils import markup, studies
 from mlcl_utils.paths import CHECKOUT
-from mlcl_utils.studies import findings, published
+from mlcl_utils.studies import published, sentences
 from mlcl_utils.studies.base import Study
 from mlcl_utils.studies.manifest import MANIFEST, whole
 
@@ -32,7 +32,7 @@ def block() -> str:
 def _study(study: Study) -> str:
     head = f"### [{markup.markdown(study.title)}](notebooks/{study.name}.ipynb)\n\n*{markup.markdown(study.question)}*"
     folder = results_of(study)
-    found = None if folder is None else findings.of(study, folder)
+    found = None if folder is None else sentences.finding(study, folder)
     if folder is None or found is None:
         return f"{head} No results at the preset `standard` yet."
     place = folder.relative_to(CHECKOUT).as_posix()
@@ -45,15 +45,15 @@ def _study(study: Study) -> str:
 def _claims(study: Study) -> str:
     head = f"### [{markup.markdown(study.title)}](notebooks/{study.name}.ipynb)\n\n*{markup.markdown(study.question)}*"
     folder = results_of(study)
-    found = None if folder is None else findings.of(study, folder)
+    found = None if folder is None else sentences.finding(study, folder)
     if folder is None or found is None:
         return f"{head} No results at the preset `standard` yet."
     place = folder.relative_to(CHECKOUT).as_posix()
-    rows = findings.judged(folder)
+    rows = sentences.judged(folder)
     strict = {claim.id for claim in published.load() if claim.every}
     lines = [
         f"| {markup.markdown(own['statement'].iloc[0].rstrip('.'))} | "
-        f"{'every one has to hold: ' * (name in strict)}{findings.counted(own)} |"
+        f"{'every one has to hold: ' * (name in strict)}{sentences.counted(own)} |"
         for name, own in rows.groupby("claim", sort=False)
     ]
     table = "\n".join(["| published claim | effects |", "|---|---|", *lines])

@@ -24,7 +24,7 @@ from mlcl_utils.cli.common import PRESET, RESULTS
 def figures(name: str, venue: str, preset: str | None, results: str | None, out: Path | None) -> None:
     """Draw all figures of a study's results again in the sizes and fonts of a venue, without training."""
     from mlcl_utils.paths import shown
-    from mlcl_utils.studies.drawing import redraw
+    from mlcl_utils.studies.figures import redraw
 
     (study,) = common.studies((name,))
     folder = study.folder(study.resolve(common.parameters((), preset=preset, results=results)))

@@ -12,9 +12,8 @@ from typing import Any
 
 from mlcl_utils import data, studies
 from mlcl_utils.errors import DataError, UsageError
-from mlcl_utils.studies import findings
+from mlcl_utils.studies import sentences
 from mlcl_utils.studies.base import Study
-from mlcl_utils.studies.findings import Finding
 from mlcl_utils.studies.manifest import MANIFEST, file_digest, package_versions
 
 PRESETS = ("paper", "standard", "quick", "smoke")
@@ -235,12 +234,12 @@ class Results:
         return [item for item in self._items("figures") if item.get("svg") or item.get("png")]
 
     @cached_property
-    def finding(self) -> Finding | None:
+    def finding(self) -> sentences.Finding | None:
         """What the study has found; None where its tables do not say."""
         if self.state != "complete" or self.study not in studies.names():
             return None
         try:
-            return findings.of(studies.get(self.study), self.folder)
+            return sentences.finding(studies.get(self.study), self.folder)
         except DataError:  # tables of a version that did not have them
             return None
 

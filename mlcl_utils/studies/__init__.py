@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from mlcl_utils.errors import unknown
 
 if TYPE_CHECKING:
-    from mlcl_utils.studies.base import Execution, Study
+    from mlcl_utils.studies.base import Study
+    from mlcl_utils.studies.execution import Execution
 
-# Name of the notebook -> module that defines STUDY. In the order in which they are carried out.
+# Name of the notebook -> module that defines STUDY. In the order in which they run.
 _CATALOGUE = {
     "01_missing_labels": "mlcl_utils.studies.missing_labels",
     "02_label_space": "mlcl_utils.studies.label_space",
@@ -29,7 +30,7 @@ _CATALOGUE = {
 
 
 def names() -> tuple[str, ...]:
-    """The names of all studies, in the order in which they are carried out."""
+    """The names of all studies, in the order in which they run."""
     return tuple(_CATALOGUE)
 
 
@@ -62,6 +63,6 @@ def start(name: str, namespace: Mapping[str, Any] = MappingProxyType({}), /, **g
     Raises:
         UsageError: an unknown name, given or set in a cell of parameters; a wrong type; an impossible value.
     """
-    from mlcl_utils.studies.base import begin
+    from mlcl_utils.studies.execution import begin
 
     return begin(get(name), given, namespace)

@@ -1,42 +1,26 @@
-"""What every study has: parameters, presets, a results folder and a manifest that vouches for it.
+"""What every study has: a question, parameters, presets, runs and a results folder.
 
-A study is one notebook with one question. Its module defines a `Study`; its notebook starts with
-`mlcl_utils.studies.start`, which turns what it was given into typed parameters, and ends with
-`Execution.finish`, which writes ``manifest.json``.
+A study is one notebook with one question. Its package defines a `Study`, its ``measures`` what is measured, its
+``views`` the tables and figures; its notebook starts with `mlcl_utils.studies.start`.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import time
+import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlcl_utils import data, markup, models
+from mlcl_utils import data, models
 from mlcl_utils.errors import UsageError, unknown
-from mlcl_utils.files import State, state
-from mlcl_utils.paths import CHECKOUT, shown
+from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import published
-from mlcl_utils.studies.manifest import (
-    MANIFEST,
-    commit,
-    file_digest,
-    hash_json,
-    notebook_digest,
-    package_digest,
-    package_versions,
-    processor,
-    vouches,
-    write_manifest,
-)
-from mlcl_utils.studies.parameters import StudyParameters, describe, in_notebook, not_given, refusal
+from mlcl_utils.studies.manifest import file_digest, hash_json, notebook_digest, package_digest, vouches
+from mlcl_utils.studies.parameters import StudyParameters, not_given, refusal
 from mlcl_utils.studies.values import (
     Count,
     Counts,
@@ -50,7 +34,6 @@ from mlcl_utils.studies.values import (
     Natural,
     Positive,
     as_settings,
-    writable_results,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +46,6 @@ __all__ = [
     "Datasets",
     "Encoder",
     "Encoders",
-    "Execution",
     "Families",
     "Fraction",
     "Fractions",
@@ -72,7 +54,6 @@ __all__ = [
     "Positive",
     "Study",
     "StudyParameters",
-    "begin",
 ]
 
 DEFAULT_PRESET = "quick"
@@ -82,6 +63,10 @@ DEFAULT_PRESET = "quick"
 class Study:
     """One study: its notebook, the parameters it takes and the runs it asks for.
 
+    Its package has two more modules, which are imported when they are used: ``measures``, with ``MEASURES``
+    (:class:`mlcl_utils.studies.execution.Measures`), and ``views``, with ``FIGURES``
+    (:mod:`mlcl_utils.studies.figures`).
+
     Attributes:
         name: name of the notebook without its ending, such as ``"02_label_space"``.
         title: the notebook's title.
@@ -89,10 +74,10 @@ class Study:
         Parameters: the class of its parameters.
         presets: preset name -> value of every parameter that has no default.
         grid: the runs that it asks for at given parameters.
-        figures: the module with its figures, see :mod:`mlcl_utils.studies.drawing`; empty for none.
-        finding: the module with its key figure and its finding, see :mod:`mlcl_utils.studies.findings`; empty for none.
+        figure: name of the key figure.
+        headline: the claims that the headline is about; empty for all of the study's.
         inputs: the files that it reads besides data and runs, at given parameters.
-        deviations: what the preset ``paper`` does otherwise than the sources, one sentence each; printed with it.
+        deviations: what the preset ``paper`` does otherwise than the original papers, one sentence each; printed with it.
         last: whether it reads the results of other studies, and so begins when all others have ended.
         version: raised when the study's results change for a reason that no source shows.
     """
@@ -103,8 +88,8 @@ class Study:
     Parameters: type[StudyParameters]
     presets: Mapping[str, Mapping[str, Any]]
     grid: Callable[[Any], list[RunConfig]]
-    figures: str = ""
-    finding: str = ""
+    figure: str = ""
+    headline: Sequence[str] = ()
     inputs: Callable[[Any], Sequence[Path]] = lambda parameters: ()
     deviations: Sequence[str] = ()
     last: bool = False
@@ -114,6 +99,10 @@ class Study:
     def notebook(self) -> Path:
         """The notebook's path, whatever the working directory."""
         return CHECKOUT / "notebooks" / f"{self.name}.ipynb"
+
+    def part(self, name: str) -> ModuleType:
+        """A module of the study's package: ``measures`` or ``views``."""
+        return importlib.import_module(f"{self.Parameters.__module__}.{name}")
 
     def resolve(self, given: Mapping[str, Any]) -> StudyParameters:
         """Typed parameters from what a user gave, the rest from the preset.
@@ -207,125 +196,3 @@ class Study:
     def up_to_date(self, parameters: StudyParameters) -> bool:
         """Whether the results folder holds an executed notebook and all its results, of the same digest."""
         return vouches(self.folder(parameters), self.digest(parameters))
-
-
-@dataclass
-class Execution:
-    """One execution of a study's notebook, from its first cell to its last.
-
-    Attributes:
-        study: the study.
-        parameters: its resolved parameters.
-        folder: where its results go.
-    """
-
-    study: Study
-    parameters: StudyParameters
-    folder: Path
-    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    # Of a clock that nobody sets, unlike the other, which says what time it is.
-    _begun: float = field(default_factory=time.perf_counter)
-    # What an earlier execution has left, as the file system knows it: its clock may be another than this machine's.
-    _before: dict[Path, State] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._before = {path: state(path) for path in _files(self.folder)}
-
-    def finish(self, *, device: str, seeds: Sequence[int], compute: Mapping[str, float]) -> Path:
-        """Write the manifest of what this execution has left in its folder.
-
-        Args:
-            device: what was trained on, such as ``"cpu"`` or the name of a GPU.
-            seeds: the seeds of the replicates.
-            compute: totals over the runs that the results stand on, failures included, such as
-                ``{"runs": 40, "failed": 1, "seconds": 81.5}``.
-
-        Figures and tables that were there at the start and have not been written since are removed.
-
-        Returns:
-            The path of the manifest. It lists name and SHA-256 of every file written since the start, in the order
-            in which they were written.
-        """
-        finished, seconds = datetime.now(UTC), time.perf_counter() - self._begun
-        new = []
-        for path in _files(self.folder):
-            if self._before.get(path) != state(path):
-                new.append(path)
-            elif path.parent.name in ("figures", "tables"):
-                path.unlink()  # it would pass for one of this execution
-        written = {
-            path.relative_to(self.folder).as_posix(): file_digest(path)
-            for path in sorted(new, key=lambda path: (path.stat().st_mtime_ns, path))
-        }
-        for name in (MANIFEST, "notebook.ipynb", "notebook.html"):
-            written.pop(name, None)
-        return write_manifest(
-            self.folder,
-            {
-                "study": self.study.name,
-                "version": self.study.version,
-                "preset": self.parameters.preset,
-                "parameters": self.parameters.that_matter(),
-                "commit": commit(),
-                "python": platform.python_version(),
-                "platform": platform.platform(),
-                "packages": package_versions(),
-                "processor": processor(),
-                "device": device,
-                "cpu_count": os.cpu_count(),
-                "seeds": list(seeds),
-                "data": {
-                    name: data.version(name, self.parameters.data_root) for name in self.parameters.datasets
-                },
-                "started": self._started.isoformat(timespec="seconds"),
-                "finished": finished.isoformat(timespec="seconds"),
-                "time_wall": round(seconds, 3),
-                "compute": dict(compute),
-                "files": written,
-            },
-        )
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def begin(
-    study: Study, given: Mapping[str, Any], namespace: Mapping[str, Any] = MappingProxyType({})
-) -> Execution:
-    """Resolve the parameters of a study, print them and open its results folder.
-
-    The manifest of an earlier execution is removed: it would vouch for files that are now being replaced.
-
-    Args:
-        study: the study.
-        given: its parameters.
-        namespace: the global names of its notebook, which are asked for those not given.
-
-    Raises:
-        UsageError: as `Study.resolve`, or as :func:`mlcl_utils.studies.parameters.in_notebook`; or results cannot be
-            written there.
-    """
-    given = {**in_notebook(study.name, study.Parameters, namespace), **given}
-    import matplotlib  # in a notebook, unlike on the command line, they are wanted anyway
-    import pandas
-
-    matplotlib.rcdefaults()  # a figure is shown as it is saved, whatever a user's own settings
-    pandas.set_option("display.max_colwidth", None)  # tables show their texts whole
-    pandas.set_option("display.html.use_mathjax", False)  # and a dollar sign in a name as it is
-    parameters = study.resolve(given)
-    writable_results(parameters.results)
-    folder = study.folder(parameters)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    print(f"{study.name}: {study.title}")
-    print(describe(parameters, given))
-    for name in parameters.datasets:
-        data.keep(name, parameters.data_root)  # for the processes that train
-        for note in parameters.dataset(name).notes:
-            print(markup.terminal(f"  {name}: {note}"))
-    if parameters.preset == "paper":
-        for deviation in study.deviations:
-            print(f"  deviation from the source: {deviation}")
-    print(markup.terminal(f"  results in {shown(folder)}"), flush=True)
-    return Execution(study, parameters, folder)

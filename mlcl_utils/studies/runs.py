@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mlcl_utils import markup, runs
-from mlcl_utils.files import write_csv
-from mlcl_utils.runs import Grid, RunConfig
+from mlcl_utils.runs import Grid, Run, RunConfig
 from mlcl_utils.studies import tuning
 from mlcl_utils.studies.arms import Arm
-from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.base import Study
+from mlcl_utils.studies.parameters import StudyParameters
 from mlcl_utils.studies.scores import Arms
 
 
-def device(study: Execution) -> str:
+def device(parameters: StudyParameters) -> str:
     """The device that ``auto`` stands for on this machine, or the one that was asked for."""
     import torch
 
-    if study.parameters.device == "auto":
+    if parameters.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    return study.parameters.device
+    return parameters.device
 
 
 @dataclass(frozen=True)
-class Carried:
+class Trained:
     """The runs of a study.
 
     Attributes:
@@ -39,13 +40,15 @@ class Carried:
 
     grid: Grid
     default: Grid
-    trials: Grid
-    choices: dict[tuning.Task, tuning.Choice]
+    trials: Grid = field(default_factory=lambda: Grid([], [], 0))
+    choices: Mapping[tuning.Task, tuning.Choice] = field(default_factory=dict)
 
     @property
-    def parts(self) -> list[Grid]:
-        """The grids that are not the same, for totals."""
-        return [self.default, self.trials, self.grid] if self.choices else [self.default]
+    def parts(self) -> dict[str, Grid]:
+        """The grids that are not the same, by what they are for."""
+        if not self.choices:
+            return {"default": self.default}
+        return {"default": self.default, "trial": self.trials, "tuned": self.grid}
 
     @property
     def compute(self) -> dict[str, float]:
@@ -53,11 +56,12 @@ class Carried:
 
         A run that serves twice counts once; trials are among them.
         """
-        finished = {run.config.id for part in self.parts for run in part.runs}
-        made = sum(len(part.runs) - part.existed for part in self.parts)
+        parts = self.parts.values()
+        finished = {run.config.id for part in parts for run in part.runs}
+        made = sum(len(part.runs) - part.existed for part in parts)
         return {
             "runs": len(finished),
-            "failed": len({config.id for part in self.parts for config, _, _ in part.failures}),
+            "failed": len({config.id for part in parts for config, _, _ in part.failures}),
             "existed": len(finished) - made,
             "seconds": round(self.time_seconds, 1),
         }
@@ -67,49 +71,51 @@ class Carried:
         """Compute of all runs together, trials and failures included; a run that serves twice counts once."""
         runs_ = {
             run.config.id: run.timings["time_total"] + run.timings.get("time_failed", 0.0)
-            for part in self.parts
+            for part in self.parts.values()
             for run in part.runs
         }
-        failed = {config.id: seconds for part in self.parts for config, _, seconds in part.failures}
+        failed = {config.id: seconds for part in self.parts.values() for config, _, seconds in part.failures}
         return sum(runs_.values()) + sum(failed.values())
 
 
-def carry_out(study: Execution) -> Carried:
-    """Carries out the runs of a study that do not exist yet, and writes ``runs.csv``.
+def train(study: Study, parameters: StudyParameters, folder: Path) -> Trained:
+    """Train the runs of a study that do not exist yet.
 
     With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`); the default configuration is
-    then carried out beside the chosen one where all data are learnt from, and not at every other point of a sweep.
+    then run next to the chosen one where all data are learnt from, and not at every other point of a sweep.
+
+    Args:
+        study: the study.
+        parameters: its parameters.
+        folder: of its results.
 
     Raises:
         RuntimeError: no training of the study succeeded.
     """
-    configs = study.study.runs(study.parameters)
-    tunes = study.parameters.trials > 1
-    default = carry_out_grid(study, [each for each in configs if not tunes or tuning.is_whole(each)])
-    trials, choices, grid = Grid([], [], 0), {}, default
-    if tunes:
-        asked = tuning.trials(configs, study.parameters.trials)
-        trials = carry_out_grid(study, asked)
-        choices = tuning.choose(trials, asked)
-        grid = carry_out_grid(study, tuning.tuned(configs, choices))
-    carried = Carried(grid, default, trials, choices)
-    write_csv(study.folder / "runs.csv", frame(study, carried))
-    return carried
+    configs = study.runs(parameters)
+    tunes = parameters.trials > 1
+    default = train_grid(parameters, [each for each in configs if not tunes or tuning.is_whole(each)])
+    if not tunes:
+        return Trained(default, default)
+    asked = tuning.trials(configs, parameters.trials)
+    trials = train_grid(parameters, asked)
+    choices = tuning.choose(trials, asked)
+    return Trained(train_grid(parameters, tuning.tuned(configs, choices)), default, trials, choices)
 
 
-def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
-    """Carries out those runs of a grid that do not exist yet, as the parameters of a study say; prints what failed.
+def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig]) -> Grid:
+    """Train those runs of a grid that do not exist yet, as the parameters of a study say; prints what failed.
 
     Raises:
         RuntimeError: no training of the grid succeeded.
     """
     grid = runs.carry_out(
         configs,
-        results=study.parameters.results,
-        device=device(study),
-        workers=study.parameters.workers,
-        devices=study.parameters.devices,
-        engine=study.parameters.engine,
+        results=parameters.results,
+        device=device(parameters),
+        workers=parameters.workers,
+        devices=parameters.devices,
+        engine=parameters.engine,
     )
     for config, error, _ in grid.failures:
         print(
@@ -119,30 +125,20 @@ def carry_out_grid(study: Execution, configs: Sequence[RunConfig]) -> Grid:
             )
         )
     if all(run.config.is_baseline for run in grid.runs):
-        raise RuntimeError("no training of this study succeeded; the errors stand above")
+        raise RuntimeError("no training of this study succeeded; the errors are above")
     return grid
 
 
-def frame(study: Execution, carried: Carried) -> pd.DataFrame:
-    """The runs of a study, one row a run; metrics are fractions, times seconds, sizes bytes.
+def frame(study: str, trained: Trained) -> pd.DataFrame:
+    """The runs of a study, one row per run; metrics are fractions, times seconds, sizes bytes.
 
     ``column`` says what a run is for: ``default``, ``trial`` or ``tuned``; one that serves twice has the last name.
     """
     rows: dict[str, dict[str, Any]] = {}
-    for column, part in zip(("default", "trial", "tuned"), carried.parts, strict=False):
+    for column, part in trained.parts.items():
         for run in part.runs:
-            rows[run.config.id] = {"study": study.study.name, "column": column, **run.row()}
+            rows[run.config.id] = {"study": study, "column": column, **run.row()}
     return pd.DataFrame(list(rows.values()))
-
-
-def finish(study: Execution, carried: Carried) -> None:
-    """Writes the manifest, which vouches for the files of this execution."""
-    grid = carried.grid
-    study.finish(
-        device=grid.runs[0].environment["device"],
-        seeds=sorted({run.config.seed for run in grid.runs}),
-        compute=carried.compute,
-    )
 
 
 def arms(grid: Grid, arm: Callable[[RunConfig], Arm] = Arm.of) -> Arms:
@@ -150,11 +146,11 @@ def arms(grid: Grid, arm: Callable[[RunConfig], Arm] = Arm.of) -> Arms:
 
     Args:
         grid: the runs.
-        arm: the arm that a run with a loss is of; a baseline has no settings of its own.
+        arm: the arm that a run is of.
     """
-    found: Arms = {}
+    found: dict[Arm, list[Run]] = {}
     for run in sorted(grid.runs, key=lambda run: run.config.replicate):
-        found.setdefault(_arm(run.config, arm), []).append(run)
+        found.setdefault(arm(run.config), []).append(run)
     return found
 
 
@@ -162,9 +158,5 @@ def lost(grid: Grid, arm: Callable[[RunConfig], Arm] = Arm.of) -> dict[Arm, list
     """The runs that failed, by arm; arguments as those of :func:`arms`."""
     found: dict[Arm, list[RunConfig]] = {}
     for config, _, _ in grid.failures:
-        found.setdefault(_arm(config, arm), []).append(config)
+        found.setdefault(arm(config), []).append(config)
     return found
-
-
-def _arm(config: RunConfig, arm: Callable[[RunConfig], Arm]) -> Arm:
-    return Arm.of(config) if config.is_baseline else arm(config)

@@ -1,16 +1,17 @@
-"""The frame of scores: estimate and interval of every arm, reading and metric; who ranks where; what an arm lacks."""
+"""The frame of scores: estimate and interval of every arm, head and metric, with its rank and its flag."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlcl_utils import stats
+from mlcl_utils.figures import style
 from mlcl_utils.runs import Run
 from mlcl_utils.stats import Interval, Replicates, Standing
 from mlcl_utils.studies.arms import AXES, Arm
@@ -19,8 +20,14 @@ from mlcl_utils.training import BASELINES
 HEADS = ("direct", "probe")
 """What a representation is read with: the loss's own head, or the linear probe."""
 
-Arms = dict[Arm, list[Run]]
+UNTRAINED, REGRESSION = "below the untrained encoder", "below logistic regression"
+"""Flags of an arm: its mean mAP is below that of the untrained encoder, or of logistic regression on the input."""
+
+Arms = Mapping[Arm, Sequence[Run]]
 """The runs of every arm, in the order of their replicates."""
+
+COLUMNS = ("dataset", "encoder", "num_labels", "loss", *AXES)
+"""The columns of a frame that say which arm a row is of."""
 
 
 def column(head: str, metric: str) -> str:
@@ -32,10 +39,6 @@ def of_row(row: pd.Series[Any]) -> Arm:
     """The arm of a row of a frame."""
     axes = {name: row[name] for name in AXES if pd.notna(row[name])}
     return Arm(row["dataset"], row["encoder"], int(row["num_labels"]), row["loss"]).but(**axes)
-
-
-COLUMNS = ("dataset", "encoder", "num_labels", "loss", *AXES)
-"""The columns of a frame that say which arm a row is of."""
 
 
 def is_main(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -67,24 +70,53 @@ def quantity(members: Sequence[Run], metric: str) -> Replicates | None:
     )
 
 
-def intervals(found: Arms, metrics: Iterable[str], heads: Iterable[str] = HEADS) -> pd.DataFrame:
+def frame(
+    arms: Arms,
+    metrics: Sequence[str],
+    heads: Sequence[str] = HEADS,
+    representation: Sequence[str] = (),
+    among: Callable[[Arm], Arm | None] = lambda arm: arm.task,
+) -> pd.DataFrame:
     """Mean and 95% interval of metrics of every arm, by head: the wider of two components, both given.
 
-    The head of metrics of the representation itself is an empty word. Columns: those of the arm, ``head``, ``metric``,
-    ``estimate``, ``lower``, ``upper``, the bounds ``replicate_*`` and ``bootstrap_*``, and ``replicates``, the number
-    of these.
+    Columns: those of the arm, ``head`` (empty for metrics of the representation itself), ``metric``, ``estimate``,
+    ``lower``, ``upper``, the bounds ``replicate_*`` and ``bootstrap_*``, ``replicates`` (their number), ``rank``
+    (``best``, ``not worse`` or ``worse``; see :func:`ranks`) and ``flag`` (see :func:`flag`).
+
+    Args:
+        arms: the runs of every arm.
+        metrics: those that heads have.
+        heads: what the representation is read with.
+        representation: metrics of the representation itself.
+        among: the arms that one is ranked with, as that which they share; None for one that is not ranked.
     """
-    rows = []
-    for (arm, members), head, metric in itertools.product(found.items(), heads, metrics):
-        measured = quantity(members, column(head, metric))
-        if measured is not None:
-            named = {**arm.row(), "head": head, "metric": metric}
-            rows.append({**named, **as_row(stats.interval(measured))})
-    return pd.DataFrame(rows)
+    measured: dict[tuple[str, str], dict[Arm, Replicates]] = {}
+    ranked: dict[tuple[str, str], dict[Arm, Standing]] = {}
+    for head, metric in [*itertools.product(heads, metrics), *(("", metric) for metric in representation)]:
+        found = {arm: quantity(members, column(head, metric)) for arm, members in arms.items()}
+        own = measured[head, metric] = {arm: each for arm, each in found.items() if each is not None}
+        better = style.metric(metric).higher_is_better is not False
+        ranked[head, metric] = ranks(own, among, higher_is_better=better) if head else {}
+    return pd.DataFrame(
+        [
+            {
+                **arm.row(),
+                "head": head,
+                "metric": metric,
+                **as_row(stats.interval(measured[head, metric][arm])),
+                "rank": ranked[head, metric].get(arm, ""),
+                "flag": flag(arms, arm, f"{head or 'probe'}_map"),
+            }
+            for arm, head, metric in _cells(arms, metrics, heads, representation)
+            if arm in measured[head, metric]
+        ]
+    )
 
 
-def points(found: Arms, metrics: Iterable[str], heads: Iterable[str] = HEADS) -> pd.DataFrame:
-    """The replicates behind :func:`intervals`: ``estimate`` is the value in one of them."""
+def points(
+    arms: Arms, metrics: Sequence[str], heads: Sequence[str] = HEADS, representation: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The replicates behind :func:`frame`: ``estimate`` is the value in one of them."""
     return pd.DataFrame(
         [
             {
@@ -94,33 +126,43 @@ def points(found: Arms, metrics: Iterable[str], heads: Iterable[str] = HEADS) ->
                 "replicate": run.config.replicate,
                 "estimate": run.metrics[column(head, metric)],
             }
-            for (arm, members), head, metric in itertools.product(found.items(), heads, metrics)
-            for run in members
+            for arm, head, metric in _cells(arms, metrics, heads, representation)
+            for run in arms[arm]
             if column(head, metric) in run.metrics
         ]
     )
 
 
-def standings(found: Arms, head: str, metric: str, *, higher_is_better: bool) -> dict[Arm, Standing]:
-    """The standing of each arm among those of the same task and head: ``best``, ``not worse`` or ``worse``.
+def _cells(
+    arms: Arms, metrics: Sequence[str], heads: Sequence[str], representation: Sequence[str]
+) -> Iterator[tuple[Arm, str, str]]:
+    """Arms with their heads and metrics, those of the representation behind all others."""
+    yield from itertools.product(arms, heads, metrics)
+    yield from itertools.product(arms, ("",), representation)
+
+
+def ranks(
+    measured: Mapping[Arm, Replicates], among: Callable[[Arm], Arm | None], *, higher_is_better: bool
+) -> dict[Arm, Standing]:
+    """The rank of each arm among those that share something: ``best``, ``not worse`` or ``worse``.
 
     Arms are compared in the replicates that all have. An arm that is run once where others are repeated, such as a
-    control, is compared with none and stands as ``worse``; so do all where no replicate is shared.
+    control, is compared with none and ranks as ``worse``; so do all where no replicate is shared.
     """
-    by_task: dict[Arm, dict[str, Replicates]] = {}
-    for arm, members in found.items():
-        measured = quantity(members, f"{head}_{metric}")
-        if measured is not None:
-            by_task.setdefault(arm.task, {})[arm.loss] = measured
-    result: dict[Arm, Standing] = {}
-    for task, measured_by_loss in by_task.items():
-        repeated = {loss: each for loss, each in measured_by_loss.items() if len(each.index) > 1}
-        compared = repeated or measured_by_loss
+    groups: dict[Arm, dict[str, tuple[Arm, Replicates]]] = {}
+    found: dict[Arm, Standing] = dict.fromkeys(measured, "worse")
+    for arm, each in measured.items():
+        if (group := among(arm)) is not None:
+            own = groups.setdefault(group, {})
+            own[str(len(own))] = arm, each
+    for own in groups.values():
+        repeated = {name: each for name, (_, each) in own.items() if len(each.index) > 1}
+        compared = repeated or {name: each for name, (_, each) in own.items()}
         shared = set.intersection(*(set(each.index) for each in compared.values()))
-        paired = {loss: each.only(shared) for loss, each in compared.items()} if shared else {}
+        paired = {name: each.only(shared) for name, each in compared.items()} if shared else {}
         ranked = stats.standings(paired, higher_is_better=higher_is_better) if paired else {}
-        result.update({task.but(loss=loss): ranked.get(loss, "worse") for loss in measured_by_loss})
-    return result
+        found |= {own[name][0]: rank for name, rank in ranked.items()}
+    return found
 
 
 def as_row(interval: Interval) -> dict[str, float]:
@@ -137,9 +179,17 @@ def as_row(interval: Interval) -> dict[str, float]:
     }
 
 
-def best_head(members: Sequence[Run]) -> str:
-    """The head of an arm with the best mean validation mAP."""
-    return max(HEADS, key=lambda head: np.nan_to_num(mean(members, f"{head}_validation_map"), nan=-math.inf))
+def best_on_validation(
+    arms: Arms, compared: Iterable[Arm], heads: Sequence[str] = ("probe",)
+) -> tuple[Arm, str]:
+    """The arm and head with the best mean validation mAP; the first of those that have none."""
+
+    def score(pair: tuple[Arm, str]) -> float:
+        arm, head = pair
+        value = mean(arms.get(arm, ()), f"{head}_validation_map")
+        return -math.inf if math.isnan(value) else value
+
+    return max(itertools.product(compared, heads), key=score)
 
 
 def mean(members: Sequence[Run], metric: str) -> float:
@@ -148,20 +198,21 @@ def mean(members: Sequence[Run], metric: str) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def remark(found: Arms, arm: Arm, metric: str = "probe_map") -> str:
-    """What stands against an arm: ``degenerate`` (below the untrained encoder), ``below baseline`` (below logistic
-    regression on the input), or nothing. The two are compared in the replicates that both have.
+def flag(arms: Arms, arm: Arm, metric: str = "probe_map") -> str:
+    """What stands against an arm: :data:`UNTRAINED`, :data:`REGRESSION`, or nothing.
+
+    Means are compared in the replicates that both have.
 
     Args:
-        found: all arms.
+        arms: all arms.
         arm: the one in question.
-        metric: the mAP that is compared, ``probe_map`` or ``direct_map``; the baselines' is always the probe's.
+        metric: the mAP that is compared; the baselines' is always the probe's.
     """
     if arm.loss in BASELINES:
         return ""
-    for baseline, word in (("random_encoder", "degenerate"), ("logistic_regression", "below baseline")):
-        beside = {run.config.replicate: run for run in found.get(arm.beside(baseline), [])}
-        own = [run for run in found[arm] if run.config.replicate in beside]
-        if mean(own, metric) < mean([beside[run.config.replicate] for run in own], "probe_map"):
+    for baseline, word in (("random_encoder", UNTRAINED), ("logistic_regression", REGRESSION)):
+        others = {run.config.replicate: run for run in arms.get(arm.beside(baseline), ())}
+        own = [run for run in arms[arm] if run.config.replicate in others]
+        if mean(own, metric) < mean([others[run.config.replicate] for run in own], "probe_map"):
             return word
     return ""

@@ -1,48 +1,107 @@
-"""Tables that every study has: its losses, its results, what tuning chose, and the list that reviewers ask for."""
+"""The tables of a study: views of its frames, with values in the CSV and what is displayed in notebook and LaTeX."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
 
-from mlcl_utils import figures, losses, markup
+from mlcl_utils import figures, losses
 from mlcl_utils.figures import style
-from mlcl_utils.runs import Run
-from mlcl_utils.runs.execute import task_for
-from mlcl_utils.studies import runs as study_runs
-from mlcl_utils.studies import scores, tuning
+from mlcl_utils.stats.verdicts import FEWEST_REPLICATES
+from mlcl_utils.studies import comparisons, published, scores, sentences, tuning
 from mlcl_utils.studies.arms import Arm
-from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.runs import Carried
-from mlcl_utils.studies.scores import Arms
-from mlcl_utils.studies.wording import Headed
+from mlcl_utils.studies.execution import Execution
 from mlcl_utils.training import BASELINES
-from mlcl_utils.training.probe import PENALTIES
 
-FEW = 5  # replicates below which nothing is judged
-MARKS = {"below baseline": "\u2020", "degenerate": "\u2021", "": ""}
+MARKS = {scores.REGRESSION: "\u2020", scores.UNTRAINED: "\u2021", "": ""}
 
+Display = Callable[[Any], str]
+"""What is displayed of a value."""
 
-def short(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as a notebook shows them: whole ones whole, others to three digits, a dash for missing ones."""
-    return table.map(lambda value: "–" if pd.isna(value) else f"{value:.3g}" if value % 1 else f"{value:g}")
-
-
-def markdown(lines: Sequence[str]) -> Markdown:
-    """Sentences as a list; they are text, and heads (:class:`mlcl_utils.studies.wording.Headed`) are set in bold."""
-    return Markdown("\n".join(f"- {_item(line)}" for line in lines))  # type: ignore[no-untyped-call]
+Columns = Mapping[str, tuple[str, Display]]
+"""Columns that are displayed, each with its heading and what is displayed of a value."""
 
 
-def _item(line: str) -> str:
-    if not isinstance(line, Headed):
-        return markup.markdown(line.strip())
-    head, rest = line.head.strip(), line.rest
-    return f"**{markup.markdown(head)}**{markup.markdown(rest)}"
+def percent(digits: int = 1) -> Display:
+    """Shares in per cent, a dash for what is missing."""
+    return lambda value: sentences.number(100 * value, f".{digits}f")
+
+
+def fixed(digits: int, sign: str = "") -> Display:
+    """Numbers with so many digits, a dash for what is missing; with a sign if it is ``"+"``."""
+    return lambda value: sentences.number(value, f"{sign}.{digits}f")
+
+
+def whole(value: float) -> str:
+    """A number without digits behind the point, in groups of three."""
+    return sentences.number(value, ",.0f")
+
+
+def short(value: float) -> str:
+    """A number: whole ones whole, others to three digits, a dash for what is missing."""
+    return "–" if pd.isna(value) else f"{value:.3g}" if value % 1 else f"{value:g}"
+
+
+def show(
+    study: Execution,
+    name: str,
+    rows: pd.DataFrame,
+    *,
+    index: Sequence[str],
+    columns: Columns | None = None,
+    values: pd.DataFrame | None = None,
+    turned: bool = False,
+) -> pd.DataFrame:
+    """A table of a notebook; also written as CSV, with its values, and as LaTeX.
+
+    Args:
+        study: whose results folder it goes to.
+        name: of the files.
+        rows: the values.
+        index: columns that name a row.
+        columns: those displayed besides, each with its heading and what is displayed of a value; not given: all, as
+            they are.
+        values: the frame of the CSV, if it is not ``rows``.
+        turned: whether rows and columns change places.
+    """
+    if rows.empty:
+        return rows
+    displayed = rows[list(index)].copy()
+    for column, (heading, display) in (columns or _as_they_are(rows, index)).items():
+        displayed[heading] = [display(value) for value in rows[column]]
+    latex = displayed
+    displayed = displayed.set_index(list(index)) if index else displayed
+    if turned:
+        displayed = displayed.T
+        latex = displayed.copy()
+        latex.columns = [" ".join(map(str, each)) if isinstance(each, tuple) else each for each in latex]
+    text = figures.tables.plain(latex, named_rows=turned)
+    figures.save_table(text, study.folder / "tables", name, data=rows if values is None else values)
+    return displayed
+
+
+def _as_they_are(rows: pd.DataFrame, index: Sequence[str]) -> dict[str, tuple[str, Display]]:
+    found: dict[str, tuple[str, Display]] = {}
+    for name in rows.columns.drop(list(index)):
+        number = pd.api.types.is_numeric_dtype(rows[name]) and not pd.api.types.is_bool_dtype(rows[name])
+        found[name] = (name.replace("_", " "), short if number else str)
+    return found
+
+
+def tasks(study: Execution, described: Iterable[Mapping[str, Any]], index: Sequence[str]) -> pd.DataFrame:
+    """The tasks of a study in numbers, one column per task; also written.
+
+    Args:
+        study: the execution.
+        described: one mapping per task, such as :meth:`mlcl_utils.data.Task.describe` gives, with the columns of the
+            index.
+        index: what names a task.
+    """
+    return show(study, "tasks", pd.DataFrame(list(described)), index=index, turned=True)
 
 
 def arms(names: Sequence[str], settings: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -69,25 +128,25 @@ def arms(names: Sequence[str], settings: Mapping[str, Any] | None = None) -> pd.
                 "kind": info.family,
                 "takes": ", ".join(info.tensors),
                 "settings": ", ".join(f"{key} {value}" for key, value in values.items()),
-                "source": info.paper,
+                "paper": info.paper,
             }
         )
     rows += [
-        {"arm": style.look(name).label, "kind": "baseline", "takes": "", "settings": text, "source": ""}
+        {"arm": style.look(name).label, "kind": "baseline", "takes": "", "settings": text, "paper": ""}
         for name, text in BASELINES.items()
     ]
     return pd.DataFrame(rows).set_index("arm")
 
 
-def results_table(
+def results(
     study: Execution,
-    found: Arms,
-    rows: pd.DataFrame,
     metric: str,
     *,
-    name: str,
+    rows: pd.DataFrame | None = None,
+    name: str = "",
     task: Callable[[Arm], str] = Arm.describe,
     columns: tuple[str, str] = ("task", "head"),
+    arm: Callable[[Arm], str] | None = None,
 ) -> pd.DataFrame:
     """One metric of every arm on every task, by head; also written as CSV and LaTeX. Empty where no arm has it.
 
@@ -97,50 +156,119 @@ def results_table(
 
     Args:
         study: the execution.
-        found: all arms.
-        rows: those of :func:`mlcl_utils.studies.scores.intervals` that are shown, one row an arm and head.
         metric: what is shown.
-        name: of the files, without an ending.
+        rows: those of the frame of scores that are shown; not given: all that a head has read.
+        name: of the files; not given: ``results_<metric>``.
         task: the heading of an arm's column.
         columns: what heads the columns: of the rows' columns, or ``task``, or ``positives`` for those trained with.
+        arm: names the rows, in the order in which they come; not given: by loss, in the usual order.
     """
-    rows = rows[rows["metric"] == metric].copy()
+    rows = study.scores if rows is None else rows
+    rows = rows[(rows["metric"] == metric) & (rows["head"] != "")].copy()
     if rows.empty:
         return rows
-    better = style.metric(metric).higher_is_better is not False
-    standing = {
-        (arm, head): placed
-        for head in scores.HEADS
-        for arm, placed in scores.standings(found, head, metric, higher_is_better=better).items()
-    }
-    arms_ = [scores.of_row(row) for _, row in rows.iterrows()]
-    rows["standing"] = [standing[arm, head] for arm, head in zip(arms_, rows["head"], strict=True)]
-    if study.parameters.replicates < FEW:
-        rows["standing"] = rows["standing"].replace("not worse", "worse")
-    rows["remark"] = [
-        scores.remark(found, arm, f"{head}_map") for arm, head in zip(arms_, rows["head"], strict=True)
-    ]
-    rows["mark"] = rows["remark"].map(MARKS)
-    rows["task"] = [task(arm) for arm in arms_]
-    rows["positives"] = [arm.positives for arm in arms_]
-    rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"], kind="stable")
-    figures.save_table(
-        figures.tables.latex(rows, columns=columns, metric=metric),
-        study.folder / "tables",
-        name,
-        data=rows.drop(columns=["task", "positives", "mark"]),
+    if study.parameters.replicates < FEWEST_REPLICATES:
+        rows["rank"] = rows["rank"].replace("not worse", "worse")
+    found = [scores.of_row(row) for _, row in rows.iterrows()]
+    values = rows if arm is not None else None
+    rows = rows.assign(
+        mark=rows["flag"].map(MARKS),
+        standing=rows["rank"],
+        task=[task(each) for each in found],
+        positives=[each.positives for each in found],
     )
-    return figures.tables.frame(rows, columns=columns, metric=metric)
+    named = "loss"
+    if arm is None:
+        rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"], kind="stable")
+    else:
+        rows["arm"] = pd.Categorical(words := [arm(each) for each in found], list(dict.fromkeys(words)))
+        named = "arm"
+    added = ["task", "positives", "mark", "standing"]
+    figures.save_table(
+        figures.tables.latex(rows, columns=columns, rows=named, metric=metric),
+        study.folder / "tables",
+        name or f"results_{metric}",
+        data=rows.drop(columns=added) if values is None else values,
+    )
+    return figures.tables.frame(rows, columns=columns, rows=named, metric=metric)
 
 
-def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
+def compared(
+    study: Execution,
+    *names: str,
+    rows: pd.DataFrame | None = None,
+    name: str = "",
+    index: Sequence[str] = ("task", "compared"),
+    by: str = "metric",
+) -> pd.DataFrame:
+    """Comparisons with their intervals, one column per metric; also written as CSV and LaTeX.
+
+    Args:
+        study: the execution.
+        names: of the comparisons.
+        rows: those of the frame that are shown; not given: all of these names.
+        name: of the files; not given: the first name.
+        index: columns that name a row.
+        by: the column that heads the columns.
+    """
+    rows = study.comparisons if rows is None else rows
+    rows = rows[rows["name"].isin(names)] if names else rows
+    if rows.empty:
+        return rows
+    words = rows.assign(words=[sentences.effect(row) for _, row in rows.iterrows()])
+    keys = words[list(index)].drop_duplicates()
+    wide = words.pivot(index=list(index), columns=by, values="words")[list(dict.fromkeys(rows[by]))]
+    wide = wide.loc[pd.MultiIndex.from_frame(keys) if len(index) > 1 else keys[index[0]]].fillna("–")
+    if by == "metric":
+        units = dict(zip(rows["metric"], rows["unit"], strict=True))
+        wide.columns = [
+            style.metric(str(each)).label + (f" ({units[each]})" if units[each] else "") for each in wide
+        ]
+    wide.columns.name = None
+    figures.save_table(
+        figures.tables.plain(wide.reset_index()), study.folder / "tables", name or names[0], data=rows
+    )
+    return wide
+
+
+def claims(study: Execution) -> pd.DataFrame:
+    """The verdicts on a study's claims; also written as CSV, for ``00_claims``, and LaTeX."""
+    rows = comparisons.claims(study.study.name, study.comparisons)
+    print(f"claims.toml, SHA-256 {published.digest()}")
+    return save_claims(study, rows)
+
+
+def save_claims(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`mlcl_utils.studies.comparisons.claims` as a table, written."""
+    shown = judged(rows)
+    text = figures.tables.plain(shown.reset_index())
+    figures.save_table(text, study.folder / "tables", comparisons.CLAIMS, data=rows)
+    return shown
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of claims as a table: claim, task, what is compared, effect, margin, verdict, flag."""
+    return pd.DataFrame(
+        {
+            "claim": rows["claim"],
+            "task": rows["task"],
+            "compared": rows["arms"],
+            "effect": [sentences.effect(row) for _, row in rows.iterrows()],
+            "margin": [f"{row['margin']:g} {row['unit']}".strip() for _, row in rows.iterrows()],
+            "verdict": rows["verdict"],
+            "flag": ["; ".join(filter(None, (row["reason"], row["remark"]))) for _, row in rows.iterrows()],
+        }
+    ).set_index(["claim", "task"])
+
+
+def choices(study: Execution) -> pd.DataFrame | None:
     """What the tuning chose, its gain, and values at an end of their space; None without tuning.
 
     The gain is that on the validation of replicate 0, by which was chosen, and that on test over the replicates that
     both have: mAP of the probe, in [0, 1]. Where a study learns from a matched subset, tests are those of the subset
     and trials those of the whole.
     """
-    tests = _tests(carried)
+    tests = _tests(study)
     rows = [
         {
             **dict(zip(("dataset", "encoder", "loss", "num_labels"), task, strict=True)),
@@ -151,125 +279,28 @@ def choices_table(study: Execution, carried: Carried) -> pd.DataFrame | None:
             **tests.get(task, {}),
             "at_edge": ", ".join(choice.at_edge),
         }
-        for task, choice in carried.choices.items()
+        for task, choice in study.trained.choices.items()
     ]
     if not rows:
         print("nothing was tuned: trials is 1 in this preset")
         return None
     index = ["dataset", "encoder", "num_labels", "loss"]
-    table = pd.DataFrame(rows).sort_values(index)
-    figures.save_table(
-        figures.tables.plain(table, form=".3g"),
-        study.folder / "tables",
-        "choices",
-        data=table,
-    )
-    return table.set_index(index)
+    return show(study, "choices", pd.DataFrame(rows).sort_values(index), index=index)
 
 
-def reviewers_list(
-    study: Execution,
-    carried: Carried,
-    *,
-    deviations: str,
-    limits: str,
-    exclusions: str = "",
-    search: str | None = None,
-    found: Arms | None = None,
-) -> Markdown:
-    """What a reviewer asks for, from the runs themselves.
-
-    Args:
-        study: the execution.
-        carried: its runs.
-        deviations: from the source, one or two sentences.
-        limits: what this setting cannot show.
-        exclusions: what a study leaves out besides what all of them do.
-        search: what was searched, where a study does not tune as others do.
-        found: the arms, where they differ in a setting.
-    """
-    made = carried.grid.runs
-    trained = [run for run in made if not run.config.is_baseline]
-    compute = carried.compute
-    slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
-    first = made[0]
-    task = task_for(first.config)
-    found = study_runs.arms(carried.grid) if found is None else found
-    lines = [
-        Headed(
-            "Splits.",
-            f" {study.parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split."
-            f" In replicate 0 of {first.config.dataset}: {len(task.train)} / {len(task.validation)} / {len(task.test)}"
-            " examples used.",
-        ),
-        Headed(
-            "Exclusions.",
-            " Labels without a positive in test are left out of macro averages"
-            f" ({_span(made, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left"
-            " out of"
-            f" ranking metrics. {exclusions}",
-        ),
-        Headed(
-            "Search.",
-            f" {_search(study, carried) if search is None else search} The probe's penalty is chosen on"
-            f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
-            f" {_share(made, 'probe_at_edge')} of the runs.",
-        ),
-        Headed(
-            "Training.",
-            f" {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
-            f" {max(run.facts['steps'] for run in trained)} steps),"
-            f" {min(run.facts['parameters'] for run in trained):,} to"
-            f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
-            " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
-            " objective, and losses of two views, which are one without dropout:"
-            f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
-        ),
-        Headed("Validation beside test.", f" {_validation_beside_test(made)}"),
-        Headed(
-            "Thresholds.",
-            " One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in runs.csv.",
-        ),
-        Headed(
-            "Intervals.",
-            " The wider of two at 95%: over replicates, a t interval with the variance corrected for"
-            " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
-        ),
-        Headed(
-            "Baselines.",
-            f" {', '.join(style.look(name).label for name in _baselines(made)) or 'none'};"
-            f" {_remark_counts(found)}.",
-        ),
-        Headed("Failures.", f" {compute['failed']} failed runs."),
-        Headed(
-            "Compute.",
-            f" {compute['runs']} runs,"
-            f" {carried.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
-            f" {compute['existed']} existed before. Device: {first.environment['device']},"
-            f" {first.environment['threads']} thread a run; peak memory of a process {_peak(made):.2f} GiB.",
-        ),
-        Headed("Deviations from the source.", f" {deviations}"),
-        Headed("What this setting cannot show.", f" {limits}"),
-    ]
-    return markdown(lines)
-
-
-def _baselines(runs: Sequence[Run]) -> list[str]:
-    return style.order(list({run.config.loss for run in runs if run.config.is_baseline}))
-
-
-def _tests(carried: Carried) -> dict[tuning.Task, dict[str, float]]:
+def _tests(study: Execution) -> dict[tuning.Task, dict[str, float]]:
     """The probe's mAP on test with the chosen and with the default values, over the replicates that both have.
 
     Where all data were learnt from and labels were missing as in the trials.
     """
 
-    def missing(run: Run) -> tuple[object, ...]:
+    def missing(run: Any) -> tuple[object, ...]:
         return run.config.kept_share, run.config.one_positive, run.config.clean_validation
 
-    tried = {tuning.task(run.config): missing(run) for run in carried.trials.runs}
+    trained = study.trained
+    tried = {tuning.task(run.config): missing(run) for run in trained.trials.runs}
     found: dict[tuning.Task, dict[str, dict[int, float]]] = {}
-    for name, grid in (("test_map", carried.grid), ("default_test_map", carried.default)):
+    for name, grid in (("test_map", trained.grid), ("default_test_map", trained.default)):
         for run in grid.runs:
             task = tuning.task(run.config)
             if tuning.is_whole(run.config) and tried.get(task) == missing(run):
@@ -285,76 +316,3 @@ def _tests(carried: Carried) -> dict[tuning.Task, dict[str, float]]:
             }
             means[task]["replicates"] = len(shared)
     return means
-
-
-def _search(study: Execution, carried: Carried) -> str:
-    choices = carried.choices
-    if not choices and study.parameters.config:
-        found = "; ".join(
-            f"{style.look(each.loss).label} ({each.encoder}) "
-            + ", ".join(f"{name} {value}" for name, value in each.values.items())
-            for each in study.parameters.config
-        )
-        return f"Values from searches outside this study: {found}. All others: default hyperparameters."
-    if not choices:
-        return "None: default hyperparameters, the same for every arm."
-    edges = sum(bool(choice.at_edge) for choice in choices.values())
-    spaces = {
-        name: values
-        for _, encoder, loss, _ in choices
-        for name, values in tuning.space(loss, encoder).items()
-    }
-    listed = "; ".join(
-        f"{name} {', '.join(f'{each:g}' for each in values)}" for name, values in spaces.items()
-    )
-    return (
-        f"{study.parameters.trials} trials for each of {len(choices)} combinations of loss, encoder, data set and label"
-        f" count, chosen by the probe's validation mAP on replicate 0; {edges} have a value at an end of its space."
-        f" Space: {listed}, of which each loss has those that it knows."
-        " The table of tuning has the default configuration beside the chosen one."
-    )
-
-
-def _validation_slope(run: Run) -> float:
-    """Relative change of the validation loss over the last tenth of training; NaN where its value is no objective."""
-    if run.config.loss == "reg" or "views" in losses.info(run.config.loss).tensors:
-        return math.nan
-    last = [row["validation_loss"] for row in run.history][-max(2, len(run.history) // 10) :]
-    return (last[-1] - last[0]) / abs(last[0]) if len(last) > 1 and last[0] else math.nan
-
-
-def _span(runs: Sequence[Run], metric: str, form: str) -> str:
-    values = [value for run in runs for name, value in run.metrics.items() if name.endswith(metric)]
-    low, high = min(values), max(values)
-    return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
-
-
-def _share(runs: Sequence[Run], fact: str) -> str:
-    values = [run.facts[fact] for run in runs if fact in run.facts]
-    return f"{np.mean(values):.0%}"
-
-
-def _times(runs: Sequence[Run]) -> str:
-    seconds = [run.timings["time_training"] for run in runs]
-    return f"{np.median(seconds):.1f} s of training in the median run, {max(seconds):.1f} s at most"
-
-
-def _peak(runs: Sequence[Run]) -> float:
-    return max(run.timings["mem_peak_bytes"] for run in runs) / 2**30
-
-
-def _validation_beside_test(runs: Sequence[Run]) -> str:
-    gaps = [
-        run.metrics["probe_validation_map"] - run.metrics["probe_map"]
-        for run in runs
-        if {"probe_map", "probe_validation_map"} <= run.metrics.keys()
-    ]
-    return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in runs.csv."
-
-
-def _remark_counts(found: Arms) -> str:
-    words = [scores.remark(found, arm) for arm in found if arm.loss not in BASELINES]
-    return (
-        f"of {len(words)} trained arms, read with the probe, {words.count('degenerate')} are degenerate (below the"
-        f" untrained encoder) and {words.count('below baseline')} more are below logistic regression on the input"
-    )

@@ -3,150 +3,72 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from mlcl_utils import studies
 from mlcl_utils.metrics import representation
 from mlcl_utils.runs import Grid, Run, RunConfig, execute
-from mlcl_utils.studies import claims
-from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.kernel_mixture import measures as kernel_measures
-from mlcl_utils.studies.kernel_mixture import reading as kernel_reading
-from mlcl_utils.studies.kernel_mixture import report as kernel_report
-from mlcl_utils.studies.label_space import effects as label_effects
-from mlcl_utils.studies.label_space import reading as label_reading
-from mlcl_utils.studies.label_space import report as label_report
-from mlcl_utils.studies.missing_labels import measures as missing_measures
-from mlcl_utils.studies.missing_labels import reading as missing_reading
-from mlcl_utils.studies.missing_labels import report as missing_report
-from mlcl_utils.studies.runs import Carried
-from mlcl_utils.studies.temperature import reading as temperature_reading
-from mlcl_utils.studies.temperature import report as temperature_report
-from mlcl_utils.studies.temperature import sweeps
-from mlcl_utils.studies.vision_text import reading as pair_reading
-from mlcl_utils.studies.vision_text import report as pair_report
+from mlcl_utils.studies import sentences, tables
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.runs import Trained
 
 REPLICATES = 5
 NO_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
 
-Shown = list[Any]
-"""What the cells of a notebook show; the effects that its claims are judged by come last."""
-
-
-def missing_labels(study: Execution, carried: Carried) -> tuple[Shown, claims.Effects]:
-    summary = missing_measures.summarise(carried, study.parameters)
-    shown = [
-        missing_report.results_table(study, summary, *what)
-        for what in (("map", "direct"), ("map", "probe"), ("macro_f1", "probe"))
-    ]
-    for show in (
-        missing_report.plot_conditions,
-        missing_report.plot_differences,
-        missing_report.reference_table,
-        missing_report.plot_correction,
-        missing_report.corrections_table,
-        missing_report.plot_rank,
-        missing_report.published_table,
-        missing_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    return [*shown, missing_reading.reading(summary)], missing_measures.effects(summary)
-
-
-def label_space(study: Execution, carried: Carried) -> tuple[Shown, claims.Effects]:
-    summary = label_reading.summarise(carried)
-    shown = [label_report.results_table(study, summary, name) for name in label_reading.MAIN]
-    for show in (
-        label_report.plot_label_count,
-        label_report.plot_differences,
-        label_report.plot_base_labels,
-        label_report.plot_matched,
-        label_report.plot_fractions,
-        label_report.held_out_table,
-        label_report.named_table,
-        label_report.contrasts_table,
-        label_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    return [*shown, label_reading.reading(summary)], label_effects.effects(summary)
-
-
-def vision_text(study: Execution, carried: Carried) -> tuple[Shown, claims.Effects]:
-    summary = pair_reading.summarise(carried)
-    shown = [pair_report.results_table(study, summary, name) for name in ("map", "macro_f1")]
-    for show in (
-        pair_report.plot_carry_over,
-        pair_report.leads_table,
-        pair_report.plot_correlations,
-        pair_report.correlations_table,
-        pair_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    return [*shown, pair_reading.reading(summary)], {}
-
-
-def temperature(study: Execution, carried: Carried) -> tuple[Shown, claims.Effects]:
-    summary = sweeps.summarise(carried)
-    shown = [temperature_report.results_table(study, summary, name) for name in ("map", "macro_f1")]
-    for show in (
-        temperature_report.plot_scores,
-        temperature_report.plot_geometry,
-        temperature_report.geometry_table,
-        temperature_report.plot_embeddings,
-        temperature_report.plot_control,
-        temperature_report.published_table,
-        temperature_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    return [*shown, temperature_reading.reading(summary)], sweeps.effects(summary)
-
-
-def kernel_mixture(study: Execution, carried: Carried) -> tuple[Shown, claims.Effects]:
-    summary = kernel_measures.summarise(carried)
-    shown = [kernel_report.results_table(study, summary, name) for name in ("map", "macro_f1")]
-    for show in (
-        kernel_report.plot_parts,
-        kernel_report.health_table,
-        kernel_report.calibration_table,
-        kernel_report.plot_calibration,
-        kernel_report.published_table,
-        kernel_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    return [*shown, kernel_reading.reading(summary)], kernel_measures.effects(summary)
-
-
-class Kind(NamedTuple):
-    """A study, small parameters of it, and what its notebook calls."""
-
-    study: str
-    given: dict[str, Any]
-    show: Callable[[Execution, Carried], tuple[Shown, claims.Effects]]
-
-
-KINDS = {
-    kind.study: kind
-    for kind in (
-        Kind(
-            "01_missing_labels",
-            {"datasets": "debtags", "losses": ["bce", "splc"], "clml_weights": [1, 10]},
-            missing_labels,
-        ),
-        Kind("02_label_space", {"datasets": "debtags"}, label_space),
-        Kind("03_vision_text", {"replicates": 3}, vision_text),
-        Kind("04_temperature", {"temperatures": [0.02, 0.3, 1.0]}, temperature),
-        Kind(
-            "06_kernel_mixture",
-            {"datasets": "debtags,fashion-scenes", "variants": list(kernel_measures.VARIANTS)},
-            kernel_mixture,
-        ),
-    )
+GIVEN: dict[str, dict[str, Any]] = {
+    "01_missing_labels": {"datasets": "debtags", "losses": ["bce", "splc"], "clml_weights": [1, 10]},
+    "02_label_space": {"datasets": "debtags"},
+    "03_vision_text": {"replicates": 3},
+    "04_temperature": {"temperatures": [0.02, 0.3, 1.0]},
+    "06_kernel_mixture": {
+        "datasets": "debtags,fashion-scenes",
+        "variants": [
+            *("asl", "reconstruction", "contrast", "mahalanobis", "rbf", "released", "averaged"),
+        ],
+    },
 }
+"""Small parameters of every study that trains on a grid."""
+
+
+def execution(name: str, results: Path, **given: Any) -> Execution:
+    """An execution of a study at the preset smoke, with nothing in its folder."""
+    study = studies.get(name)
+    parameters = study.resolve({"preset": "smoke", "results": results, **given})
+    folder = study.folder(parameters)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Execution(study, parameters, folder)
+
+
+def with_runs(study: Execution, trained: Trained) -> Execution:
+    """The same execution with other runs, of which nothing has been measured yet."""
+    again = Execution(study.study, study.parameters, study.folder)
+    again.trained = trained
+    return again
+
+
+def shown(study: Execution) -> list[Any]:
+    """All that a notebook shows: every view of the study, its results, its claims and its summary."""
+    metrics = [name for name in ("map", "macro_f1", "ranking_loss") if name in study.measures.metrics]
+    found = [tables.results(study, name) for name in metrics]
+    found += [
+        view(study)
+        for view in list(vars(study.study.part("views")).values())
+        if inspect.isfunction(view)
+        and view.__module__ == f"{study.study.Parameters.__module__}.views"
+        and not view.__name__.startswith("_")
+        and next(iter(inspect.signature(view).parameters)) == "study"
+        and all(
+            each.default is not each.empty for each in list(inspect.signature(view).parameters.values())[1:]
+        )
+    ]
+    return [*found, tables.claims(study), sentences.summary(study)]
 
 
 def arm(config: RunConfig) -> tuple[Any, ...]:
@@ -284,9 +206,9 @@ def ways(configs: Sequence[RunConfig], single: int, much: int) -> Iterator[tuple
             yield found[at]
 
 
-def carried_without(runs: list[Run], lost: Lost) -> Carried:
+def trained_without(runs: list[Run], lost: Lost) -> Trained:
     """The runs of a study of which some have failed."""
     kept = [run for run in runs if not lost(run.config)]
     failures = [(run.config, "diverged", 1.0) for run in runs if lost(run.config)]
     whole = Grid(kept, failures, 0)
-    return Carried(whole, whole, Grid([], [], 0), {})
+    return Trained(whole, whole)

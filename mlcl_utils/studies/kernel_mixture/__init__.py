@@ -101,7 +101,7 @@ def variant_of(config: RunConfig) -> Variant | None:
 
 
 def grid(parameters: KernelMixtureParameters) -> list[RunConfig]:
-    """The runs of the study: baselines, losses that KMCL stands beside, and its variants."""
+    """The runs of the study: baselines, losses that KMCL is compared with, and its variants."""
     return [
         RunConfig(
             dataset=dataset,
@@ -178,10 +178,9 @@ STUDY = Study(
         },
     },
     grid=grid,
-    figures="mlcl_utils.studies.kernel_mixture.figures",
-    finding="mlcl_utils.studies.kernel_mixture.finding",
+    figure="parts",
     deviations=(
-        "ResNet-101 at 448 pixels, with the weights that torchvision publishes; the source has TResNet-M at 224 and"
+        "ResNet-101 at 448 pixels, with the weights that torchvision publishes; the paper has TResNet-M at 224 and"
         " TResNet-L at 448 pixels, pretrained on ImageNet-21k.",
         *arms.DEVIATIONS,
     ),

@@ -1,0 +1,399 @@
+"""The frame of comparisons: what a study asks, measured once, with the verdict on those that are published claims.
+
+A study declares its comparisons as data; a claim of ``notebooks/claims.toml`` is a comparison with its id as its name,
+and has a margin, a verdict and the reasons for it in more columns of its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlcl_utils import stats
+from mlcl_utils.errors import DataError
+from mlcl_utils.figures import style
+from mlcl_utils.metrics.arrays import Floats
+from mlcl_utils.paths import shown
+from mlcl_utils.stats import Interval, Judgement, Replicates, Verdict
+from mlcl_utils.studies import published, scores
+from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.published import Claim
+from mlcl_utils.studies.scores import Arms
+
+Measure = Callable[[Floats], Floats]
+"""Maps one quantity of k arms, (k, m), to what is compared, (m,), column by column."""
+
+
+def difference(values: Floats) -> Floats:
+    """The first arm minus the second."""
+    found: Floats = values[0] - values[1]
+    return found
+
+
+def lead(metric: str) -> Measure:
+    """By how much the first arm is better than the second, whichever end of the metric is better."""
+    sign = -1.0 if style.metric(metric).higher_is_better is False else 1.0
+    return lambda values: sign * (values[0] - values[1])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared on one task.
+
+    Attributes:
+        name: id of a claim, then oriented so that positive means the claim; or a name that the study gives.
+        arms: what it rests on; the first names the task.
+        metric: what the result is measured in.
+        head: what the arms are read with: ``probe``, ``direct``, ``best`` for the head of each that validation
+            prefers, one word for each arm, or nothing for a metric of the representation.
+        quantity: the metric of the arms that is compared; not given: ``metric``.
+        measure: what is made of it.
+        compared: in words; not given: the first arm minus the second.
+        task: in words; not given: the first arm's.
+        reason: why no verdict can rest on it, such as a dead term, besides what can be seen from its arms.
+        flag: what a reader has to know besides.
+        censored: whether it is only a bound, since the target was not reached.
+        chosen_among: arms among which those compared were chosen; where runs of one have failed, it is not known
+            which would have been chosen, so that nothing is measured.
+        default: whether it is of default configurations where the study tunes.
+        limits: ends of the range that the result cannot leave.
+        measured: the result, where it is not one of ``quantity`` and ``measure``.
+        columns: further cells of its row.
+    """
+
+    name: str
+    arms: Sequence[Arm]
+    metric: str
+    head: str | Sequence[str] = "best"
+    quantity: str = ""
+    measure: Measure = difference
+    compared: str = ""
+    task: str = ""
+    reason: str = ""
+    flag: str = ""
+    censored: bool = False
+    chosen_among: Sequence[Arm] = ()
+    default: bool = False
+    limits: tuple[float, float] | None = None
+    measured: Replicates | Interval | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """What is compared, in words."""
+        return self.compared or " − ".join(_label(arm, at == 0) for at, arm in enumerate(self.arms[:2]))
+
+    @property
+    def where(self) -> str:
+        """The task in words."""
+        return self.task or self.arms[0].describe()
+
+
+def _label(arm: Arm, with_setting: bool = True) -> str:
+    label = style.look(arm.loss).label
+    return f"{label} {arm.setting}" if with_setting and arm.setting else label
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A comparison with its result; None where runs have failed."""
+
+    comparison: Comparison
+    claim: Claim | None
+    heads: Sequence[str]
+    measured: Replicates | Interval | None
+    reason: str
+    flag: str
+
+    @property
+    def scale(self) -> float:
+        return 100.0 if style.metric(self.comparison.metric).percent else 1.0
+
+
+BOUNDS = ("lower", "upper", "replicate_lower", "replicate_upper", "bootstrap_lower", "bootstrap_upper")
+COLUMNS = (
+    *("name", *scores.COLUMNS, "reference", "task", "compared", "metric", "heads", "default"),
+    *("estimate", *BOUNDS, "replicates", "points", "unit", "margin", "test", "p_value", "corrected_over"),
+    *("verdict", "reason", "flag", "censored"),
+)
+"""The columns of the frame, explained in docs/frames.md."""
+
+
+def frame(
+    study: str,
+    declared: Iterable[Comparison],
+    arms: Arms,
+    lost: Iterable[Arm] = (),
+    untuned: Arms = {},  # noqa: B006
+) -> pd.DataFrame:
+    """Measure and judge what a study compares, one row per comparison, in the order in which they are declared.
+
+    A comparison of which an arm is missing has no row; where runs of its arms have failed it has one without numbers.
+    Claims that choose the best of several arms are corrected by Holm together. Numbers are in points where the metric
+    is a share.
+
+    Args:
+        study: name of the study, whose claims are judged.
+        declared: what is compared.
+        arms: the runs of every arm.
+        lost: the arms of which runs have failed.
+        untuned: the arms with default configurations.
+    """
+    claims = {claim.id: claim for claim in published.of(study)}
+    failed = dict.fromkeys(lost)
+    asked = [
+        found
+        for each in declared
+        if (found := _ask(each, claims.get(each.name), untuned if each.default else arms, failed)) is not None
+    ]
+    rows = [_row(each, *judged) for each, judged in zip(asked, _judged(asked), strict=True)]
+    further = dict.fromkeys(name for each in asked for name in each.comparison.columns)
+    return pd.DataFrame(rows, columns=[*COLUMNS, *further])
+
+
+def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, None]) -> _Asked | None:
+    failed = [arm for arm in each.chosen_among if arm in lost]
+    heads = tuple(_heads(each, arms))
+    measured = None if failed else each.measured or _measure(each, heads, arms)
+    failed = failed or [arm for arm in each.arms if arm in lost]
+    if measured is None:
+        return (
+            _Asked(each, claim, heads, None, f"runs have failed: {_listed(failed)}", "") if failed else None
+        )
+    present = [(arm, head) for arm, head in zip(each.arms, heads, strict=True) if arm in arms]
+    reason, flag = _against(arms, present)
+    return _Asked(
+        each,
+        claim,
+        heads,
+        measured,
+        "; ".join(filter(None, (each.reason, reason))),
+        "; ".join(filter(None, (flag, each.flag))),
+    )
+
+
+def _heads(each: Comparison, arms: Arms) -> Iterator[str]:
+    """What every arm is read with."""
+    asked = [each.head] * len(each.arms) if isinstance(each.head, str) else each.head
+    for arm, head in zip(each.arms, asked, strict=True):
+        yield scores.best_on_validation(arms, [arm], scores.HEADS)[1] if head == "best" else head
+
+
+def _measure(each: Comparison, heads: Sequence[str], arms: Arms) -> Replicates | None:
+    """The result; None if an arm or a replicate of one is missing, or the result is undefined in a replicate."""
+    metric = each.quantity or each.metric
+    parts = [
+        scores.quantity(arms.get(arm, ()), scores.column(head, metric))
+        for arm, head in zip(each.arms, heads, strict=True)
+    ]
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts) or len({part.index for part in found}) > 1:
+        return None
+    if not np.isfinite(each.measure(np.stack([part.values for part in found]))).all():
+        return None
+    return stats.combine(found, each.measure)
+
+
+def _listed(arms: Iterable[Arm]) -> str:
+    """Arms in words, with their tasks where these differ."""
+    several = len({arm.task for arm in arms}) > 1
+    return ", ".join(f"{_label(arm)} ({arm.task.describe()})" if several else _label(arm) for arm in arms)
+
+
+def _against(arms: Arms, read: Iterable[tuple[Arm, str]]) -> tuple[str, str]:
+    """Why no verdict can rest on arms, and what stands against them besides; empty for nothing."""
+    named: dict[str, list[str]] = {scores.UNTRAINED: [], scores.REGRESSION: []}
+    for arm, head in read:
+        if arm.beside("random_encoder") not in arms:
+            return "no untrained encoder to compare with", ""
+        word = scores.flag(arms, arm, f"{head or 'probe'}_map")
+        label = style.look(arm.loss).label
+        if word and label not in named[word]:
+            named[word].append(label)
+    reason, flag = (f"{word}: {', '.join(labels)}" if labels else "" for word, labels in named.items())
+    return reason, flag
+
+
+def _judged(asked: Sequence[_Asked]) -> list[tuple[Judgement | None, int]]:
+    """The verdict on every comparison that is a claim, and over how many effects it was corrected."""
+    tested = [each for each in asked if each.claim is not None and each.measured is not None]
+    together = [each for each in tested if each.claim is not None and each.claim.best_of]
+    found = {id(each): judgement for each, judgement in zip(together, judge(together), strict=True)}
+    found |= {id(each): judge([each])[0] for each in tested if id(each) not in found}
+    count = sum(found[id(each)].verdict != "not judged" for each in together)
+    corrected = {id(each) for each in together if found[id(each)].verdict != "not judged"}
+    return [(found.get(id(each)), count if id(each) in corrected else 1) for each in asked]
+
+
+def judge(asked: Sequence[_Asked]) -> list[Judgement]:
+    """Verdicts on claims of which several are corrected together; a ratio stands alone."""
+    if len(asked) == 1 and isinstance(asked[0].measured, Interval):
+        return [_judge_ratio(asked[0])]
+    effects, claims = [], []
+    for each in asked:
+        claim, measured = each.claim, each.measured
+        assert claim is not None
+        if not isinstance(measured, Replicates) or claim.test == "ratio":
+            raise TypeError(f"claim '{claim.id}': an interval is judged as a ratio, replicates are not")
+        sign = -each.scale if claim.test == "non-superiority" else each.scale
+        effects.append(stats.combine([measured], lambda part, by=sign: by * part[0]))  # type: ignore[misc]
+        claims.append(claim)
+    return stats.judge_family(
+        effects,
+        [claim.margin for claim in claims],
+        impediments=[each.reason for each in asked],
+        leads=[claim.test == "non-superiority" for claim in claims],
+    )
+
+
+def _judge_ratio(each: _Asked) -> Judgement:
+    """*Holds* if the whole interval is at the margin or above, *reversed* if it is below."""
+    claim, measured = each.claim, each.measured
+    assert claim is not None
+    assert isinstance(measured, Interval)
+    if claim.test != "ratio":
+        raise TypeError(f"claim '{claim.id}' is not of a ratio: give the effect in every replicate")
+    if each.reason:
+        return Judgement("not judged", measured, math.nan, each.reason)
+    if measured.lower >= claim.margin:
+        return Judgement("holds", measured, math.nan)
+    verdict: Verdict = "reversed" if measured.upper < claim.margin else "undetermined"
+    return Judgement(verdict, measured, math.nan)
+
+
+def _row(each: _Asked, judgement: Judgement | None, corrected_over: int) -> dict[str, Any]:
+    comparison, claim, measured = each.comparison, each.claim, each.measured
+    arms = comparison.arms
+    row: dict[str, Any] = {
+        "name": comparison.name,
+        **arms[0].row(),
+        "reference": arms[1].loss if len(arms) == 2 else "",
+        "task": comparison.where,
+        "compared": comparison.words,
+        "metric": comparison.metric,
+        "heads": ", ".join(dict.fromkeys(each.heads)),
+        "default": comparison.default,
+        "points": "",
+        "unit": "points" if style.metric(comparison.metric).percent else "",
+        "test": "" if claim is None else claim.test,
+        "margin": math.nan if claim is None else claim.margin,
+        "verdict": "" if claim is None else "not judged",
+        "reason": each.reason,
+        "flag": each.flag,
+        "censored": comparison.censored,
+        **comparison.columns,
+    }
+    if measured is None:
+        return row
+    interval = measured if isinstance(measured, Interval) else stats.interval(measured)
+    if comparison.limits is not None:
+        interval = interval.within(*comparison.limits)
+    numbers = scores.as_row(interval)
+    values = () if isinstance(measured, Interval) else measured.values.tolist()
+    row |= {name: each.scale * numbers[name] for name in ("estimate", *BOUNDS)}
+    row |= {
+        "replicates": numbers["replicates"],
+        "points": " ".join(f"{each.scale * value:.4g}" for value in values),
+    }
+    if judgement is not None:
+        row |= {
+            "p_value": judgement.p_value,
+            "corrected_over": corrected_over,
+            "verdict": judgement.verdict,
+            "reason": judgement.reason,
+        }
+    return row
+
+
+CLAIMS = "claims"
+"""Name of the table, in ``tables/`` of a study's results, that holds its claims."""
+
+_TEXTS = (
+    *(
+        "claim",
+        "statement",
+        "source",
+        "where",
+        "study",
+        "dataset",
+        "task",
+        "metric",
+        "head",
+        "arms",
+        "points",
+    ),
+    *("unit", "test", "verdict", "reason", "remark", "setting", "changes", "claims_sha256"),
+)
+_TABLE = (
+    *("claim", "statement", "source", "where", "study", "dataset", "task", "metric", "head", "arms"),
+    *("estimate", *BOUNDS, "replicates", "points", "margin", "unit", "test", "p_value", "corrected_over"),
+    *("verdict", "reason", "remark", "censored", "setting", "changes", "claims_sha256"),
+)
+
+
+def claims(study: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The claims of a study, from its frame of comparisons: one row per effect, in the order of ``claims.toml``.
+
+    A claim without an effect on one of its data sets has a row there that says so. Columns: ``claim`` (the id),
+    ``statement``, ``source``, ``where``, ``study``, ``dataset``, ``task``, ``metric``, ``head``, ``arms`` (what is
+    compared), then those of :data:`COLUMNS` from ``estimate`` on with ``remark`` for ``flag``, ``setting``,
+    ``changes``, ``claims_sha256``.
+
+    """
+    found: list[dict[Any, Any]] = []
+    for claim in published.of(study):
+        own = rows[rows["name"] == claim.id].rename(columns={"compared": "arms", "flag": "remark"})
+        found += [{**row, **_described(claim)} for row in own.to_dict("records")]
+        found += [
+            unmeasured(claim, name, "not measured")
+            for name in claim.datasets
+            if name not in set(own["dataset"])
+        ]
+    return pd.DataFrame(found, columns=list(_TABLE))
+
+
+def unmeasured(claim: Claim, dataset: str, reason: str) -> dict[str, Any]:
+    """The row of a claim of which there is nothing on a data set."""
+    texts = dict.fromkeys(("arms", "points", "remark"), "")
+    return {
+        **_described(claim),
+        "dataset": dataset,
+        "task": dataset,
+        **texts,
+        "unit": "points" if style.metric(claim.metric).percent else "",
+        "censored": False,
+        "verdict": "not judged",
+        "reason": reason,
+    }
+
+
+def _described(claim: Claim) -> dict[str, Any]:
+    words = ("statement", "source", "where", "study", "metric", "margin", "test", "setting", "changes")
+    return {
+        "claim": claim.id,
+        **claim.model_dump(include=set(words)),
+        "head": claim.head or "",
+        "claims_sha256": published.digest(),
+    }
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The rows of :func:`claims` from the CSV that a notebook has written.
+
+    Raises:
+        DataError: it cannot be read, or is no such table.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
+        rows[list(_TEXTS)] = rows[list(_TEXTS)].fillna("")  # an empty cell is no number
+        if "censored" not in rows:  # as results before this column say it
+            rows["censored"] = rows["remark"].str.startswith("not reached")
+        return rows[list(_TABLE)]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"'{shown(path)}' is no table of claims: {error}") from error

@@ -1,0 +1,173 @@
+"""The list that reviewers ask for, from the runs themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from IPython.display import Markdown
+
+from mlcl_utils import losses
+from mlcl_utils.figures import style
+from mlcl_utils.runs import Run
+from mlcl_utils.runs.execute import task_for
+from mlcl_utils.studies import scores, tuning
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.sentences import Line, markdown
+from mlcl_utils.training import BASELINES
+from mlcl_utils.training.probe import PENALTIES
+
+
+def checklist(
+    study: Execution, *, deviations: str, limits: str, exclusions: str = "", search: str = ""
+) -> Markdown:
+    """What a reviewer asks for, from the runs themselves.
+
+    Args:
+        study: the execution.
+        deviations: from the original paper, one or two sentences.
+        limits: what this setting cannot show.
+        exclusions: what a study leaves out besides what all of them do.
+        search: what was searched, where a study does not tune as others do.
+    """
+    made = study.trained.grid.runs
+    trained = [run for run in made if not run.config.is_baseline]
+    compute = study.trained.compute
+    slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
+    first = made[0]
+    task = task_for(first.config)
+    lines = [
+        Line(
+            "Splits.",
+            f" {study.parameters.replicates} of ten stored splits, 70/10/20 by groups that never cross a split."
+            f" In replicate 0 of {first.config.dataset}: {len(task.train)} / {len(task.validation)} / {len(task.test)}"
+            " examples used.",
+        ),
+        Line(
+            "Exclusions.",
+            " Labels without a positive in test are left out of macro averages"
+            f" ({_span(made, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left"
+            " out of"
+            f" ranking metrics. {exclusions}",
+        ),
+        Line(
+            "Search.",
+            f" {search or _search(study)} The probe's penalty is chosen on"
+            f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
+            f" {_share(made, 'probe_at_edge')} of the runs.",
+        ),
+        Line(
+            "Training.",
+            f" {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
+            f" {max(run.facts['steps'] for run in trained)} steps),"
+            f" {min(run.facts['parameters'] for run in trained):,} to"
+            f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
+            " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
+            " objective, and losses of two views, which are one without dropout:"
+            f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
+        ),
+        Line("Validation next to test.", f" {_validation_beside_test(made)}"),
+        Line(
+            "Thresholds.",
+            " One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in runs.csv.",
+        ),
+        Line(
+            "Intervals.",
+            " The wider of two at 95%: over replicates, a t interval with the variance corrected for"
+            " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
+        ),
+        Line(
+            "Baselines.",
+            f" {', '.join(style.look(name).label for name in _baselines(made)) or 'none'};"
+            f" {_flag_counts(study)}.",
+        ),
+        Line("Failures.", f" {compute['failed']} failed runs."),
+        Line(
+            "Compute.",
+            f" {compute['runs']} runs,"
+            f" {study.trained.time_seconds / 60:.1f} minutes of computation in all, trials and failures included;"
+            f" {compute['existed']} existed before. Device: {first.environment['device']},"
+            f" {first.environment['threads']} thread per run; peak memory of a process {_peak(made):.2f} GiB.",
+        ),
+        Line("Deviations from the original paper.", f" {deviations}"),
+        Line("What this setting cannot show.", f" {limits}"),
+    ]
+    return markdown(lines)
+
+
+def _baselines(runs: Sequence[Run]) -> list[str]:
+    return style.order(list({run.config.loss for run in runs if run.config.is_baseline}))
+
+
+def _search(study: Execution) -> str:
+    choices = study.trained.choices
+    if not choices and study.parameters.config:
+        found = "; ".join(
+            f"{style.look(each.loss).label} ({each.encoder}) "
+            + ", ".join(f"{name} {value}" for name, value in each.values.items())
+            for each in study.parameters.config
+        )
+        return f"Values from searches outside this study: {found}. All others: default hyperparameters."
+    if not choices:
+        return "None: default hyperparameters, the same for every arm."
+    edges = sum(bool(choice.at_edge) for choice in choices.values())
+    spaces = {
+        name: values
+        for _, encoder, loss, _ in choices
+        for name, values in tuning.space(loss, encoder).items()
+    }
+    listed = "; ".join(
+        f"{name} {', '.join(f'{each:g}' for each in values)}" for name, values in spaces.items()
+    )
+    return (
+        f"{study.parameters.trials} trials for each of {len(choices)} combinations of loss, encoder, data set and label"
+        f" count, chosen by the probe's validation mAP on replicate 0; {edges} have a value at an end of its space."
+        f" Space: {listed}, of which each loss has those that it knows."
+        " The table of tuning has the default configuration beside the chosen one."
+    )
+
+
+def _validation_slope(run: Run) -> float:
+    """Relative change of the validation loss over the last tenth of training; NaN where its value is no objective."""
+    if run.config.loss == "reg" or "views" in losses.info(run.config.loss).tensors:
+        return math.nan
+    last = [row["validation_loss"] for row in run.history][-max(2, len(run.history) // 10) :]
+    return (last[-1] - last[0]) / abs(last[0]) if len(last) > 1 and last[0] else math.nan
+
+
+def _span(runs: Sequence[Run], metric: str, form: str) -> str:
+    values = [value for run in runs for name, value in run.metrics.items() if name.endswith(metric)]
+    low, high = min(values), max(values)
+    return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
+
+
+def _share(runs: Sequence[Run], fact: str) -> str:
+    values = [run.facts[fact] for run in runs if fact in run.facts]
+    return f"{np.mean(values):.0%}"
+
+
+def _times(runs: Sequence[Run]) -> str:
+    seconds = [run.timings["time_training"] for run in runs]
+    return f"{np.median(seconds):.1f} s of training in the median run, {max(seconds):.1f} s at most"
+
+
+def _peak(runs: Sequence[Run]) -> float:
+    return max(run.timings["mem_peak_bytes"] for run in runs) / 2**30
+
+
+def _validation_beside_test(runs: Sequence[Run]) -> str:
+    gaps = [
+        run.metrics["probe_validation_map"] - run.metrics["probe_map"]
+        for run in runs
+        if {"probe_map", "probe_validation_map"} <= run.metrics.keys()
+    ]
+    return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in runs.csv."
+
+
+def _flag_counts(study: Execution) -> str:
+    flags = [scores.flag(study.arms, arm) for arm in study.arms if arm.loss not in BASELINES]
+    return (
+        f"of {len(flags)} trained arms, read with the probe, {flags.count(scores.UNTRAINED)} lie"
+        f" {scores.UNTRAINED} and {flags.count(scores.REGRESSION)} more {scores.REGRESSION} on the input"
+    )

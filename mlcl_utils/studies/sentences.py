@@ -1,0 +1,217 @@
+"""From frames to text: the one grammar of effects, verdicts, summaries and headlines."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from IPython.display import Markdown
+
+from mlcl_utils import markup, stats
+from mlcl_utils.errors import DataError
+from mlcl_utils.figures import style
+from mlcl_utils.paths import shown
+from mlcl_utils.stats.verdicts import FEWEST_REPLICATES
+from mlcl_utils.studies import comparisons, published, scores
+from mlcl_utils.studies.base import Study
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.training import BASELINES
+
+VERDICTS = ("holds", "reversed", "did not transfer", "no material effect", "undetermined", "not judged")
+"""The words of a verdict, in the order in which they are counted up."""
+
+
+class Line(NamedTuple):
+    """A sentence: its head is set in bold, the rest follows it."""
+
+    head: str
+    text: str
+
+
+def markdown(lines: Iterable[Line]) -> Markdown:
+    """Sentences as a list for a notebook; whatever they say is text."""
+    items = []
+    for head, text in lines:
+        bold = f"**{markup.markdown(head.strip())}**" if head else ""
+        items.append(f"- {bold}{markup.markdown(text)}")
+    return Markdown("\n".join(items))  # type: ignore[no-untyped-call]
+
+
+def number(value: float, form: str) -> str:
+    """A number with a real minus sign; nothing is ``−0.0``, and a dash stands for what there is not."""
+    if not math.isfinite(value):
+        return "–"
+    text = format(value, form)
+    if not text.strip("+-0."):
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def bounded(estimate: float, lower: float, upper: float, form: str) -> str:
+    """An estimate with its interval: ``+0.3 [−0.1, +0.7]``."""
+    text = number(estimate, form)
+    if math.isfinite(estimate) and math.isfinite(lower):
+        text += f" [{number(lower, form)}, {number(upper, form)}]"
+    return text
+
+
+def effect(row: pd.Series[Any]) -> str:
+    """The result of a row of comparisons or claims with its interval; of a bound, what it is at most."""
+    ratio = row["test"] == "ratio"
+    form = ".1f" if ratio else "+.1f" if row["unit"] == "points" else "+.2f"
+    if row["censored"] and math.isfinite(row["estimate"]):
+        return f"at most {number(row['estimate'], form)}"
+    return bounded(row["estimate"], row["lower"], row["upper"], form)
+
+
+def side(row: pd.Series[Any]) -> str:
+    """Where the interval of a row lies: ``above``, ``below``, or ``across`` zero; the latter where there is none."""
+    if row["lower"] > 0:
+        return "above"
+    return "below" if row["upper"] < 0 else "across"
+
+
+def verdict(row: pd.Series[Any]) -> str:
+    """The verdict of a row of claims; in a changed setting a reversal is that the claim did not transfer."""
+    changed = row["verdict"] == "reversed" and row["setting"] == "changed"
+    return "did not transfer" if changed else str(row["verdict"])
+
+
+def counted(rows: pd.DataFrame) -> str:
+    """How often each verdict was given: ``holds on 3, undetermined on 1``."""
+    counts = Counter(verdict(row) for _, row in rows.iterrows())
+    return ", ".join(f"{word} on {counts[word]}" for word in VERDICTS if counts[word])
+
+
+def overall(rows: pd.DataFrame) -> str:
+    """The verdict on every task of one claim, none pooled; of a claim on every one, how many hold."""
+    claim = {claim.id: claim for claim in published.load()}[rows["claim"].iloc[0]]
+    several = rows["task"].duplicated(keep=False)
+    names = [
+        f"{row['task']} ({row['arms']})" if also else row["task"]
+        for (_, row), also in zip(rows.iterrows(), several, strict=True)
+    ]
+    words = stats.overall(dict(zip(names, rows["verdict"], strict=True)), setting=claim.setting)
+    tested = [word for word in rows["verdict"] if word != "not judged"]
+    if claim.every and tested:
+        words = f"{tested.count('holds')} of {len(tested)} hold, where every one has to; {words}"
+    return words
+
+
+def claims(rows: pd.DataFrame) -> list[Line]:
+    """One line per claim: its verdict on every task."""
+    said = []
+    for _, own in rows.groupby("claim", sort=False):
+        words = overall(own)
+        said.append(Line(own["statement"].iloc[0], f" {words[0].upper()}{words[1:]}."))
+    return said
+
+
+def claim(rows: pd.DataFrame) -> str:
+    """One claim in a sentence: what it states, how often each verdict was given, and how large the effects are."""
+    tested = rows[rows["verdict"] != "not judged"]
+    statement = str(rows["statement"].iloc[0]).rstrip(".")
+    if tested.empty:
+        return f"{statement}: {counted(rows)}."
+    one = tested.iloc[0]
+    if len(tested) == 1:
+        size = effect(one)
+    else:
+        form = ".1f" if one["test"] == "ratio" else "+.1f" if one["unit"] == "points" else "+.2f"
+        low, high = (number(bound, form) for bound in (tested["estimate"].min(), tested["estimate"].max()))
+        size = f"{low} to {high}"
+    unit = f" points of {style.metric(one['metric']).label}" if one["unit"] == "points" else ""
+    unit = " times" if one["test"] == "ratio" else unit
+    bounds = (
+        "; a bound where the target was not reached" if len(tested) > 1 and tested["censored"].any() else ""
+    )
+    return f"{statement}: {counted(rows)} ({size}{unit}{bounds})."
+
+
+def summary(study: Execution) -> Markdown:
+    """What the frames of a study say: its claims, and the arms that lie below a baseline."""
+    rows = comparisons.claims(study.study.name, study.comparisons)
+    return markdown([*(claims(rows) if len(rows) else []), *flagged(study.scores), *_few(study)])
+
+
+def flagged(rows: pd.DataFrame) -> list[Line]:
+    """Which arms lie below a baseline by mAP, read with the probe, and how many with their own head."""
+    own = rows[(rows["metric"] == "map") & ~rows["loss"].isin(BASELINES)]
+    lines = []
+    for head, words in (("probe", "Read with the probe"), ("direct", "Read with the losses' own heads")):
+        here = own[own["head"] == head]
+        for word in (scores.UNTRAINED, scores.REGRESSION):
+            below = here[here["flag"] == word]
+            if len(below):
+                names = dict.fromkeys(map(str, style.order(below["loss"].unique().tolist())))
+                labels = ", ".join(style.look(name).label for name in names)
+                lines.append(
+                    Line(f"{words}, {len(below)} of {len(here)} trained arms lie {word}", f": {labels}.")
+                )
+    return lines
+
+
+def _few(study: Execution) -> list[Line]:
+    count = min((len(runs) for arm, runs in study.arms.items() if arm.loss not in BASELINES), default=0)
+    if count >= FEWEST_REPLICATES:
+        return []
+    return [
+        Line(
+            f"{count} replicate{'s' * (count != 1)} of the least repeated arm",
+            f": no verdict on a published claim rests on fewer than {FEWEST_REPLICATES}.",
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The key figure of a study and its headline.
+
+    Attributes:
+        figure: name of the figure, without its ending.
+        sentence: the headline; its numbers are those of the tables.
+    """
+
+    figure: str
+    sentence: str
+
+
+def finding(study: Study, folder: Path) -> Finding | None:
+    """The headline of a study from its results, beside the figure that shows it; None for a study without one.
+
+    Args:
+        study: the study.
+        folder: the results of an executed notebook.
+
+    Raises:
+        DataError: the results lack a table that the headline follows from, or it is damaged.
+    """
+    if not study.figure:
+        return None
+    try:
+        return Finding(study.figure, _headline(study, folder))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"'{shown(folder)}' has tables of another version: {error!r}") from error
+
+
+def _headline(study: Study, folder: Path) -> str:
+    own = getattr(study.part("views"), "headline", None)
+    if own is not None:
+        return str(own(folder))
+    rows = judged(folder)
+    names: Sequence[str] = study.headline or [each.id for each in published.of(study.name)]
+    return " ".join(claim(rows[rows["claim"] == name]) for name in names)
+
+
+def judged(folder: Path) -> pd.DataFrame:
+    """The claims in the results of a study, those that were not judged included.
+
+    Raises:
+        DataError: there is no table of claims.
+    """
+    return comparisons.read(folder / "tables" / f"{comparisons.CLAIMS}.csv")
