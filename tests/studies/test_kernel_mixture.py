@@ -1,4 +1,4 @@
-"""The kernel mixture study: its grid, dead terms, and a reading that follows the numbers."""
+"""The kernel mixture study: its grid, dead terms, and comparisons that follow the numbers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,10 @@ from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import claims, drawing, tuning
+from mlcl_utils.studies import comparisons, figures, tuning
+from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.kernel_mixture import PARTS, VARIANTS, variant_of
-from mlcl_utils.studies.kernel_mixture.measures import (
-    Summary,
-    against_asl,
-    dead,
-    effects,
-    nested,
-    reliability,
-    summarise,
-)
-from mlcl_utils.studies.kernel_mixture.reading import sentences
+from mlcl_utils.studies.kernel_mixture.measures import dead, health, reliability, tasks
 from mlcl_utils.training import BASELINES
 from tests.studies import made
 
@@ -84,7 +76,7 @@ def test_every_variant_is_tuned_on_its_own_and_stays_what_it_is():
         assert [config.recipe for config in several] == [config.recipe for config in kernels[0]]
 
 
-def made_summary(
+def execution(
     folder: Path,
     *,
     reconstruction: float = 0.02,
@@ -97,7 +89,7 @@ def made_summary(
     order: float = 0.5,
     baseline: float = 0.3,
     replicates: int = 5,
-) -> Summary:
+) -> Execution:
     """ASL in KMCL at 50%; what each part adds, and what of it is alive."""
     parameters = STUDY.resolve({"preset": "smoke", "variants": list(VARIANTS), "replicates": replicates})
     values = {
@@ -128,62 +120,62 @@ def made_summary(
                 "direct_validation_map": 0.1,
             }
         runs.append(made.run(folder, config, metrics, {"reliability": bins} if variant else None))
-    return summarise(made.carried(runs))
+    return made.execution(STUDY, parameters, folder, runs)
 
 
-def said(summary: Summary, *words: str) -> str:
-    """The one sentence with all of some words."""
-    (line,) = [line for line in sentences(summary) if all(word in line for word in words)]
-    return line
+def rows(study: Execution, name: str) -> dict[str, tuple[float, str]]:
+    """The estimates of a comparison with the side of zero that their intervals lie on, by what is compared."""
+    own = study.comparisons[study.comparisons["name"] == name]
+    side = np.where(own["lower"] > 0, "above", np.where(own["upper"] < 0, "below", "across"))
+    return dict(zip(own["compared"], zip(own["estimate"], side, strict=True), strict=True))
 
 
-def test_the_reading_follows_the_numbers(tmp_path):
-    helped = made_summary(tmp_path / "a")
-    parts = said(helped, "added to what comes before")
-    assert "the reconstruction raises mAP (+2.0" in parts
-    assert "the contrast raises mAP (+1.0" in parts
-    assert "not told apart from the RBF kernel" in said(helped, "Bhattacharyya")
-    assert "ahead of ASL (+3.0" in said(helped, "the whole of KMCL")
-    assert "the released arithmetic is behind the default form (-3.0" in said(
-        helped, "released arithmetic is"
-    )
-    assert "90% of KMCL's κ underflow in single precision and 90% of its ρ" in said(helped, "on test")
-    assert "1.00 times the stated variances, which are of the right size" in said(
-        helped, "squared deviations"
-    )
-    assert "larger variance are also farther off" in said(helped, "squared deviations")
-    assert not any("dead" in line or "no verdict" in line for line in sentences(helped))
+def test_comparisons_follow_the_numbers(tmp_path):
+    helped = execution(tmp_path / "a")
+    assert rows(helped, "kmcl_reconstruction") == {
+        "KMCL w/o contrast − ASL in KMCL": (pytest.approx(2.0), "above")
+    }
+    assert rows(helped, "kmcl_contrast") == {"KMCL − KMCL w/o contrast": (pytest.approx(1.0), "above")}
+    whole = rows(helped, "whole")
+    assert whole["KMCL − ASL"] == (pytest.approx(3.0), "above")
+    assert whole["KMCL − KMCL, RBF"] == (pytest.approx(0.0, abs=1e-9), "across")
+    assert whole["KMCL, as released − KMCL"] == (pytest.approx(-3.0), "below")
+    hurt = execution(tmp_path / "b", reconstruction=-0.02, contrast=0.0, rbf=-0.01, others=0.03, replicates=2)
+    assert rows(hurt, "kmcl_reconstruction").popitem()[1] == (pytest.approx(-2.0), "below")
+    assert rows(hurt, "kmcl_contrast").popitem()[1] == (pytest.approx(0.0, abs=1e-9), "across")
+    whole = rows(hurt, "whole")
+    assert whole["KMCL − KMCL, RBF"] == (pytest.approx(1.0), "above")
+    assert whole["KMCL − ASL"] == (pytest.approx(-5.0), "below")
+    assert set(hurt.comparisons["verdict"]) == {"", "not judged"}
 
-    hurt = made_summary(
-        tmp_path / "b",
-        reconstruction=-0.02,
-        contrast=0.0,
-        rbf=-0.01,
-        others=0.03,
-        ratio=0.4,
-        order=-0.5,
-        replicates=2,
-    )
-    parts = said(hurt, "added to what comes before")
-    assert "the reconstruction lowers mAP (-2.0" in parts
-    assert "the contrast does not clearly change mAP" in parts
-    assert "ahead of the RBF kernel (+1.0" in said(hurt, "Bhattacharyya")
-    assert "behind ASL (-5.0" in said(hurt, "the whole of KMCL")
-    assert "0.40 times the stated variances, which are too large" in said(hurt, "squared deviations")
-    assert "larger variance are nearer" in said(hurt, "squared deviations")
-    assert "2 replicates" in said(hurt, "no verdict")
+
+def test_health_is_that_of_the_runs(tmp_path):
+    found = health(execution(tmp_path, ratio=0.4, order=-0.5)).set_index("arm")
+    assert found.loc["kmcl", ["kappa_underflow", "rho_saturated", "variance_ratio", "variance_rank"]].tolist() == [
+        0.9, 0.9, pytest.approx(0.4), -0.5,
+    ]  # fmt: skip
+    gradients = found[["gradient_reconstruction", "gradient_contrastive"]]
+    assert gradients.loc["kmcl: reconstruction"].tolist() == [1.0, 0.0]
+    assert gradients.loc["kmcl: averaged"].tolist() == [256.0, 256.0]
+    assert set(found["dead"]) == {""}
+
+
+def judged(study: Execution) -> dict[tuple[str, str], tuple[str, str]]:
+    """Verdict and reason by claim and data set."""
+    found = comparisons.claims("06_kernel_mixture", study.comparisons)
+    keys = zip(found["claim"], found["dataset"], strict=True)
+    return dict(zip(keys, zip(found["verdict"], found["reason"], strict=True), strict=True))
 
 
 def test_a_dead_term_is_not_judged(tmp_path):
-    alive = made_summary(tmp_path / "a")
-    judged = claims.judged("06_kernel_mixture", effects(alive)).set_index(["claim", "dataset"])["verdict"]
-    assert judged["kmcl_reconstruction", "fashion-scenes"] == "holds"
-    assert judged["kmcl_contrast", "fashion-scenes"] == "holds"
-    assert judged["kmcl_contrast", "debtags"] == "not judged"
+    alive = judged(execution(tmp_path / "a"))
+    assert alive["kmcl_reconstruction", "fashion-scenes"] == ("holds", "")
+    assert alive["kmcl_contrast", "fashion-scenes"] == ("holds", "")
+    assert alive["kmcl_contrast", "debtags"] == ("not judged", "not measured")
 
-    summary = made_summary(tmp_path / "b", underflow=0.995, saturated=0.995)
-    (task,) = summary.tasks
-    by_variant = {name: set(dead(summary, task.but(loss=each.arm))) for name, each in VARIANTS.items()}
+    study = execution(tmp_path / "b", underflow=0.995, saturated=0.995)
+    (task,) = tasks(study)
+    by_variant = {name: set(dead(study, task.but(loss=each.arm))) for name, each in VARIANTS.items()}
     assert by_variant == {
         "asl": set(),
         "reconstruction": set(),  # by log-sum-exp it needs no κ
@@ -193,41 +185,40 @@ def test_a_dead_term_is_not_judged(tmp_path):
         "released": {"reconstruction", "contrast"},
         "averaged": {"contrast"},
     }
-    rows = claims.judged("06_kernel_mixture", effects(summary)).set_index(["claim", "dataset"])
-    assert rows["verdict"]["kmcl_reconstruction", "fashion-scenes"] == "holds"
-    assert rows["verdict"]["kmcl_contrast", "fashion-scenes"] == "not judged"
-    assert rows["reason"]["kmcl_contrast", "fashion-scenes"].startswith("dead contrast: 99.5%")
-    assert "99.5% of κ underflow" in said(summary, "as released", "dead reconstruction")
+    found = judged(study)
+    assert found["kmcl_reconstruction", "fashion-scenes"] == ("holds", "")
+    verdict, reason = found["kmcl_contrast", "fashion-scenes"]
+    assert verdict == "not judged"
+    assert reason.startswith("dead contrast: 99.5%")
+    assert health(study).set_index("arm")["dead"]["kmcl: released"].startswith(
+        "dead reconstruction: 99.5% of κ underflow"
+    )
 
 
-def test_degenerate_arms_carry_no_verdict(tmp_path):
-    rows = claims.judged("06_kernel_mixture", effects(made_summary(tmp_path, baseline=0.515)))
-    rows = rows[rows["dataset"] == "fashion-scenes"].set_index("claim")
-    assert rows["verdict"].to_dict() == {"kmcl_reconstruction": "not judged", "kmcl_contrast": "holds"}
-    assert rows["reason"]["kmcl_reconstruction"] == "degenerate: ASL in KMCL"
+def test_arms_below_the_untrained_encoder_carry_no_verdict(tmp_path):
+    found = judged(execution(tmp_path, baseline=0.515))
+    assert found["kmcl_contrast", "fashion-scenes"] == ("holds", "")
+    assert found["kmcl_reconstruction", "fashion-scenes"] == (
+        "not judged", "below the untrained encoder: ASL in KMCL",
+    )  # fmt: skip
 
 
-def test_contrasts_are_against_the_asymmetric_loss_of_the_head(tmp_path):
-    summary = made_summary(tmp_path)
-    found = {each.first.loss: each.interval.estimate for each in against_asl(summary, "map")}
-    assert found["kmcl"] == pytest.approx(0.03)
-    assert found["asl"] == pytest.approx(0.0)
-    assert "kmcl: asl" not in found
-    assert not set(found) & set(BASELINES)
-    (task,) = summary.tasks
-    assert {part: each.label for part, each in nested(summary, task, "map").items()} == {
-        "reconstruction": "KMCL w/o contrast − ASL in KMCL",
-        "contrast": "KMCL − KMCL w/o contrast",
-    }
+def test_every_other_arm_is_compared_with_the_asymmetric_loss_of_the_head(tmp_path):
+    study = execution(tmp_path)
+    own = study.comparisons[study.comparisons["name"] == "against_asl"].set_index("loss")
+    assert own["estimate"]["kmcl"] == pytest.approx(3.0)
+    assert own["estimate"]["asl"] == pytest.approx(0.0)
+    assert set(own["reference"]) == {"kmcl: asl"}
+    assert not set(own.index) & {"kmcl: asl", *BASELINES}
 
 
 def test_the_picture_of_the_variances_is_drawn_from_its_frame(tmp_path):
-    rows = reliability(made_summary(tmp_path))
-    assert set(rows["kernels"]) == {"own labels", "other labels"}
-    own = rows[(rows["kernels"] == "other labels") & (rows["loss"] == "kmcl")]
+    found = reliability(execution(tmp_path))
+    assert set(found["kernels"]) == {"own labels", "other labels"}
+    own = found[(found["kernels"] == "other labels") & (found["loss"] == "kmcl")]
     assert own["stated"].tolist() == pytest.approx(list(range(1, 11)))
     assert own["square"].tolist() == pytest.approx([2 * value for value in range(1, 11)])
-    figure = drawing.drawings(STUDY)["calibration"]({"bins": rows}, "icml")
+    figure = figures.drawings(STUDY)["calibration"]({"bins": found}, "icml")
     assert len(figure.axes) == 2
     labels = {line.get_label() for line in figure.axes[0].lines}
     assert {"KMCL", "KMCL, RBF"} <= labels
