@@ -21,7 +21,7 @@ from mlcl_utils.paths import CHECKOUT, shown
 MANIFEST = "manifest.json"
 
 # Sources that no result depends on: they start notebooks, and show or check what these have left.
-_AROUND = re.compile(r"(batch|report|cli)/|studies/(cells|verification|findings|\w+/finding)\.py")
+_AROUND = re.compile(r"(batch|report|cli)/|studies/(cells|verification)\.py")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:

@@ -17,7 +17,7 @@ import pandas as pd
 from mlcl_utils import batch, figures, losses, studies
 from mlcl_utils.batch import Job, notebooks
 from mlcl_utils.figures import style
-from mlcl_utils.studies.base import Execution
+from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.manifest import complete
 
 STUDY = "02_label_space"

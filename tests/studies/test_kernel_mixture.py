@@ -190,8 +190,10 @@ def test_a_dead_term_is_not_judged(tmp_path):
     verdict, reason = found["kmcl_contrast", "fashion-scenes"]
     assert verdict == "not judged"
     assert reason.startswith("dead contrast: 99.5%")
-    assert health(study).set_index("arm")["dead"]["kmcl: released"].startswith(
-        "dead reconstruction: 99.5% of κ underflow"
+    assert (
+        health(study)
+        .set_index("arm")["dead"]["kmcl: released"]
+        .startswith("dead reconstruction: 99.5% of κ underflow")
     )
 
 

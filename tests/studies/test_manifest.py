@@ -14,7 +14,8 @@ import pytest
 from mlcl_utils import studies
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import manifest as manifests
-from mlcl_utils.studies.base import Study, begin
+from mlcl_utils.studies.base import Study
+from mlcl_utils.studies.execution import begin
 from mlcl_utils.studies.manifest import MANIFEST, file_digest, write_manifest
 
 STUDY = studies.get("02_label_space")
@@ -136,7 +137,7 @@ import os, shutil, sys
 from pathlib import Path
 from mlcl_utils import studies
 from mlcl_utils.files import write_text
-from mlcl_utils.studies.base import begin
+from mlcl_utils.studies.execution import begin
 
 study = begin(studies.get("02_label_space"), {"preset": "smoke", "results": sys.argv[1]})
 for name in sys.argv[2:]:
@@ -182,10 +183,9 @@ def test_no_clock_decides_what_is_stale(tmp_path: Path, ahead: int) -> None:
     [
         ("losses/reg.py", True),
         ("search/report.py", True),
-        ("studies/claims.py", True),
-        ("studies/temperature/report.py", True),
-        ("studies/temperature/finding.py", False),
-        ("studies/findings.py", False),
+        ("studies/comparisons.py", True),
+        ("studies/temperature/views.py", True),
+        ("studies/cells.py", False),
         ("studies/verification.py", False),
         ("batch/execute.py", False),
         ("report/results.py", False),

@@ -13,8 +13,8 @@ import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
-from mlcl_utils.studies import runs, verification
-from mlcl_utils.studies.base import begin
+from mlcl_utils.studies import verification
+from mlcl_utils.studies.execution import begin
 from mlcl_utils.studies.manifest import processor
 
 pytestmark = pytest.mark.slow
@@ -35,8 +35,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         execution = begin(
             studies.get(name), {"preset": "smoke", "results": str(results), "epochs": 1, **given}
         )
-        carried = runs.carry_out(execution)
-        runs.finish(execution, carried)
+        execution.run()
+        execution.finish()
     return results
 
 

@@ -1,0 +1,400 @@
+"""The frame of comparisons: what is measured, which verdicts claims get, and what stands where runs have failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlcl_utils import stats, studies
+from mlcl_utils.errors import DataError
+from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.runs import RunConfig
+from mlcl_utils.stats import Interval, Replicates
+from mlcl_utils.studies import comparisons, published, scores, sentences, tables
+from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.comparisons import Comparison
+from mlcl_utils.studies.manifest import MANIFEST
+from mlcl_utils.training import Recipe
+from tests.studies import made
+
+
+def replicates(centre: float, error: float, count: int = 5) -> Replicates:
+    """Replicates with the given mean and corrected standard error, in points."""
+    values = np.linspace(-1, 1, count)
+    values *= error / np.sqrt((1 / count + 2 / 7) * values.var(ddof=1))
+    return Replicates(tuple(range(count)), (centre + values) / 100)
+
+
+def effect(
+    name: str, centre: float, error: float, *, dataset: str = "debtags", count: int = 5, **more: Any
+) -> Comparison:
+    metric = {claim.id: claim.metric for claim in published.load()}[name]
+    arms = [Arm(dataset, "frozen", 300, loss) for loss in ("msc", "bce")]
+    return Comparison(name, arms, metric, compared="A − B", measured=replicates(centre, error, count), **more)
+
+
+def judged(study: str, *declared: Comparison) -> pd.DataFrame:
+    return comparisons.claims(study, comparisons.frame(study, declared, {}))
+
+
+def test_margin_and_units_come_from_the_claim() -> None:
+    # t = 2.776 at five replicates: the lower bound is 1.2 points; the margin of macro-F1 is 1 point
+    rows = judged("02_label_space", effect("optimisation", 4.0, 1.0))
+    row = rows[rows["verdict"] == "holds"].iloc[0]
+    assert (row["claim"], row["unit"], row["margin"]) == ("optimisation", "points", 1.0)
+    assert (row["estimate"], row["lower"]) == pytest.approx((4.0, 4 - 2.776), abs=1e-3)
+    values = 100 * replicates(4.0, 1.0).values
+    assert [float(point) for point in row["points"].split()] == pytest.approx(values.tolist(), rel=1e-3)
+    below = judged("02_label_space", effect("optimisation", 3.7, 1.0))
+    assert below.loc[below["claim"] == "optimisation", "verdict"].iloc[0] == "undetermined"
+
+
+def test_what_was_not_measured_is_said() -> None:
+    rows = judged("02_label_space", effect("optimisation", 4.0, 1.0))
+    own = rows[rows["claim"] == "optimisation"].set_index("dataset")
+    assert own.loc["emoji", ["verdict", "reason"]].tolist() == ["not judged", "not measured"]
+    assert set(rows["claim"]) == {claim.id for claim in published.of("02_label_space")}
+
+
+def test_few_replicates_and_reasons_are_not_judged() -> None:
+    rows = judged(
+        "02_label_space",
+        effect("optimisation", 9.0, 0.1, count=4),
+        effect("optimisation", 9.0, 0.1, dataset="emoji", reason="dead term"),
+    )
+    own = rows[rows["claim"] == "optimisation"].set_index("dataset")
+    assert own["verdict"].tolist() == ["not judged", "not judged"]
+    assert own["reason"].tolist() == ["4 replicates, 5 are needed", "dead term"]
+    assert own["estimate"].tolist() == pytest.approx([9, 9])
+
+
+def test_the_best_of_several_is_corrected_over_all_such_claims_of_the_study() -> None:
+    # alone it holds at t = 3.9; over three judged effects p has to be below 5% / 3, t above 3.96
+    alone = judged("02_label_space", effect("many_labels", 3.9, 1.0))
+    assert alone.loc[0, ["verdict", "corrected_over"]].tolist() == ["holds", 1]
+    several = judged(
+        "02_label_space",
+        effect("many_labels", 3.9, 1.0),
+        effect("many_labels", 0.0, 5.0, dataset="emoji"),
+        effect("few_labels", 0.0, 5.0),
+        effect("optimisation", 3.9, 1.0),
+    )
+    own = several[several["arms"] != ""].set_index(["claim", "dataset"])
+    corrected = own.loc[("many_labels", "debtags"), ["verdict", "corrected_over"]]
+    assert corrected.tolist() == ["undetermined", 3]
+    # what chooses nothing is not corrected
+    assert own.loc[("optimisation", "debtags"), ["verdict", "corrected_over"]].tolist() == ["holds", 1]
+
+
+@pytest.mark.parametrize(
+    ("centre", "error", "verdict"),
+    [
+        (0.0, 0.1, "holds"),  # a lead of 0 +- 0.28 is below 0.5 points
+        (2.0, 0.1, "holds"),
+        (-2.0, 0.1, "reversed"),  # ahead by two points
+        (0.0, 1.0, "undetermined"),
+    ],
+)
+def test_not_ahead_is_oriented_like_every_other_claim(centre: float, error: float, verdict: str) -> None:
+    row = (
+        judged("02_label_space", effect("not_ahead_map", centre, error))
+        .query("claim == 'not_ahead_map'")
+        .iloc[0]
+    )
+    assert row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(centre)
+    assert (row["lower"] > -0.5) == (verdict == "holds")
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "tenfold", "faster"),
+    [
+        (10.0, 20.0, "holds", "holds"),
+        (9.9, 20.0, "undetermined", "holds"),
+        (2.0, 4.0, "reversed", "holds"),
+        (0.5, 4.0, "reversed", "undetermined"),
+        (0.0, 0.9, "reversed", "reversed"),  # the target was not reached
+    ],
+)
+def test_ratios(lower: float, upper: float, tenfold: str, faster: str) -> None:
+    measured = Interval(3.0, lower, upper, (np.nan, np.nan), (lower, upper), 0.95, 300)
+    arms = [Arm("debtags", "frozen", 100, "reg")]
+    names = ("hyperband_random_tenfold", "hyperband_random_faster")
+    rows = judged(
+        "05_hyperband",
+        *(
+            Comparison(name, arms, "resource_ratio", head="direct", compared="a / b", measured=measured)
+            for name in names
+        ),
+    )
+    own = rows[rows["dataset"] == "debtags"].set_index("claim")["verdict"]
+    assert own[list(names)].tolist() == [tenfold, faster]
+    unclear = Comparison(
+        names[0], arms, "resource_ratio", head="direct", measured=measured, reason="two splits"
+    )
+    row = judged("05_hyperband", unclear).iloc[0]
+    assert (row["verdict"], row["reason"]) == ("not judged", "two splits")
+
+
+def test_an_interval_is_judged_as_a_ratio_and_nothing_else_is() -> None:
+    interval = Interval(3.0, 2.0, 4.0, (2.0, 4.0), (2.0, 4.0), 0.95, 5)
+    arms = [Arm("debtags", "frozen", 100, "reg")]
+    with pytest.raises(TypeError, match="not of a ratio"):
+        judged(
+            "02_label_space", Comparison("optimisation", arms, "macro_f1", head="probe", measured=interval)
+        )
+    with pytest.raises(TypeError, match="judged as a ratio"):
+        judged("05_hyperband", effect("hyperband_random_faster", 0, 1))
+
+
+def test_rows_survive_the_csv_that_the_ledger_reads(tmp_path: Path) -> None:
+    correlation = Replicates(tuple(range(5)), np.array([0.9, 0.8, 0.9, 1.0, 0.9]))
+    arms = [Arm("emoji", "cnn", 100, "instance")]
+    for study, offered in (
+        ("02_label_space", effect("many_labels", 3.9, 1.0, flag="below logistic regression: A")),
+        (
+            "04_temperature",
+            Comparison("uniformity_falls", arms, "rank_correlation", head="", measured=correlation),
+        ),
+    ):
+        rows = judged(study, offered)
+        rows.to_csv(tmp_path / "claims.csv", index=False)
+        again = comparisons.read(tmp_path / "claims.csv")
+        pd.testing.assert_frame_equal(tables.judged(again), tables.judged(rows))
+        assert sentences.claims(again) == sentences.claims(rows)
+        # results from before the column 'censored' say it in their remark
+        rows.drop(columns="censored").assign(remark="not reached on 1 of 5 splits").to_csv(
+            tmp_path / "old.csv", index=False
+        )
+        assert comparisons.read(tmp_path / "old.csv")["censored"].all()
+    with pytest.raises(DataError, match=r"nowhere\.csv' is no table of claims"):
+        comparisons.read(tmp_path / "nowhere.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"other\.csv' is no table of claims"):
+        comparisons.read(tmp_path / "other.csv")
+
+
+# --- on stored runs
+
+
+def config(loss: str, replicate: int, **more: Any) -> RunConfig:
+    recipe = None if loss in ("random_encoder", "logistic_regression") else Recipe(epochs=1)
+    return RunConfig(
+        dataset="debtags",
+        num_labels=10,
+        base_labels=10,
+        loss=loss,
+        recipe=recipe,
+        replicate=replicate,
+        seed=replicate,
+        **more,
+    )
+
+
+class Kept:
+    """Runs of some losses with given values: probe mAP, own head's mAP, in each replicate."""
+
+    def __init__(self, folder: Path, values: dict[str, tuple[list[float], list[float]]]) -> None:
+        self.arms: dict[Arm, list[Any]] = {}
+        for loss, (probe, own) in values.items():
+            for replicate, (first, second) in enumerate(zip(probe, own, strict=True)):
+                metrics = {"probe_map": first, "probe_validation_map": first, "uniformity": -first}
+                if not np.isnan(second):
+                    metrics |= {"direct_map": second, "direct_validation_map": second}
+                run = made.run(folder, config(loss, replicate), metrics)
+                self.arms.setdefault(Arm.of(run.config), []).append(run)
+
+    def __getitem__(self, loss: str) -> Arm:
+        return next(arm for arm in self.arms if arm.loss == loss)
+
+
+NONE = [np.nan] * 5
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    rising = np.arange(5) / 1000
+    return Kept(
+        tmp_path,
+        {
+            "bce": ((0.5 + rising).tolist(), (0.6 + rising).tolist()),
+            "reg": ((0.53 + 2 * rising).tolist(), (0.4 + rising).tolist()),
+            "msc": ((0.3 + rising).tolist(), NONE),
+            "random_encoder": ((0.45 + rising).tolist(), NONE),
+            "logistic_regression": ((0.51 + rising).tolist(), NONE),
+        },
+    )
+
+
+def only(declared: Comparison, arms: Any, lost: Any = (), untuned: Any = {}) -> pd.Series:  # noqa: B006
+    rows = comparisons.frame("02_label_space", [declared], arms, lost, untuned)
+    assert tuple(rows.columns[: len(comparisons.COLUMNS)]) == comparisons.COLUMNS
+    return rows.iloc[0]
+
+
+def test_a_difference_is_paired_and_in_points(kept: Kept) -> None:
+    row = only(Comparison("a", [kept["reg"], kept["bce"]], "map", "probe"), kept.arms)
+    assert [float(each) for each in row["points"].split()] == pytest.approx([3.0, 3.1, 3.2, 3.3, 3.4])
+    found = stats.interval(
+        stats.difference(*(scores.quantity(kept.arms[kept[loss]], "probe_map") for loss in ("reg", "bce")))
+    )
+    for name, value in scores.as_row(found).items():
+        assert row[name] == pytest.approx(value if name == "replicates" else 100 * value)
+    assert row[["loss", "reference", "compared", "heads", "unit", "verdict"]].tolist() == [
+        "reg", "bce", "REG − BCE", "probe", "points", "",
+    ]  # fmt: skip
+
+
+def test_every_arm_is_read_with_the_head_that_its_validation_prefers(kept: Kept) -> None:
+    row = only(Comparison("a", [kept["reg"], kept["bce"]], "map"), kept.arms)
+    assert row["heads"] == "probe, direct"
+    assert row["estimate"] == pytest.approx(100 * (0.53 + 0.004 - 0.6 - 0.002))
+    named = only(Comparison("a", [kept["reg"], kept["bce"]], "map", ("direct", "direct")), kept.arms)
+    assert named["estimate"] == pytest.approx(-20.0)
+
+
+def test_a_lead_is_positive_for_the_better_arm_whichever_end_is_better() -> None:
+    values = np.array([[0.5, 0.4], [0.3, 0.6]])
+    assert comparisons.lead("map")(values).tolist() == pytest.approx([0.2, -0.2])
+    assert comparisons.lead("ranking_loss")(values).tolist() == pytest.approx([-0.2, 0.2])
+
+
+def test_of_a_representation_nothing_is_a_share(kept: Kept) -> None:
+    row = only(Comparison("a", [kept["reg"], kept["bce"]], "uniformity", ""), kept.arms)
+    assert row["estimate"] == pytest.approx(-0.032)
+    assert row["unit"] == ""
+    shown = Comparison(
+        "a",
+        [kept["reg"]],
+        "rank_correlation",
+        "",
+        quantity="uniformity",
+        measure=lambda values: 3 * values[0],
+        limits=(-1, 1),
+    )
+    row = only(shown, kept.arms)
+    assert (row["lower"], row["upper"]) == (-1, -1)  # of an estimate of -1.6, which no correlation is
+    assert row["points"].startswith("-1.59")
+
+
+def test_what_stands_against_arms_is_a_reason_or_a_flag(kept: Kept) -> None:
+    below = only(Comparison("a", [kept["msc"], kept["bce"]], "map", "probe"), kept.arms)
+    assert below["reason"] == "below the untrained encoder: MSC"
+    assert below["flag"] == "below logistic regression: BCE"
+    own = only(
+        Comparison("a", [kept["bce"], kept["reg"]], "map", ("direct", "probe"), flag="more"), kept.arms
+    )
+    assert (own["reason"], own["flag"]) == ("", "more")  # read with its own head, BCE is above
+    without = {arm: runs for arm, runs in kept.arms.items() if arm.loss != "random_encoder"}
+    unknown = only(Comparison("a", [kept["msc"], kept["bce"]], "map", "probe"), without)
+    assert unknown["reason"] == "no untrained encoder to compare with"
+
+
+def test_where_runs_have_failed_a_row_says_so(kept: Kept) -> None:
+    pair = Comparison("a", [kept["reg"], kept["bce"]], "map", "probe")
+    short = {arm: runs[:4] if arm.loss == "bce" else runs for arm, runs in kept.arms.items()}
+    row = only(pair, short, lost=[kept["bce"]])
+    assert np.isnan(row["estimate"])
+    assert row["reason"] == "runs have failed: BCE"
+    assert only(pair, {}, lost=[kept["bce"], kept["reg"]])["reason"] == "runs have failed: REG, BCE"
+    # without a failure an arm that is not there was not asked for
+    assert comparisons.frame("02_label_space", [pair], short).empty
+    # what was chosen among several is unknown where one of them has failed, whatever is there
+    chosen = Comparison(
+        "a", [kept["reg"], kept["bce"]], "map", "probe", chosen_among=[kept["msc"], kept["reg"]]
+    )
+    row = only(chosen, kept.arms, lost=[kept["msc"]])
+    assert np.isnan(row["estimate"])
+    assert row["reason"] == "runs have failed: MSC"
+    assert only(chosen, kept.arms, lost=[kept["bce"]])["estimate"] > 0
+
+
+def test_what_is_undefined_in_a_replicate_is_not_measured(kept: Kept) -> None:
+    undefined = Comparison(
+        "a", [kept["reg"], kept["bce"]], "map", "probe", measure=lambda values: values[0] * np.nan
+    )
+    assert comparisons.frame("02_label_space", [undefined], kept.arms).empty
+
+
+def test_default_configurations_are_those_that_were_not_tuned(kept: Kept) -> None:
+    pair = Comparison("a", [kept["reg"], kept["bce"]], "map", "probe", default=True)
+    assert comparisons.frame("02_label_space", [pair], kept.arms).empty
+    row = only(pair, {}, untuned=kept.arms)
+    assert row["default"]
+    assert row["estimate"] == pytest.approx(3.2)
+
+
+# --- the published results
+
+
+PUBLISHED = [
+    name
+    for name in studies.names()
+    if (CHECKOUT / "results" / name / "standard" / "tables" / "claims.csv").is_file()
+]
+
+
+def rebuilt(row: pd.Series) -> Replicates | Interval:
+    """What was measured, from the estimate, the points and the bounds of its row."""
+    scale = 100.0 if row["unit"] == "points" else 1.0
+    bounds = {kind: (row[f"{kind}_lower"], row[f"{kind}_upper"]) for kind in ("replicate", "bootstrap")}
+    if not row["points"]:
+        return Interval(
+            row["estimate"],
+            row["lower"],
+            row["upper"],
+            bounds["replicate"],
+            bounds["bootstrap"],
+            0.95,
+            int(row["replicates"]),
+        )
+    values = np.array([float(each) for each in row["points"].split()])
+    values += row["estimate"] - values.mean()  # points are rounded
+    half = (bounds["bootstrap"][1] - bounds["bootstrap"][0]) / 2 / 1.959964
+    resamples = None
+    if np.isfinite(half):
+        resamples = (row["estimate"] + np.tile([-half, half], (len(values), 1)) / np.sqrt(2)) / scale
+    return Replicates(tuple(range(len(values))), values / scale, resamples)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "00_claims"])
+def test_published_effects_are_judged_the_same_again(name: str) -> None:
+    """Verdicts and reasons of the ledger, by these rules, from what its rows hold."""
+    rows = comparisons.read(CHECKOUT / "results" / name / "standard" / "tables" / "claims.csv")
+    rows = rows[rows["estimate"].notna()]
+    assert (CHECKOUT / "results" / name / "standard" / MANIFEST).is_file()
+    declared = [
+        Comparison(
+            row["claim"], [Arm(row["dataset"], "frozen", 1, "reg")], row["metric"], head="probe", task=row["task"],
+            compared=row["arms"], measured=rebuilt(row), reason="" if "needed" in row["reason"] else row["reason"],
+        )
+        for _, row in rows.iterrows()
+    ]  # fmt: skip
+    again = comparisons.claims(name, comparisons.frame(name, declared, {}))
+    again = again[again["estimate"].notna()]
+    keys = ["claim", "task", "arms"]
+    pd.testing.assert_frame_equal(
+        again[[*keys, "verdict", "reason", "corrected_over"]].reset_index(drop=True),
+        rows[[*keys, "verdict", "reason", "corrected_over"]].reset_index(drop=True),
+        check_dtype=False,
+    )
+    for column in ("estimate", "lower", "upper", "bootstrap_lower", "bootstrap_upper"):
+        np.testing.assert_allclose(again[column], rows[column], rtol=5e-3, atol=5e-3)
+    np.testing.assert_allclose(again["p_value"], rows["p_value"], rtol=0.05, atol=1e-6)
+
+
+def test_the_page_on_frames_explains_every_column(kept: Kept) -> None:
+    page = (CHECKOUT / "docs" / "frames.md").read_text(encoding="utf-8")
+    named = {
+        name
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for name in line.split("|")[1].split("`")[1::2]
+    }
+    found = set(scores.frame(kept.arms, ["map"], representation=["uniformity"])) | set(comparisons.COLUMNS)
+    assert found - {"replicates"} - set(comparisons.BOUNDS) <= named
+    assert set(comparisons.BOUNDS) <= named

@@ -1,0 +1,215 @@
+"""Text from frames: effects, verdicts, headlines, and what the README quotes of the published results."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlcl_utils import studies
+from mlcl_utils.errors import DataError
+from mlcl_utils.paths import CHECKOUT
+from mlcl_utils.studies import comparisons, published, sentences, tables
+from mlcl_utils.studies.manifest import MANIFEST
+from mlcl_utils.studies.sentences import Line
+
+PUBLISHED = [
+    name for name in studies.names() if (CHECKOUT / "results" / name / "standard" / MANIFEST).is_file()
+]
+
+
+def row(
+    name: str, dataset: str, verdict: str, estimate: float = np.nan, half: float = 1.0, **more: Any
+) -> dict[str, Any]:
+    """A row of claims."""
+    claim = next(claim for claim in published.load() if claim.id == name)
+    numbers = {"estimate": estimate, "lower": estimate - half, "upper": estimate + half}
+    cells = {"arms": "A − B", "reason": "", "remark": "", "task": f"{dataset}, 10 labels"}
+    return {**comparisons.unmeasured(claim, dataset, ""), **cells, "verdict": verdict, **numbers, **more}
+
+
+def rows(*given: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(list(given))
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (1.234, "+.1f", "+1.2"),
+        (-1.26, "+.1f", "−1.3"),
+        (-0.04, "+.1f", "0.0"),  # nothing is minus zero
+        (0.0, ".2f", "0.00"),
+        (-1234.5, ",.0f", "−1,234"),
+        (0.7, ".1f", "0.7"),
+        (np.nan, ".1f", "–"),
+        (np.inf, ".1f", "–"),
+    ],
+)
+def test_numbers(value: float, form: str, text: str) -> None:
+    assert sentences.number(value, form) == text
+
+
+def test_an_effect_has_its_interval_its_unit_decides_the_digits() -> None:
+    points = rows(row("clml_helps", "debtags", "holds", 1.25, 0.5)).iloc[0]
+    assert sentences.effect(points) == "+1.2 [+0.8, +1.8]"
+    correlation = rows(row("uniformity_falls", "debtags", "holds", -0.5, 0.25)).iloc[0]
+    assert sentences.effect(correlation) == "−0.50 [−0.75, −0.25]"
+    ratio = rows(row("hyperband_random_faster", "debtags", "holds", 2.0, 0.5)).iloc[0]
+    assert sentences.effect(ratio) == "2.0 [1.5, 2.5]"
+    bound = rows(row("hyperband_random_faster", "debtags", "reversed", 0.8, 0.5, censored=True)).iloc[0]
+    assert sentences.effect(bound) == "at most 0.8"
+    assert sentences.effect(rows(row("clml_helps", "debtags", "not judged")).iloc[0]) == "–"
+    alone = rows(row("clml_helps", "debtags", "not judged", 1.0, np.nan)).iloc[0]
+    assert sentences.effect(alone) == "+1.0"
+
+
+def test_a_reversal_in_a_changed_setting_did_not_transfer() -> None:
+    found = rows(
+        row("clml_helps", "debtags", "holds", 4.0, task="debtags, 300 labels"),
+        row("clml_helps", "emoji", "reversed", -4.0),
+        row("clml_helps", "emoji", "reversed", -2.0, arms="C − D"),
+        row("clml_helps", "fashion-scenes", "no material effect", 0.0),
+        row("clml_helps", "fashion-scenes", "not judged", reason="dead", task="fashion-scenes"),
+    )
+    assert (
+        sentences.counted(found)
+        == "holds on 1, did not transfer on 2, no material effect on 1, not judged on 1"
+    )
+    assert sentences.claims(found) == [
+        Line(
+            "CLML improves any base loss when labels are missing.",
+            " 1 of 4 hold, where every one has to; holds on debtags, 300 labels; did not transfer on emoji, 10 labels"
+            " (A − B) and emoji, 10 labels (C − D); no material effect on fashion-scenes, 10 labels; not judged on"
+            " fashion-scenes.",
+        )
+    ]
+    same = rows(row("clml_helps", "debtags", "reversed", -4.0, setting="same"))
+    assert sentences.counted(same) == "reversed on 1"
+
+
+def test_a_claim_in_a_sentence() -> None:
+    found = rows(
+        row("clml_helps", "debtags", "holds", 4.0),
+        row("clml_helps", "emoji", "reversed", -0.44),
+        row("clml_helps", "fashion-scenes", "not judged", 9.0),  # does not count among the effects
+    )
+    statement = "CLML improves any base loss when labels are missing"
+    assert sentences.claim(found) == (
+        f"{statement}: holds on 1, did not transfer on 1, not judged on 1 (−0.4 to +4.0 points of mAP)."
+    )
+    assert sentences.claim(found[:1]) == f"{statement}: holds on 1 (+4.0 [+3.0, +5.0] points of mAP)."
+    assert sentences.claim(found[2:]) == f"{statement}: not judged on 1."
+    ratios = rows(
+        row("hyperband_random_faster", "debtags", "holds", 2.0),
+        row("hyperband_random_faster", "emoji", "reversed", 0.5, censored=True),
+    )
+    assert sentences.claim(ratios).endswith("(0.5 to 2.0 times; a bound where the target was not reached).")
+
+
+def test_the_table_of_claims_shows_effect_margin_and_verdict() -> None:
+    shown = tables.judged(
+        rows(row("clml_helps", "debtags", "reversed", -4.0, 0.3, remark="below logistic regression: BCE"))
+    )
+    assert shown.reset_index().loc[0].tolist() == [
+        "clml_helps", "debtags, 10 labels", "A − B", "−4.0 [−4.3, −3.7]", "0.5 points", "reversed",
+        "below logistic regression: BCE",
+    ]  # fmt: skip
+
+
+def test_what_lies_below_a_baseline_is_counted_by_head() -> None:
+    own = [
+        ("bce", "below logistic regression"),
+        ("reg", "below the untrained encoder"),
+        ("asl", ""),
+        ("prior", ""),
+    ]
+    frame = pd.DataFrame(
+        [
+            {"loss": loss, "head": head, "metric": metric, "flag": flag if head == "probe" else ""}
+            for loss, flag in own
+            for head in ("probe", "direct")
+            for metric in ("map", "macro_f1")
+        ]
+    )
+    assert sentences.flagged(frame) == [
+        Line("Read with the probe, 1 of 3 trained arms lie below the untrained encoder", ": REG."),
+        Line("Read with the probe, 1 of 3 trained arms lie below logistic regression", ": BCE."),
+    ]
+
+
+def test_lines_are_text_in_a_notebook() -> None:
+    shown = str(sentences.markdown([Line("a*b", " <c> _d_"), Line("", "e")]).data)
+    assert shown.startswith("- **a\\*b** &lt;c&gt;")
+    assert shown.splitlines()[1] == "- e"
+
+
+# --- the published results
+
+
+def results(name: str) -> Path:
+    if name not in PUBLISHED:
+        pytest.skip("its results are not published yet")
+    return CHECKOUT / "results" / name / "standard"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_study_has_a_key_figure_and_a_headline(name: str) -> None:
+    found = sentences.finding(studies.get(name), results(name))
+    assert found is not None
+    assert (results(name) / "figures" / f"{found.figure}.png").is_file()
+    assert found.sentence.endswith(".")
+    assert not {"nan", "inf", "None"} & set(found.sentence.replace(",", " ").split())
+
+
+def test_the_readme_says_what_the_results_say() -> None:
+    spec = importlib.util.spec_from_file_location("readme", CHECKOUT / "docs" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    text = readme.README.read_text(encoding="utf-8")
+    changed = subprocess.run(["git", "status", "--porcelain", "results"], cwd=CHECKOUT, capture_output=True)
+    if changed.returncode == 0 and changed.stdout:
+        pytest.skip("the results here are not the committed ones, of which the README speaks")
+    assert readme.written(text) == text, "run: make readme"
+    assert len(text.splitlines()) < 250
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "03_vision_text"])
+def test_other_tables_give_another_headline(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "standard"
+    shutil.copytree(
+        results(name), folder, ignore=shutil.ignore_patterns("*.png", "*.pdf", "*.svg", "*.html", "*.ipynb")
+    )
+    path = folder / "tables" / "claims.csv"
+    table = pd.read_csv(path)
+
+    def headline() -> str:
+        found = sentences.finding(studies.get(name), folder)
+        assert found is not None
+        return found.sentence
+
+    before = headline()
+    for column in ("estimate", "lower", "upper"):
+        table[column] = table[column] + 3
+    table["verdict"] = table["verdict"].replace({"undetermined": "holds", "holds": "reversed"})
+    table.to_csv(path, index=False)
+    assert headline() != before
+    table["verdict"] = "not judged"
+    table.to_csv(path, index=False)
+    assert headline() not in (before, "")
+
+
+def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"claims\.csv"):
+        sentences.finding(studies.get("06_kernel_mixture"), tmp_path)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "claims.csv").write_text("claim,verdict\nkmcl_contrast,holds\n")
+    with pytest.raises(DataError, match="no table of claims"):
+        sentences.finding(studies.get("06_kernel_mixture"), tmp_path)
