@@ -22,7 +22,7 @@ unexport VIRTUAL_ENV
 
 help:
 	@echo "make setup         make .venv with everything in it (downloads 3.3 GB, once; 7.3 GB on disk)"
-	@echo "make studies       carry out all studies at the preset quick; results in results/"
+	@echo "make studies       run all studies at the preset quick; results in results/"
 	@echo "make test          check style and types, then run all tests but those in a browser"
 	@echo "make test-browser  run the tests in a browser: Chromium or Chrome has to be installed"
 	@echo "make coverage      run the tests with coverage and print which lines none of them reaches"
@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-uv.lock
 	@echo "==> $(VENV) is ready"
 
 studies: setup
-	@echo "==> carrying out all studies at the preset quick"
+	@echo "==> running all studies at the preset quick"
 	@$(BIN)/mlcl run --preset quick
 
 lint: setup

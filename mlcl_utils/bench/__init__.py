@@ -85,7 +85,7 @@ def _measure(name: str, size: Size, repeats: int, device: str) -> list[dict[str,
 
 
 def _plot(table: pd.DataFrame) -> Figure:
-    """Time and memory by size, one line a loss, with the direct forms as crosses."""
+    """Time and memory by size, one line per loss, with the direct forms as crosses."""
     problem = ["batch", "labels", "dim"]
     shared = table.groupby(problem).filter(lambda rows: rows["loss"].nunique() > 1)
     sizes = sorted(set(shared[problem].itertuples(index=False, name=None)))

@@ -70,7 +70,7 @@ def _refuse(message: str) -> NoReturn:
 @click.group(cls=Commands, name="mlcl", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mlcl-studies", prog_name="mlcl")
 def _commands() -> None:
-    """Studies in multi-label contrastive learning: carry them out, look at what there is."""
+    """Studies in multi-label contrastive learning: run them, look at what there is."""
 
 
 for command in (

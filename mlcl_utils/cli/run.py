@@ -41,7 +41,7 @@ class Planned(NamedTuple):
 @click.option("--sweep", metavar="FILE", help="A YAML list of entries: a study each, with its parameters.")
 @click.option("--jobs", metavar="N", type=common.whole(1), default=1, help="Notebooks at a time (1).")
 @RESULTS
-@click.option("--engine", metavar="ENGINE", help="What carries out the runs: local (the default) or ray.")
+@click.option("--engine", metavar="ENGINE", help="Where runs are computed: local (the default) or ray.")
 @click.option(
     "--timeout", metavar="S", type=common.Number(min=0, min_open=True), help="Seconds for each study."
 )

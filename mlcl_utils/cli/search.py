@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     metavar="ENGINE",
     type=click.Choice(["local", "ray"]),
     default="local",
-    help="What carries out the trainings: local (the default) or ray.",
+    help="Where trainings are computed: local (the default) or ray.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to train (cpu).")
 @ROOT

@@ -13,7 +13,7 @@ from mlcl_utils.paths import shown
 EMBEDDED_VARIABLE = "MLCL_EMBEDDED_DATA"
 """Environment variable that names another folder to read the embedded sets from."""
 
-# One line a set: its name is also the name of its folder.
+# One line per set: its name is also the name of its folder.
 _NAMES = ("debtags", "emoji", "fashion-scenes")
 
 

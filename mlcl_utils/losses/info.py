@@ -95,7 +95,7 @@ class LossInfo:
         tensors: the tensors it takes beside the labels, by keyword.
         hyperparameters: by name; of a combination, named ``part.hyperparameter``.
         summary: one line.
-        paper: the source.
+        paper: the original paper.
         version: raised whenever the values of the loss change.
     """
 

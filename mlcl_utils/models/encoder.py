@@ -42,7 +42,7 @@ class Rows:
 
 
 Inputs = Tensor | Rows
-"""One row an example, on the CPU."""
+"""One row per example, on the CPU."""
 
 
 class Encoder(nn.Module):
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
     @staticmethod
     @abstractmethod
     def inputs(task: Task) -> Mapping[str, Inputs]:
-        """The inputs of the three parts of a task by name, one row an example, on the CPU."""
+        """The inputs of the three parts of a task by name, one row per example, on the CPU."""
 
     @staticmethod
     @abstractmethod

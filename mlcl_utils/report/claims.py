@@ -1,4 +1,4 @@
-"""The tables of claims that studies leave in ``tables/claims.csv``, one row a claim and task."""
+"""The tables of claims that studies leave in ``tables/claims.csv``, one row per claim and task."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The verdict; a reversal in a setting that is not the source's is that it did not transfer."""
+        """The verdict; a reversal in a setting that is not the original paper's is that it did not transfer."""
         if self.fields["verdict"] == "reversed" and self.fields["setting"] == "changed":
             return "did not transfer"
         return self.fields["verdict"] or "not judged"

@@ -125,7 +125,7 @@ class Results:
         if (self.folder / MANIFEST).exists():
             return f"'{MANIFEST}' is damaged, so that nothing vouches for these results."
         return (
-            f"There is no '{MANIFEST}': the study is still being carried out, or it ended without a word."
+            f"There is no '{MANIFEST}': the study is still running, or it ended without a word."
             " What is here may come from different executions."
         )
 
@@ -210,7 +210,7 @@ class Results:
 
     @cached_property
     def of_present_sources(self) -> bool | None:
-        """Whether the same study would be carried out today; None if that cannot be told."""
+        """Whether the same study would run today; None if that cannot be told."""
         digest = _read_json(self.folder / MANIFEST).get("digest")
         if (
             self.study not in studies.names()

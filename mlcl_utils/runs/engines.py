@@ -1,4 +1,4 @@
-"""What carries out runs: this process, or worker processes side by side."""
+"""Engines, which make runs: this process, or worker processes side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Ended = tuple[RunConfig, Result | Failure]
 
 
 class Engine(Protocol):
-    """Carries out runs that it is given, several at a time. It stores nothing: that is for whoever uses it."""
+    """Makes runs that it is given, several at a time. It stores nothing: that is for whoever uses it."""
 
     def room(self) -> bool:
         """Whether another run can begin."""
@@ -85,11 +85,11 @@ class InProcess:
         return self._next is None
 
     def begin(self, order: Order) -> None:
-        """Take a run; it is carried out by the next call of :meth:`ended`."""
+        """Take a run; it runs at the next call of :meth:`ended`."""
         self._next = order
 
     def ended(self, seconds: float) -> list[Ended]:
-        """The run that was taken, carried out now; without one this waits."""
+        """The run that was taken, made now; without one this waits."""
         if self._next is None:
             time.sleep(seconds)
             return []
@@ -195,7 +195,7 @@ class Workers:
 
 
 def _serve(connection: Connection, device: str, devices: int, visible: str | None, parent: int) -> None:
-    """What a worker does: carries out the runs that it is sent."""
+    """What a worker does: makes the runs that it is sent."""
     processes.end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupt means is for the parent to say
     if visible is not None:

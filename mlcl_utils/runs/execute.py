@@ -77,7 +77,7 @@ def execute(
     checkpoint: bytes | None = None,
     keep: Path | None = None,
 ) -> Result:
-    """Carries out a run.
+    """Makes a run.
 
     The number of threads is part of what makes a run repeatable: it is one unless said otherwise, whether runs go one
     after the other or side by side.
@@ -166,7 +166,7 @@ def measure(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Every metric of a run from its stored scores, and the main ones in resamples of the test groups.
 
-    Metrics are named ``<head>_<metric>``; ``<head>_validation_map`` stands beside them. Beside the bands of
+    Metrics are named ``<head>_<metric>``; ``<head>_validation_map`` is next to them. Beside the bands of
     frequency, ``base`` is the labels of the smallest space of the sweep, so that the same labels can be
     followed while the space grows. On texts, ``<head>_map_named`` counts only those positives whose label the
     text names, ``<head>_map_unnamed`` only the others, the rest being left out as if unobserved; since mAP also

@@ -1,4 +1,4 @@
-"""Carrying out a grid of runs: what exists is not repeated, the rest goes over what carries it out."""
+"""Running a grid: what exists is not repeated, the rest goes to an engine."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ def carry_out(
     engine: EngineName | Engine = "local",
     progress: bool = True,
 ) -> Grid:
-    """Carries out the runs of a grid that do not exist yet and returns all of it.
+    """Makes the runs of a grid that do not exist yet and returns all of it.
 
     A run that fails is recorded and the others go on; it is tried again the next time it is asked for. A run that
-    another process is carrying out is left to it; others are taken meanwhile.
+    another process has locked is skipped; others are taken meanwhile.
 
     Args:
         grid: configurations; repeated ones are run once.
         results: the results folder; runs are kept in ``runs/`` below it.
         device: ``cpu`` or ``cuda``.
         workers: runs side by side; None for one a core or a GPU, of this machine or of the cluster. Small grids are
-            carried out in this process.
+            run in this process.
         devices: how many GPUs, or processes on the CPU, train one run together.
         engine: ``local``, or ``ray`` for a Ray cluster (:class:`mlcl_utils.runs.cluster.Cluster`); or one that
             :func:`open_engine` opened, which then goes on to the next grid.
@@ -125,14 +125,14 @@ def open_engine(
     devices: int = 1,
     runs: int | None = None,
 ) -> Engine:
-    """What carries out runs; whoever opens it closes it.
+    """An engine; whoever opens it closes it.
 
     Args:
         name: ``local`` or ``ray``.
         device: ``cpu`` or ``cuda``.
         workers: runs side by side; None for one a core or a GPU.
         devices: how many train one run together.
-        runs: how many there will be, if that is known: a few are carried out in this process.
+        runs: how many there will be, if that is known: a few run in this process.
     """
     if name == "ray":
         from mlcl_utils.runs.cluster import Cluster  # an optional package

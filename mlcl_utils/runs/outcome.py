@@ -38,7 +38,7 @@ class Outcome:
         facts: such as the probe's penalty; ``zero_embeddings``, where test has some, is how many of them no geometry
             and no picture counts.
         timings: seconds by name.
-        history: one row an epoch.
+        history: one row per epoch.
         checkpoint: what a trial that stopped early can be continued from.
         arrays: what a picture of the projection needs: ``plane`` and ``similarities``, see
             :func:`mlcl_utils.metrics.picture_embeddings`; of a kernel mixture ``reliability``, see

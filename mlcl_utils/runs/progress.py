@@ -23,11 +23,11 @@ class Counts:
 
     Attributes:
         total: runs in all.
-        existed: found, and not repeated; those included that another process carried out meanwhile.
-        done: carried out.
+        existed: found, and not repeated, or made by another process meanwhile.
+        done: made.
         failed: failed, those that were lost included.
         lost: those whose process died, or whose machine was lost.
-        compute: seconds of those that were carried out or failed.
+        compute: seconds of those that were made or failed.
         cause: why the last of the lost ones was lost.
     """
 

@@ -57,7 +57,7 @@ class Run:
         metrics: metric values by name; those of a head carry its name as a prefix, such as ``probe_map``.
         timings: seconds by name, prefixed ``time_``, and bytes, prefixed ``mem_``.
         facts: what else the run found out, such as the probe's penalty.
-        history: one row an epoch; empty for a baseline.
+        history: one row per epoch; empty for a baseline.
         environment: versions, device and threads.
         folder: where it lies.
     """
@@ -137,7 +137,7 @@ class Store:
             ) from error
 
     def lock(self, config: RunConfig) -> Lock:
-        """The lock of a run: whoever carries it out holds it until it is stored or has failed.
+        """The lock of a run: whoever makes it holds it until it is stored or has failed.
 
         Raises:
             StorageError: the folder of runs cannot be made.

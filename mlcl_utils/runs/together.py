@@ -19,7 +19,7 @@ _ORDER, _RESULT, _ERROR = "order.pkl", "result.pkl", "error.txt"
 
 
 def execute_together(order: Order, *, device: str, devices: int) -> Result:
-    """Carries out a run by several processes on this machine.
+    """Makes a run by several processes on this machine.
 
     Args:
         order: the run; no trial.

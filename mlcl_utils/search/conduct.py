@@ -175,7 +175,7 @@ class Result:
         return sum(each.trained for each in self.evaluations)
 
     def table(self) -> pd.DataFrame:
-        """One row an evaluation.
+        """One row per evaluation.
 
         Columns: ``trial``, ``bracket``, ``resource``, ``trained`` (added by this evaluation), ``total`` (used so far),
         ``score``, ``incumbent`` (the highest score so far; NaN before the first), ``time_seconds``, ``error`` (empty if

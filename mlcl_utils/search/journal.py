@@ -17,7 +17,7 @@ _START = b'{"search":'
 
 
 class Journal:
-    """The journal of a search: a first line that says which search it is, then one line an evaluation.
+    """The journal of a search: a first line that says which search it is, then one line per evaluation.
 
     A line is written whole and forced to the disk before the search goes on. What a killed process has left of a line
     is cut off when the journal is opened again. One process at a time writes to it.

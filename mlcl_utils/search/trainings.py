@@ -105,7 +105,7 @@ class Trainings:
         base: the task, the loss, the encoder and the seed.
         resource: epochs of a training to the end.
         results: the results folder; runs are kept in ``runs/`` below it.
-        carrying: how runs are carried out, as :func:`mlcl_utils.runs.carry_out` takes it: ``device``, ``workers`` and
+        carrying: how runs are made, as :func:`mlcl_utils.runs.carry_out` takes it: ``device``, ``workers`` and
             the like.
 
     Raises:

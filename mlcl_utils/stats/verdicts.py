@@ -66,8 +66,8 @@ def judge(effect: Replicates, margin: float, *, impediment: str = "") -> Judgeme
     Args:
         effect: oriented so that positive means the claim, in the units of the margin.
         margin: the smallest effect that matters, 0 or more.
-        impediment: why no verdict can rest on this effect, such as a degenerate arm; empty if nothing is
-            wrong.
+        impediment: why no verdict can rest on this effect, such as an arm below the untrained encoder;
+            empty if nothing is wrong.
 
     Raises:
         ValueError: the margin is negative.
@@ -188,12 +188,12 @@ def overall(verdicts: Mapping[str, Verdict], *, setting: Literal["same", "change
     """One line with the verdict on every task, none pooled, such as "holds on emoji; undetermined on
     debtags".
 
-    In a changed setting (frozen features, say) a reversal is no refutation of the source and reads "did not
+    In a changed setting (frozen features, say) a reversal is no refutation of the original paper and reads "did not
     transfer".
 
     Args:
         verdicts: task -> verdict.
-        setting: whether the source's own setting was used.
+        setting: whether the original paper's own setting was used.
     """
     tasks: dict[str, list[str]] = {}
     for task, verdict in verdicts.items():

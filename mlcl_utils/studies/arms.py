@@ -168,14 +168,14 @@ MISSING_LABELS_SOURCE: dict[str, Any] = {
 """Settings of the released training of Hill, SPLC and CLML, as far as a recipe has them, but for the learning rate."""
 
 DEVIATIONS = (
-    "AdamW decouples weight decay and applies it to all parameters; the source has Adam with it in the gradient, and"
-    " not on biases and normalisation.",
-    "Gradients are clipped at norm 1; the source does not clip.",
-    "Arithmetic is bfloat16, without a loss scale; the source has float16 with one.",
-    "Flips, torchvision's RandAugment and one erased square; the source has Cutout and then another implementation of"
-    " RandAugment, without flips.",
-    "What is tested is the moving average after the last epoch; the source takes the better of average and model in the"
-    " best epoch, by its test score.",
+    "AdamW decouples weight decay and applies it to all parameters; the original code has Adam with it in the"
+    " gradient, and not on biases and normalisation.",
+    "Gradients are clipped at norm 1; the original code does not.",
+    "Arithmetic is bfloat16, without a loss scale; the original code has float16 with one.",
+    "Flips, torchvision's RandAugment and one erased square; the original code has Cutout and then another implementation"
+    " of RandAugment, without flips.",
+    "What is tested is the moving average after the last epoch; the original code takes the better of average and model in"
+    " the best epoch, by its test score.",
 )
 """What the preset ``paper`` does otherwise than the code that CLML and KMCL grew from."""
 

@@ -77,7 +77,7 @@ class Study:
         figure: name of the key figure.
         headline: the claims that the headline is about; empty for all of the study's.
         inputs: the files that it reads besides data and runs, at given parameters.
-        deviations: what the preset ``paper`` does otherwise than the original papers, one sentence each; printed with it.
+        deviations: what the preset ``paper`` does otherwise than the papers, one sentence each; printed with it.
         last: whether it reads the results of other studies, and so begins when all others have ended.
         version: raised when the study's results change for a reason that no source shows.
     """

@@ -53,7 +53,7 @@ _ARITHMETIC = ("torch", "numpy", "scipy", "scikit-learn")  # packages whose vers
 
 @dataclass(frozen=True)
 class Repeated:
-    """A run that was carried out again.
+    """A run that was repeated.
 
     Attributes:
         config: what was run.
@@ -173,7 +173,7 @@ def _typed(config: RunConfig) -> RunConfig:
 
 
 def repeat(folder: Path, *, count: int, seed: int, root: str | None = None) -> Iterator[Repeated]:
-    """Carries out some runs of a results folder again, on the CPU with one thread, and compares all their metrics.
+    """Repeats some runs of a results folder, on the CPU with one thread, and compares all their metrics.
 
     Each when it is asked for; what cannot be repeated is refused before the first. Nothing is stored.
 

@@ -24,7 +24,7 @@ class Batches:
     beside the arithmetic.
 
     Args:
-        inputs: one row an example.
+        inputs: one row per example.
         where: the device.
 
     Attributes:

@@ -41,7 +41,7 @@ class Fitted:
 
     Attributes:
         model: in evaluation mode, on the device it was trained on; the moving average where the recipe asks for one.
-        history: one row an epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate``; where positives
+        history: one row per epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate``; where positives
             were lost and the loss corrects labels, also the counts of :meth:`Training._correction`.
         steps: optimisation steps made.
         parameters: number of trained parameters.

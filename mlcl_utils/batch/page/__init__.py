@@ -44,7 +44,7 @@ class _Entry(NamedTuple):
 def page(notebook: NotebookNode, title: str) -> str:
     """A notebook as one HTML file that fetches nothing and runs no script.
 
-    Images lie in it, formulas are drawn, a table of contents stands beside it, and the code that only passes
+    Images lie in it, formulas are drawn, a table of contents is next to it, and the code that only passes
     parameters on is folded away. An empty ``<header></header>`` is left to who shows it among other pages.
 
     Args:

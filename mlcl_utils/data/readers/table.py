@@ -1,4 +1,4 @@
-"""A plain table, CSV, TSV or Parquet: a row an example, with a text, an image's path or features, and its labels.
+"""A plain table, CSV, TSV or Parquet: one row per example, with a text, an image's path or features, and its labels.
 
 Which column is what is guessed from names and values, and said; or named in a file beside the table, of its name with
 the ending ``.toml``:

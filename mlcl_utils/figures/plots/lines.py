@@ -1,4 +1,4 @@
-"""Lines with intervals: a measure over a scale, one line an arm."""
+"""Lines with intervals: a measure over a scale, one line per arm."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _range(shown: Floats, bounds: Floats) -> tuple[float, float]:
 def _x_axis(ax: Axes, positions: Floats, log_x: bool) -> None:
     if log_x:
         ax.set_xscale("log")
-    left, right = ax.get_xlim()  # arms that stand beside a position must not leave it outside
+    left, right = ax.get_xlim()  # arms that are next to a position must not leave it outside
     ax.set_xlim(min(left, positions[0]), max(right, positions[-1]))
     unwritten: set[float] = set()
     if len(positions) <= 8:
