@@ -9,6 +9,17 @@ needed for both: the value in every replicate, and its resamples over test group
 from __future__ import annotations
 
 from mlcl_utils.stats.bootstrap import group_weights, resample_metrics
+from mlcl_utils.stats.evidence import (
+    Decision,
+    Evidence,
+    Pooled,
+    decide,
+    evidence,
+    expected_errors,
+    false_discovery_rates,
+    grade,
+    pool,
+)
 from mlcl_utils.stats.intervals import (
     Interval,
     Replicates,
@@ -37,13 +48,21 @@ from mlcl_utils.stats.verdicts import (
 )
 
 __all__ = [
+    "Decision",
+    "Evidence",
     "Interval",
     "Judgement",
+    "Pooled",
     "Replicates",
     "Standing",
     "Verdict",
     "combine",
+    "decide",
     "difference",
+    "evidence",
+    "expected_errors",
+    "false_discovery_rates",
+    "grade",
     "group_weights",
     "holm",
     "interquartile_mean",
@@ -55,6 +74,7 @@ __all__ = [
     "overall",
     "p_above",
     "p_below",
+    "pool",
     "probability_of_improvement",
     "rank_correlations",
     "resample_metrics",

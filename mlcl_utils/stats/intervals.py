@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats as distributions
@@ -24,7 +25,10 @@ class Replicates:
             all replicates (:func:`mlcl_utils.stats.group_weights` with one seed); None if there are none.
         test_ratio: number of test examples over number of training examples, 20/70 for the stored splits. It stays so
             where training sees a share of its part: replicates are correlated because their test parts overlap, which
-            is the same however much is trained on.
+            is the same however much is trained on. 0 for draws that share nothing, such as made-up worlds.
+        shared_test: whether all replicates are tested on one official test part. What differs between them is then the
+            draw of training data alone (``test_ratio`` is that of validation to training), test data are another source
+            of error, and the two add instead of the wider one counting.
 
     Raises:
         ValueError: shapes that do not fit, no replicate, a value that is not finite, a ratio below 0.
@@ -34,6 +38,35 @@ class Replicates:
     values: Floats
     resamples: Floats | None = None
     test_ratio: float = 20 / 70
+    shared_test: bool = False
+
+    @classmethod
+    def over_seeds(
+        cls, splits: Sequence[int], values: Floats, resamples: Floats | None = None, **more: Any
+    ) -> Replicates:
+        """A quantity of several trainings per split, averaged within each split before anything else.
+
+        What seeds change is independent from split to split, so that it must not be corrected as if splits shared it.
+
+        Args:
+            splits: (n,) number of the split of every training.
+            values: (n,) the quantity in each.
+            resamples: (n, B) its resamples; None if there are none.
+            more: ``test_ratio`` and ``shared_test``.
+
+        Raises:
+            ValueError: as of the class, or a split has another number of trainings than the others.
+        """
+        numbers, counts = np.unique(splits, return_counts=True)
+        if len(set(counts.tolist())) > 1:
+            raise ValueError(f"splits {numbers.tolist()} have {counts.tolist()} trainings, not as many each")
+        at = [np.flatnonzero(np.asarray(splits) == number) for number in numbers]
+        return cls(
+            tuple(int(number) for number in numbers),
+            np.array([mean(values[each]) for each in at]),
+            None if resamples is None else np.stack([resamples[each].mean(axis=0) for each in at]),
+            **more,
+        )
 
     def __post_init__(self) -> None:
         if not self.index or self.values.shape != (len(self.index),):
@@ -60,6 +93,7 @@ class Replicates:
             self.values[at],
             None if self.resamples is None else self.resamples[at],
             self.test_ratio,
+            self.shared_test,
         )
 
     @property
@@ -94,6 +128,14 @@ class Replicates:
         means = self.resamples.mean(axis=0)
         means = means[np.isfinite(means)]
         return float(means.std(ddof=1)) if len(means) > 1 else math.nan
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean: the larger component, or both together where they add; NaN without either."""
+        components = np.array([self.replicate_error, self.bootstrap_error])
+        if np.isnan(components).all():
+            return math.nan
+        return float(np.sqrt(np.nansum(components**2)) if self.shared_test else np.nanmax(components))
 
 
 @dataclass(frozen=True)
@@ -132,7 +174,7 @@ class Interval:
 
 
 def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
-    """The wider of the two components; both bounds are NaN if there is neither.
+    """The wider of the two components, or both together where they add; bounds are NaN if there is neither.
 
     Over replicates: the estimate plus and minus the corrected standard error times a quantile of Student's t
     with R - 1 degrees of freedom. Over test data: the bootstrap standard error times a normal quantile.
@@ -148,11 +190,15 @@ def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
     if count > 1:
         over_replicates = float(distributions.t.ppf(tail, count - 1)) * replicates.replicate_error
     over_tests = float(distributions.norm.ppf(tail)) * replicates.bootstrap_error
-    return _wider(estimate, over_replicates, over_tests, level, count)
+    return _wider(estimate, over_replicates, over_tests, level, count, replicates.shared_test)
 
 
-def _wider(estimate: float, over_replicates: float, over_tests: float, level: float, count: int) -> Interval:
+def _wider(
+    estimate: float, over_replicates: float, over_tests: float, level: float, count: int, add: bool = False
+) -> Interval:
     widest = float(np.fmax(over_replicates, over_tests))  # the other one if one is NaN
+    if add and math.isfinite(over_replicates + over_tests):
+        widest = math.hypot(over_replicates, over_tests)
     return Interval(
         estimate=estimate,
         lower=estimate - widest,
@@ -200,7 +246,7 @@ def interval_of(
         found = found[np.isfinite(found)]
         if len(found) > 1:
             over_tests = float(distributions.norm.ppf(tail)) * float(found.std(ddof=1))
-    return _wider(estimate, over_replicates, over_tests, level, count)
+    return _wider(estimate, over_replicates, over_tests, level, count, paired.shared_test)
 
 
 def p_above(replicates: Replicates, bound: float) -> float:
@@ -246,6 +292,8 @@ def combine(parts: Sequence[Replicates], function: Callable[[Floats], Floats]) -
             raise ValueError(f"replicates {list(part.index)} cannot be paired with {list(first.index)}")
         if part.test_ratio != first.test_ratio:
             raise ValueError(f"test ratios {part.test_ratio} and {first.test_ratio} differ")
+        if part.shared_test != first.shared_test:
+            raise ValueError("some parts share one test part, and others do not")
     draws = [part.resamples for part in parts]
     stacked = [draw for draw in draws if draw is not None]
     if len({None if draw is None else draw.shape for draw in draws}) > 1:
@@ -256,7 +304,7 @@ def combine(parts: Sequence[Replicates], function: Callable[[Floats], Floats]) -
     if stacked:
         flat = np.stack([draw.ravel() for draw in stacked])
         resamples = function(flat).reshape(stacked[0].shape)
-    return Replicates(first.index, values, resamples, first.test_ratio)
+    return Replicates(first.index, values, resamples, first.test_ratio, first.shared_test)
 
 
 def difference(first: Replicates, second: Replicates) -> Replicates:
