@@ -1,4 +1,4 @@
-"""Verdicts and probabilities of rule 2, by hand and by simulation: how often they err, and never by more than they say."""
+"""Verdicts and probabilities of rule 2, by hand and by simulation: how often they err, and what they say of that."""
 
 from __future__ import annotations
 
