@@ -202,8 +202,9 @@ def _measure(each: Comparison, heads: Sequence[str], arms: Arms) -> Replicates |
 
 def _listed(arms: Iterable[Arm]) -> str:
     """Arms in words, with their tasks where these differ."""
-    several = len({arm.task for arm in arms}) > 1
-    return ", ".join(f"{_label(arm)} ({arm.task.describe()})" if several else _label(arm) for arm in arms)
+    tasks = {arm: arm.beside("").describe() for arm in arms}
+    several = len(set(tasks.values())) > 1
+    return ", ".join(f"{_label(arm)} ({task})" if several else _label(arm) for arm, task in tasks.items())
 
 
 def _against(arms: Arms, read: Iterable[tuple[Arm, str]]) -> tuple[str, str]:

@@ -36,12 +36,14 @@ class Trained:
         default: the same with default configurations; where the preset tunes, of the tasks that were tuned alone.
         trials: the trials of the tuning; none where the preset does not tune.
         choices: what the tuning chose.
+        how: the way they were tuned.
     """
 
     grid: Grid
     default: Grid
     trials: Grid = field(default_factory=lambda: Grid([], [], 0))
     choices: Mapping[tuning.Task, tuning.Choice] = field(default_factory=dict)
+    how: tuning.Tuning = tuning.ALIKE
 
     @property
     def parts(self) -> dict[str, Grid]:
@@ -78,7 +80,9 @@ class Trained:
         return sum(runs_.values()) + sum(failed.values())
 
 
-def train(study: Study, parameters: StudyParameters, folder: Path) -> Trained:
+def train(
+    study: Study, parameters: StudyParameters, folder: Path, how: tuning.Tuning = tuning.ALIKE
+) -> Trained:
     """Train the runs of a study that do not exist yet.
 
     With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`); the default configuration is
@@ -88,19 +92,21 @@ def train(study: Study, parameters: StudyParameters, folder: Path) -> Trained:
         study: the study.
         parameters: its parameters.
         folder: of its results.
+        how: what is tuned on its own, over which space, and where the defaults are run besides.
 
     Raises:
         RuntimeError: no training of the study succeeded.
     """
     configs = study.runs(parameters)
     tunes = parameters.trials > 1
-    default = train_grid(parameters, [each for each in configs if not tunes or tuning.is_whole(each)])
+    usual = [each for each in configs if not tunes or how.is_compared(each)]
+    default = train_grid(parameters, usual) if usual else Grid([], [], 0)
     if not tunes:
         return Trained(default, default)
-    asked = tuning.trials(configs, parameters.trials)
+    asked = tuning.trials(configs, parameters.trials, how)
     trials = train_grid(parameters, asked)
-    choices = tuning.choose(trials, asked)
-    return Trained(train_grid(parameters, tuning.tuned(configs, choices)), default, trials, choices)
+    choices = tuning.choose(trials, asked, how)
+    return Trained(train_grid(parameters, tuning.tuned(configs, choices, how)), default, trials, choices, how)
 
 
 def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig]) -> Grid:

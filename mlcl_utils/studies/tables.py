@@ -147,6 +147,7 @@ def results(
     task: Callable[[Arm], str] = Arm.describe,
     columns: tuple[str, str] = ("task", "head"),
     arm: Callable[[Arm], str] | None = None,
+    order: Callable[[Arm], Any] | None = None,
 ) -> pd.DataFrame:
     """One metric of every arm on every task, by head; also written as CSV and LaTeX. Empty where no arm has it.
 
@@ -162,6 +163,7 @@ def results(
         task: the heading of an arm's column.
         columns: what heads the columns: of the rows' columns, or ``task``, or ``positives`` for those trained with.
         arm: names the rows, in the order in which they come; not given: by loss, in the usual order.
+        order: a key that these are sorted by instead.
     """
     rows = study.scores if rows is None else rows
     rows = rows[(rows["metric"] == metric) & (rows["head"] != "")].copy()
@@ -181,7 +183,8 @@ def results(
     if arm is None:
         rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"], kind="stable")
     else:
-        rows["arm"] = pd.Categorical(words := [arm(each) for each in found], list(dict.fromkeys(words)))
+        ordered = found if order is None else sorted(found, key=order)
+        rows["arm"] = pd.Categorical(map(arm, found), list(dict.fromkeys(map(arm, ordered))))
         named = "arm"
     added = ["task", "positives", "mark", "standing"]
     figures.save_table(
@@ -215,7 +218,10 @@ def compared(
     rows = rows[rows["name"].isin(names)] if names else rows
     if rows.empty:
         return rows
-    words = rows.assign(words=[sentences.effect(row) for _, row in rows.iterrows()])
+    words = rows.assign(
+        words=[sentences.effect(row) for _, row in rows.iterrows()],
+        loss=[style.look(name).label for name in rows["loss"]],
+    )
     keys = words[list(index)].drop_duplicates()
     wide = words.pivot(index=list(index), columns=by, values="words")[list(dict.fromkeys(rows[by]))]
     wide = wide.loc[pd.MultiIndex.from_frame(keys) if len(index) > 1 else keys[index[0]]].fillna("–")
@@ -297,13 +303,13 @@ def _tests(study: Execution) -> dict[tuning.Task, dict[str, float]]:
     def missing(run: Any) -> tuple[object, ...]:
         return run.config.kept_share, run.config.one_positive, run.config.clean_validation
 
-    trained = study.trained
-    tried = {tuning.task(run.config): missing(run) for run in trained.trials.runs}
+    trained, how = study.trained, study.trained.how
+    tried = {how.task(run.config): missing(run) for run in trained.trials.runs}
     found: dict[tuning.Task, dict[str, dict[int, float]]] = {}
     for name, grid in (("test_map", trained.grid), ("default_test_map", trained.default)):
         for run in grid.runs:
-            task = tuning.task(run.config)
-            if tuning.is_whole(run.config) and tried.get(task) == missing(run):
+            task = how.task(run.config)
+            if how.is_compared(run.config) and tried.get(task) == missing(run):
                 score = run.metrics.get("probe_map", math.nan)
                 found.setdefault(task, {}).setdefault(name, {})[run.config.replicate] = score
     means: dict[tuning.Task, dict[str, float]] = {}

@@ -3,7 +3,7 @@
 Trials are run on replicate 0 and chosen by the probe's validation mAP; the chosen values serve all replicates, training
 fractions and draws of labels of that size. The first trial is the default configuration. The others are drawn once for
 all losses of a task: if each had draws of its own, their luck would be part of every difference between two losses, and
-no interval would cover it.
+no interval would cover it. A study that tunes otherwise says how in a :class:`Tuning`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,11 +133,41 @@ def _draws(config: RunConfig, what: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(repr(key).encode()))
 
 
-def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
-    """The trials of every loss, task and label count of a grid, on replicate 0 of the whole data set."""
+def is_whole(config: RunConfig) -> bool:
+    """Whether a run learns the most frequent labels of all examples."""
+    return config.train_fraction == 1 and config.label_draw is None and config.held_out is None
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a study tunes; by itself every loss, task and label count over the space of this module.
+
+    Attributes:
+        task: what is tuned on its own; all of its runs get what was chosen for it.
+        space: the values that are tried around a default configuration, by name and in ascending order.
+        candidates: so many different configurations around a default one, which comes first.
+        with_values: a configuration with the chosen values.
+        is_tried: whether a run has trials; one that has none gets what was chosen for its task.
+        is_compared: whether a run is also made with default values, next to that with the chosen ones.
+    """
+
+    task: Callable[[RunConfig], Task] = task
+    space: Callable[[RunConfig], Mapping[str, Sequence[float]]] = lambda own: space(own.loss, own.encoder)
+    candidates: Callable[[RunConfig, int], list[RunConfig]] = candidates
+    with_values: Callable[[RunConfig, Mapping[str, float]], RunConfig] = RunConfig.with_values
+    is_tried: Callable[[RunConfig], bool] = lambda config: True
+    is_compared: Callable[[RunConfig], bool] = is_whole
+
+
+ALIKE = Tuning()
+"""Every loss alike, over the space of this module."""
+
+
+def trials(grid: Iterable[RunConfig], count: int, how: Tuning = ALIKE) -> list[RunConfig]:
+    """The trials of all that is tuned on its own in a grid, on replicate 0 of the whole data set."""
     wanted: dict[Task, list[RunConfig]] = {}
     for config in grid:
-        if not config.is_baseline and task(config) not in wanted:
+        if not config.is_baseline and how.is_tried(config) and how.task(config) not in wanted:
             first = dataclasses.replace(
                 config,
                 replicate=0,
@@ -148,18 +178,13 @@ def trials(grid: Iterable[RunConfig], count: int) -> list[RunConfig]:
                 held_out=None,
                 matched_to=None,
             )
-            wanted[task(config)] = candidates(first, count)
+            wanted[how.task(config)] = how.candidates(first, count)
     return [config for tried in wanted.values() for config in tried]
-
-
-def is_whole(config: RunConfig) -> bool:
-    """Whether a run learns the most frequent labels of all examples."""
-    return config.train_fraction == 1 and config.label_draw is None and config.held_out is None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What tuning chose for one loss, task and label count.
+    """What tuning chose for one task.
 
     Attributes:
         values: the chosen value of everything that was varied.
@@ -177,45 +202,50 @@ class Choice:
 
 
 def choose(
-    grid: Grid, asked: Iterable[RunConfig], metric: str = "probe_validation_map"
+    grid: Grid,
+    asked: Iterable[RunConfig],
+    how: Tuning = ALIKE,
+    metric: str = "probe_validation_map",
 ) -> dict[Task, Choice]:
-    """The best trial of every loss, task and label count, by validation; a trial that failed is out.
+    """The best trial of all that is tuned on its own, by validation; a trial that failed is out.
 
     Args:
         grid: the trials.
         asked: those of :func:`trials`, of which the first of its kind is the default.
+        how: the way of tuning.
         metric: what is compared.
     """
-    defaults: dict[Task, str] = {}
+    defaults: dict[Task, RunConfig] = {}
     for config in asked:
-        defaults.setdefault(task(config), config.id)
+        defaults.setdefault(how.task(config), config)
     tried: dict[Task, list[Run]] = {}
     for run in grid.runs:
-        tried.setdefault(task(run.config), []).append(run)
-    return {key: _best(runs, metric, defaults[key]) for key, runs in tried.items()}
+        tried.setdefault(how.task(run.config), []).append(run)
+    return {key: _best(runs, metric, defaults[key], how.space(defaults[key])) for key, runs in tried.items()}
 
 
-def _best(runs: Sequence[Run], metric: str, default: str) -> Choice:
-    usual = next((run.metrics[metric] for run in runs if run.config.id == default), math.nan)
+def _best(
+    runs: Sequence[Run], metric: str, default: RunConfig, grid: Mapping[str, Sequence[float]]
+) -> Choice:
+    usual = next((run.metrics[metric] for run in runs if run.config.id == default.id), math.nan)
     best = max(runs, key=lambda run: run.metrics[metric])
-    values = _values(best.config)
-    grid = space(best.config.loss, best.config.encoder)
+    values = _values(best.config, grid)
     edges = tuple(name for name, value in values.items() if value in (grid[name][0], grid[name][-1]))
     return Choice(values, best.metrics[metric], usual, edges, len(runs))
 
 
-def _values(config: RunConfig) -> dict[str, float]:
+def _values(config: RunConfig, names: Iterable[str]) -> dict[str, float]:
     assert config.recipe is not None
     defaults = {name: each.default for name, each in losses.info(config.loss).hyperparameters.items()}
     given: dict[str, Any] = {**dataclasses.asdict(config.recipe), **defaults, **_flat(config.hyperparameters)}
-    return {name: float(given[name]) for name in space(config.loss, config.encoder)}
+    return {name: float(given[name]) for name in names}
 
 
-def tuned(grid: Iterable[RunConfig], choices: dict[Task, Choice]) -> list[RunConfig]:
+def tuned(grid: Iterable[RunConfig], choices: Mapping[Task, Choice], how: Tuning = ALIKE) -> list[RunConfig]:
     """A grid with the chosen values in place of the defaults; baselines stay as they are."""
     return [
         config
-        if config.is_baseline or task(config) not in choices
-        else config.with_values(choices[task(config)].values)
+        if config.is_baseline or how.task(config) not in choices
+        else how.with_values(config, choices[how.task(config)].values)
         for config in grid
     ]

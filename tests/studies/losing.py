@@ -56,7 +56,8 @@ def with_runs(study: Execution, trained: Trained) -> Execution:
 def shown(study: Execution) -> list[Any]:
     """All that a notebook shows: every view of the study, its results, its claims and its summary."""
     metrics = [name for name in ("map", "macro_f1", "ranking_loss") if name in study.measures.metrics]
-    found = [tables.results(study, name) for name in metrics]
+    results = getattr(study.study.part("views"), "results", tables.results)
+    found = [results(study, name) for name in metrics]
     found += [
         view(study)
         for view in list(vars(study.study.part("views")).values())

@@ -105,8 +105,8 @@ def grid(parameters: TemperatureParameters) -> list[RunConfig]:
     """The runs of the study at the recipe's learning rate: all baselines and arms of every place.
 
     Losses that need no labels are studied in every place, their hard-negative variant with encoders that are trained
-    end to end, as in the source. Losses that need labels, and the control in which the first loss is multiplied by its
-    temperature, are studied in the first place alone.
+    end to end, as in the original paper. Losses that need labels, and the control in which the first loss is multiplied
+    by its temperature, are studied in the first place alone.
     """
     return [
         RunConfig(
@@ -198,6 +198,6 @@ STUDY = Study(
         },
     },
     grid=grid,
-    figures="mlcl_utils.studies.temperature.figures",
-    finding="mlcl_utils.studies.temperature.finding",
+    figure="scores",
+    headline=("intermediate_best",),
 )
