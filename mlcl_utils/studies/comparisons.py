@@ -398,3 +398,10 @@ def read(path: Path) -> pd.DataFrame:
         return rows[list(_TABLE)]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"'{shown(path)}' is no table of claims: {error}") from error
+
+
+def fractions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the frame with shares as fractions, as figures take them."""
+    numbers = ["estimate", *BOUNDS]
+    scale = np.where(rows["unit"] == "points", 100.0, 1.0)
+    return rows.assign(**{name: rows[name].astype(float) / scale for name in numbers})

@@ -1,4 +1,4 @@
-"""The study of missing labels: its grid, the contrasts, and a reading that follows the numbers."""
+"""The study of missing labels: its grid, and comparisons that follow the numbers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ import pytest
 
 from mlcl_utils import losses, studies
 from mlcl_utils.errors import UsageError
-from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import claims, drawing, tuning
+from mlcl_utils.runs import Grid, RunConfig
+from mlcl_utils.studies import comparisons, figures, scores, tuning
 from mlcl_utils.studies.arms import Arm
-from mlcl_utils.studies.missing_labels import BASE_LOSSES, published_weight, weight_of
-from mlcl_utils.studies.missing_labels.measures import (
-    Summary,
-    additions,
-    corrections,
-    costs,
-    effects,
-    summarise,
-)
-from mlcl_utils.studies.missing_labels.reading import sentences
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.missing_labels import BASE_LOSSES, published_weight, views, weight_of
+from mlcl_utils.studies.missing_labels.measures import corrections
+from mlcl_utils.studies.runs import Trained
 from mlcl_utils.training import BASELINES, Recipe
 from tests.studies import made
 
@@ -125,7 +119,7 @@ def test_tuning_is_done_at_the_reference_and_varies_both_parts_of_a_sum_alike():
     assert {name.removeprefix("splc.") for name in names[1]} == names[0]
 
 
-def made_summary(
+def execution(
     folder: Path,
     *,
     clml: float = 0.02,
@@ -138,7 +132,7 @@ def made_summary(
     baseline: float = 0.3,
     replicates: int = 5,
     datasets: str = "debtags",
-) -> Summary:
+) -> Execution:
     """BCE at 60% with all positives, at 50% with 40% of them; what each addition changes there."""
     parameters = STUDY.resolve(
         {
@@ -175,97 +169,155 @@ def made_summary(
             nothing = dict.fromkeys(found, 0.0) | {"lost": 100.0}
             run = dataclasses.replace(run, history=[nothing, found])
         runs.append(run)
-    return summarise(made.carried(runs), parameters)
+    return made.execution(STUDY, parameters, folder, runs)
 
 
-def said(summary: Summary, *words: str) -> str:
-    """The one sentence with all of some words."""
-    (line,) = [line for line in sentences(summary) if all(word in line for word in words)]
-    return line
+def rows(study: Execution, name: str, metric: str = "map") -> pd.DataFrame:
+    """A comparison by metric, with the side of zero that the intervals lie on."""
+    own = study.comparisons.query("name == @name and metric == @metric")
+    side = np.where(own["lower"] > 0, "above", np.where(own["upper"] < 0, "below", "across"))
+    return own.assign(side=side).set_index("compared")
 
 
-def test_default_configurations_stand_beside_tuned_ones(tmp_path):
-    tuned, default = made_summary(tmp_path / "a"), made_summary(tmp_path / "b", clml=-0.01)
-    line = said(dataclasses.replace(tuned, untuned=default.arms), "default configuration")
-    assert "-1.0 to -1.0 points" in line
-    assert line.endswith("hangs on that for BCE (40% kept).")
-    same = said(dataclasses.replace(tuned, untuned=tuned.arms), "default configuration")
-    assert same.endswith("+2.0 to +2.0 points.")
-    assert not any("default configuration" in line for line in sentences(tuned))  # where nothing was tuned
+def found(study: Execution, name: str, metric: str = "map") -> dict[str, tuple[float, str]]:
+    """Estimates and sides of a comparison at the reference, by what is compared."""
+    own = rows(study, name, metric)
+    own = own[(own["kept_share"] == 0.4) & ~own["default"]]
+    assert own.index.is_unique
+    return dict(zip(own.index, zip(own["estimate"], own["side"], strict=True), strict=True))
 
 
-def test_contrasts_are_paired_and_read_with_the_head_that_validation_prefers(tmp_path):
-    summary = made_summary(tmp_path, datasets="debtags,fashion-scenes")
-    found = {(each.first.dataset, each.first["kept_share"]): each for each in additions(summary, "map")}
-    assert set(found) == {(name, share) for name in ("debtags", "fashion-scenes") for share in (0.4, 1.0)}
-    for each in found.values():
-        assert each.heads == ("probe", "probe")
-        assert each.interval.estimate == pytest.approx(0.02)
-        assert each.label == "BCE + CLML − BCE"
-    heavier = [each for each in additions(summary, "map", every_weight=True) if each.first.setting]
-    assert [each.first.setting for each in heavier] == ["×10"] * 2
-    assert heavier[0].interval.estimate == pytest.approx(-0.01)
-    lost = {each.first.loss: each.interval.estimate for each in costs(summary, "map")}
-    assert lost == pytest.approx({"bce": -0.1, "bce+clml": -0.1})
+def close(estimate: float, side: str) -> tuple[object, str]:
+    return pytest.approx(estimate, abs=1e-9), side
 
 
-def test_the_reading_follows_the_numbers(tmp_path):
-    helped = made_summary(tmp_path / "a")
-    assert "raises that of BCE (40% kept): +2.0" in said(helped, "debtags: at the published weight")
-    assert "BCE -10.0" in said(helped, "debtags: against training with all positives")
-    assert "validation prefers weight ×1; " in said(helped, "debtags", "beside BCE")
-    assert "ahead at ×1" in said(helped, "debtags: CLML beside a plain norm")
-    assert "behind at ×10" in said(helped, "debtags: CLML beside a plain norm")
-    alone = said(helped, "debtags", "the label correction alone")
-    assert "raises the mAP of BCE (+3.0" in alone
-    assert "BCE with CLML is behind it (-1.0" in alone
-    assert "+5.0" in said(helped, "debtags, oracle")
-    assert "110 from 100, up" in said(helped, "debtags", "effective rank")
-    found = said(helped, "debtags, correction after the last epoch")
-    assert "a lower bound" in found
-    assert "BCE + CLML finds 45% of the lost positives, right in 90%" in found
-    assert not any("no verdict" in line for line in sentences(helped))
-
-    hurt = made_summary(
-        tmp_path / "b", clml=-0.02, heavy=-0.03, norm=-0.02, alone=-0.01, oracle=0.0, rank=-5.0, right=0.5
-    )
-    assert "lowers that of BCE (40% kept): -2.0" in said(hurt, "debtags: at the published weight")
-    assert "validation prefers no CLML; " in said(hurt, "debtags", "beside BCE")
-    assert "not told apart at ×1" in said(hurt, "debtags: CLML beside a plain norm")
-    assert "lowers the mAP of BCE (-1.0" in said(hurt, "debtags", "the label correction alone")
-    assert "95 from 100, down" in said(hurt, "debtags", "effective rank")
-    assert "finds 25% of the lost positives, right in 50%" in said(hurt, "debtags, correction")
-
-    level = made_summary(tmp_path / "c", clml=0.0, replicates=2, datasets="fashion-scenes")
-    assert "does not clearly change that of BCE" in said(level, "fashion-scenes: at the published weight")
-    assert "a lower bound" not in said(level, "fashion-scenes, correction after the last epoch")
-    assert "2 replicates" in said(level, "no verdict")
+def test_default_configurations_are_compared_next_to_tuned_ones(tmp_path):
+    tuned, default = execution(tmp_path / "a"), execution(tmp_path / "b", clml=-0.01)
+    assert not tuned.comparisons["default"].any()  # nothing was tuned
+    assert views.untuned(tuned) is None
+    key = ("debtags", "frozen", "bce", 10)
+    choices = {key: tuning.Choice({}, 0.5, 0.5, (), 2)}
+    study = made.execution(STUDY, tuned.parameters, tmp_path, ())
+    study.trained = Trained(tuned.trained.grid, default.trained.grid, choices=choices)
+    own = rows(study, "clml").query("kept_share < 1 and weight == 1")
+    assert own["default"].tolist() == [False, True]
+    assert own["estimate"].tolist() == pytest.approx([2.0, -1.0])
+    assert own["side"].tolist() == ["above", "below"]
+    assert list(views.untuned(study)) == ["tuned", "default"]
+    assert len(views.untuned(study)) == 1
+    assert rows(study, "clml_helps")["estimate"].tolist() == pytest.approx([2.0])  # the claim is of the tuned
 
 
-def test_arms_below_a_baseline_are_counted_and_carry_no_verdict(tmp_path):
-    fine = made_summary(tmp_path / "a")
-    assert "0 of 10 trained arms are below the untrained encoder" in said(fine, "Read with the probe")
-    judged = claims.judged("01_missing_labels", effects(fine)).set_index("dataset")
-    assert judged["verdict"].to_dict() == {"debtags": "holds", "fashion-scenes": "not judged"}
-    assert judged["reason"]["fashion-scenes"] == "not measured"
-    assert judged["estimate"]["debtags"] == pytest.approx(2.0)
-    assert judged["task"]["debtags"] == "debtags, 10 labels, 40% kept"
+def test_comparisons_are_paired_and_read_with_the_head_that_validation_prefers(tmp_path):
+    study = execution(tmp_path, datasets="debtags,fashion-scenes")
+    own = rows(study, "clml").reset_index()
+    plain, heavier = own[own["weight"] == 1], own[own["weight"] == 10]
+    places = [(name, share) for name in ("debtags", "fashion-scenes") for share in (0.4, 1.0)]
+    assert sorted(zip(plain["dataset"], plain["kept_share"], strict=True)) == places
+    assert set(own["heads"]) == {"probe"}
+    assert plain["estimate"].tolist() == pytest.approx([2.0] * 4)
+    assert set(plain["compared"]) == {"BCE + CLML − BCE"}
+    assert heavier["compared"].tolist() == ["BCE + CLML ×10 − BCE"] * 2
+    assert heavier["estimate"].tolist() == pytest.approx([-1.0] * 2)
+    cost = rows(study, "cost")  # CLML and controls are not asked what they lose
+    assert cost.index.tolist() == ["BCE, 40% kept − all positives"] * 2
+    assert cost["estimate"].tolist() == pytest.approx([-10.0] * 2)
+    assert cost["task"].tolist() == ["debtags, 10 labels", "fashion-scenes, 10 labels"]
 
-    below = made_summary(tmp_path / "b", baseline=0.55)
-    assert "8 of 10 trained arms are below the untrained encoder" in said(below, "Read with the probe")
-    judged = claims.judged("01_missing_labels", effects(below)).set_index("dataset")
-    assert judged["verdict"]["debtags"] == "not judged"
-    assert judged["reason"]["debtags"] == "degenerate: BCE + CLML; degenerate: BCE"
+
+def test_comparisons_follow_the_numbers(tmp_path):
+    helped = execution(tmp_path / "a")
+    assert found(helped, "clml_helps") == {"BCE + CLML − BCE": close(2.0, "above")}
+    by_weight = {"BCE + CLML − BCE": close(2.0, "above"), "BCE + CLML ×10 − BCE": close(-1.0, "below")}
+    assert found(helped, "clml") == found(helped, "clml", "validation_map") == by_weight
+    assert found(helped, "clml", "effective_rank")["BCE + CLML − BCE"] == close(10.0, "above")
+    assert found(helped, "controls") == {
+        "BCE + CLML − BCE + Norm": close(2.0, "above"),
+        "BCE + CLML ×10 − BCE + Norm": close(-1.0, "below"),
+        "BCE + CLML − Corrected BCE": close(-1.0, "below"),
+        "Corrected BCE − BCE": close(3.0, "above"),
+    }
+    oracle = "BCE, clean validation − corrupted validation"
+    assert found(helped, "oracle", "macro_f1") == {oracle: close(5.0, "above")}
+    assert found(helped, "oracle") == {oracle: close(0.0, "across")}
+    assert set(rows(helped, "oracle")["heads"]) == {"probe"}
+
+    hurt = execution(tmp_path / "b", clml=-0.02, heavy=-0.03, norm=-0.02, alone=-0.01, oracle=0.0, rank=-5.0)
+    assert found(hurt, "clml_helps") == {"BCE + CLML − BCE": close(-2.0, "below")}
+    assert {side for _, side in found(hurt, "clml", "validation_map").values()} == {"below"}
+    assert found(hurt, "clml", "effective_rank")["BCE + CLML − BCE"] == close(-5.0, "below")
+    assert found(hurt, "controls") == {
+        "BCE + CLML − BCE + Norm": close(0.0, "across"),
+        "BCE + CLML ×10 − BCE + Norm": close(-1.0, "below"),
+        "BCE + CLML − Corrected BCE": close(-1.0, "below"),
+        "Corrected BCE − BCE": close(-1.0, "below"),
+    }
+    level = execution(tmp_path / "c", clml=0.0, replicates=2, datasets="fashion-scenes")
+    assert found(level, "clml_helps") == {"BCE + CLML − BCE": close(0.0, "across")}
+    assert set(level.comparisons["verdict"]) == {"", "not judged"}
 
 
-def test_corrections_pool_the_replicates_and_leave_out_the_oracle(tmp_path):
-    rows = corrections(made_summary(tmp_path))
+def judged(study: Execution) -> pd.DataFrame:
+    """The claims by data set."""
+    return comparisons.claims("01_missing_labels", study.comparisons).set_index("dataset")
+
+
+def test_arms_below_a_baseline_are_flagged_and_carry_no_verdict(tmp_path):
+    fine = execution(tmp_path / "a")
+    assert set(fine.scores["flag"]) == {""}
+    rows = judged(fine)
+    assert rows["verdict"].to_dict() == {"debtags": "holds", "fashion-scenes": "not judged"}
+    assert rows["reason"]["fashion-scenes"] == "not measured"
+    assert rows["estimate"]["debtags"] == pytest.approx(2.0)
+    assert rows["task"]["debtags"] == "debtags, 10 labels, 40% kept"
+
+    below = execution(tmp_path / "b", baseline=0.55)
+    own = below.scores.query("head == 'probe' and metric == 'map'")
+    flags = own.loc[~own["loss"].isin(BASELINES), "flag"]
+    assert len(flags) == 10
+    assert flags.tolist().count(scores.UNTRAINED) == 8
+    rows = judged(below)
+    assert rows["verdict"]["debtags"] == "not judged"
+    assert rows["reason"]["debtags"] == "below the untrained encoder: BCE + CLML, BCE"
+
+
+def test_what_has_no_runs_with_all_positives_or_no_control_is_not_asked_for(tmp_path):
+    whole = execution(tmp_path)
+    gone = {"corrected_bce", "bce+norm_penalty"}
+    kept = [run for run in whole.trained.grid.runs if run.config.loss not in gone]
+    lost = [(run.config, "diverged", 1.0) for run in whole.trained.grid.runs if run.config.loss in gone]
+    study = made.execution(STUDY, whole.parameters, tmp_path, ())
+    grid = Grid(kept, lost, 0)
+    study.trained = Trained(grid, grid)
+    assert len(rows(study, "cost")) == 1
+    controls = rows(study, "controls")
+    assert controls["estimate"].isna().all()
+    assert set(controls["reason"]) == {
+        "runs have failed: BCE + Norm",
+        "runs have failed: Corrected BCE",
+        "runs have failed: BCE + Norm ×10",
+    }
+
+
+def test_the_table_of_the_reference_has_every_arm_once_and_the_oracle(tmp_path):
+    table = views.reference(execution(tmp_path)).loc["debtags"]
+    assert table.index.is_unique
+    assert table.index[:4].tolist() == ["BCE", "BCE (oracle)", "BCE + CLML", "BCE + CLML ×10"]
+    assert table.loc["BCE + CLML ×10", "mAP, probe"] == "49.2"
+    assert table.loc["BCE (oracle)", "macro-F1, probe"] == "55.2"
+    assert table.loc["BCE + CLML", "effective rank"] == "110.0"
+    assert table.loc["Random encoder", "mAP, own head"] == "–"
+
+
+@pytest.mark.parametrize("right", [0.9, 0.5])
+def test_corrections_pool_the_replicates_and_leave_out_the_oracle(tmp_path, right):
+    rows = corrections(execution(tmp_path, right=right))
     assert set(rows["loss"]) == {"bce+clml", "bce+norm_penalty", "corrected_bce"}
     assert set(rows["kept_share"]) == {0.4}
     assert not rows["clean_validation"].any()
     last = rows[rows["epoch"] == 2]
-    assert last["precision"].tolist() == pytest.approx([0.9] * len(last))
-    assert last["recall"].tolist() == pytest.approx([0.45] * len(last))
+    assert last["precision"].tolist() == pytest.approx([right] * len(last))
+    assert last["recall"].tolist() == pytest.approx([right / 2] * len(last))
     assert last["lost"].tolist() == pytest.approx([100.0] * len(last))
     assert rows[rows["epoch"] == 1]["precision"].isna().all()
 
@@ -287,7 +339,7 @@ def test_figures_are_drawn_again_from_their_frames():
         for loss in ("bce", "bce+clml")
         for position, (_, tick) in enumerate(shares)
     ]
-    figure = drawing.drawings(STUDY)["conditions"]({"intervals": pd.DataFrame(rows)}, "acl")
+    figure = figures.drawings(STUDY)["conditions"]({"intervals": pd.DataFrame(rows)}, "acl")
     (ax,) = figure.axes
     assert [text.get_text() for text in ax.get_xticklabels()] == ["100", "40", "one"]
     (line,) = [line for line in ax.lines if line.get_label() == "BCE"]

@@ -114,7 +114,7 @@ class _Arm(NamedTuple):
 
 
 def published_weight(batch_size: int) -> float:
-    """The published weight, 1 beside a loss summed over a batch, beside one averaged over it."""
+    """The published weight, 1 next to a loss summed over a batch, next to one averaged over it."""
     return 1 / batch_size
 
 
@@ -248,12 +248,11 @@ STUDY = Study(
         },
     },
     grid=grid,
-    figures="mlcl_utils.studies.missing_labels.figures",
-    finding="mlcl_utils.studies.missing_labels.finding",
+    figure="differences",
     deviations=(
-        "Positives of validation are lost as those of training are; the source has no validation part and chooses by"
-        " the test score.",
-        "31 epochs with the schedule's end there; the source ends its schedule after 80 and stops after 31.",
+        "Positives of validation are lost as those of training are; the original paper has no validation part and"
+        " chooses by the test score.",
+        "31 epochs with the schedule's end there; the original paper ends its schedule after 80 and stops after 31.",
         *arms.DEVIATIONS,
     ),
 )

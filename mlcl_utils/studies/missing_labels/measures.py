@@ -1,74 +1,31 @@
-"""The runs of the study of missing labels by arm, the contrasts between them, and the effects that a claim is judged
-by."""
+"""What the study of missing labels measures: what lost positives cost, and what CLML and its controls change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
+from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import claims, runs, scores
 from mlcl_utils.studies.arms import Arm
-from mlcl_utils.studies.contrasts import Contrast, contrast, effect, lost_effect
-from mlcl_utils.studies.missing_labels import Condition, MissingLabelsParameters, weight_of
-from mlcl_utils.studies.runs import Carried
-from mlcl_utils.studies.scores import Arms
+from mlcl_utils.studies.comparisons import Comparison
+from mlcl_utils.studies.execution import Execution, Measures, once
+from mlcl_utils.studies.missing_labels import CORRECTED, Condition, MissingLabelsParameters, weight_of
 from mlcl_utils.training import BASELINES
 
-METRICS = ("map", "macro_f1", "micro_f1", "lrap", "ranking_loss")
+CHANGED = {"map": "best", "macro_f1": "best", "effective_rank": "", "validation_map": "best"}
+"""What CLML may change, with the head that it is read with."""
+
 COUNTS = ("lost", "corrected", "corrected_right", "unlabelled")
 """What a run's history counts of the label correction, see :class:`mlcl_utils.training.Training`."""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The runs of the study by arm, with intervals.
-
-    Attributes:
-        carried: the runs.
-        arms: the runs of every arm; the axis ``weight`` is that of CLML where it is not the first.
-        lost: those that failed.
-        reference: the condition in which everything is compared.
-        intervals: one row an arm, head and metric; ``head`` is empty for metrics of the representation.
-        points: the replicates behind them.
-        untuned: the arms with default configurations; empty where nothing is tuned.
-    """
-
-    carried: Carried
-    arms: Arms
-    lost: dict[Arm, list[RunConfig]]
-    reference: Condition
-    intervals: pd.DataFrame
-    points: pd.DataFrame
-    untuned: Arms
-
-    def at_reference(self, arm: Arm) -> bool:
-        """Whether an arm is in the condition in which everything is compared, validation included."""
-        return condition_of(arm) == self.reference
-
-
-def summarise(carried: Carried, parameters: MissingLabelsParameters) -> Summary:
-    """Means and intervals of every arm."""
-
-    def arm(config: RunConfig) -> Arm:
-        weight = weight_of(config)
-        return Arm.of(config, weight=1.0 if weight in (0.0, parameters.clml_weights[0]) else weight)
-
-    found = runs.arms(carried.grid, arm)
-    intervals = [scores.intervals(found, METRICS), scores.intervals(found, ("effective_rank",), ("",))]
-    points = [scores.points(found, METRICS), scores.points(found, ("effective_rank",), ("",))]
-    return Summary(
-        carried,
-        found,
-        runs.lost(carried.grid, arm),
-        parameters.reference,
-        pd.concat(intervals, ignore_index=True),
-        pd.concat(points, ignore_index=True),
-        runs.arms(carried.default, arm) if carried.choices else {},
-    )
+def arm(config: RunConfig, parameters: MissingLabelsParameters) -> Arm:
+    """The arm of a run; its axis ``weight`` is that of what is added to the base loss, where it is not the first."""
+    weight = weight_of(config)
+    return Arm.of(config, weight=1.0 if weight in (0.0, parameters.clml_weights[0]) else weight)
 
 
 def condition_of(arm: Arm) -> Condition:
@@ -76,62 +33,58 @@ def condition_of(arm: Arm) -> Condition:
     return Condition(arm["kept_share"], arm["one_positive"], arm["clean_validation"])
 
 
-def additions(
-    summary: Summary, metric: str, head: str = "best", *, term: str = "clml", every_weight: bool = False
-) -> list[Contrast]:
-    """Base loss with a term minus the same without it, in every condition with its own validation.
-
-    Args:
-        summary: the arms.
-        metric: name of a metric.
-        head: as in :func:`mlcl_utils.studies.contrasts.contrast`.
-        term: ``clml`` or its control ``norm_penalty``.
-        every_weight: also at the weights that are not the first.
-    """
-    found = [
-        contrast(summary.arms, arm, base, metric, head)
-        for arm, base in _pairs(summary.arms, term)
-        if every_weight or not arm.setting
-    ]
-    return [each for each in found if each is not None]
+def comparisons(study: Execution) -> Iterator[Comparison]:
+    """CLML against base loss and controls, missing against all positives, clean against corrupted validation."""
+    known = dict.fromkeys([*study.arms, *study.lost])
+    for each in known:
+        if each.loss not in BASELINES:
+            yield from (found for found in _of(each, study) if found.arms[1] in known)
 
 
-def _pairs(arms: Iterable[Arm], term: str) -> Iterator[tuple[Arm, Arm]]:
-    """The arms with a term and its own validation, each with the same without the term."""
-    for arm in arms:
-        base, _, added = arm.loss.partition("+")
-        if added == term and not arm["clean_validation"]:
-            yield arm, arm.beside(base)
+def _of(arm: Arm, study: Execution) -> Iterator[Comparison]:
+    base, _, term = arm.loss.partition("+")
+    plain, label = arm.beside(base), style.look(arm.loss).label
+    if arm["clean_validation"]:
+        pair = [arm, arm.but(clean_validation=False)]
+        for metric in ("map", "macro_f1") if not term else ():
+            words = f"{label}, clean validation − corrupted validation"
+            yield Comparison("oracle", pair, metric, "probe", compared=words, task=pair[1].describe())
+    elif term == "clml":
+        published = arm.loses_positives and not arm.setting
+        if published:
+            yield Comparison("clml_helps", [arm, plain], "map")
+        for metric, head in CHANGED.items():
+            yield Comparison("clml", [arm, plain], metric, head, task=plain.describe())
+        if published and study.untuned:
+            yield Comparison("clml", [arm, plain], "map", default=True)
+        controls = [f"{base}+norm_penalty", *([CORRECTED] if base == "bce" else [])]
+        for control in controls:
+            yield Comparison("controls", [arm, arm.but(loss=control)], "map", task=plain.describe())
+    elif arm.loss == CORRECTED:
+        yield Comparison("controls", [arm, arm.but(loss="bce")], "map")
+    elif not term and arm.loses_positives:
+        whole = arm.but(kept_share=1.0, one_positive=False)
+        words = f"{label}, {arm.positives} − all positives"
+        yield Comparison("cost", [arm, whole], "map", compared=words, task=whole.describe())
 
 
-def costs(summary: Summary, metric: str, head: str = "best") -> list[Contrast]:
-    """Each loss of every condition without some positives minus itself with all of them."""
-    found = []
-    for arm in summary.arms:
-        if (
-            arm.loses_positives
-            and not arm["clean_validation"]
-            and not arm.setting
-            and arm.loss not in BASELINES
-        ):
-            whole = arm.but(kept_share=1.0, one_positive=False)
-            each = contrast(summary.arms, arm, whole, metric, head)
-            found += [each] if each is not None else []
-    return found
+MEASURES = Measures(
+    comparisons,
+    metrics=("map", "macro_f1", "micro_f1", "lrap", "ranking_loss"),
+    representation=("effective_rank",),
+    arm=arm,
+)
 
 
-def effects(summary: Summary) -> claims.Effects:
-    """What the claims of this study are judged by: CLML's effect on each base loss in each condition with losses."""
-    found = []
-    for arm, base in _pairs(dict.fromkeys([*summary.arms, *summary.lost]), "clml"):
-        if arm.loses_positives and not arm.setting:
-            each = contrast(summary.arms, arm, base, "map")
-            found.append(lost_effect(summary.lost, arm, base) if each is None else effect(summary.arms, each))
-    return {"clml_helps": [each for each in found if each is not None]}
+def at_reference(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a frame in the condition in which everything is compared, whatever their validation part."""
+    share: float = study.parameters.reference_share
+    return rows[(rows["kept_share"] == share) & ~rows["one_positive"]]
 
 
-def corrections(summary: Summary) -> pd.DataFrame:
-    """How well lost positives are found, over the epochs: one row a correcting arm of the reference and epoch.
+@once
+def corrections(study: Execution) -> pd.DataFrame:
+    """How well lost positives are found, over the epochs: one row per correcting arm of the reference and epoch.
 
     Columns: those of the arm, ``epoch`` (1-based), ``precision`` (share of the corrected entries that are truly
     positive; NaN where none is corrected), ``recall`` (share of the lost positives that are found), ``lost``,
@@ -139,22 +92,19 @@ def corrections(summary: Summary) -> pd.DataFrame:
     shares, and means of them otherwise.
     """
     rows = []
-    for arm, members in summary.arms.items():
-        if not summary.at_reference(arm) or any(
-            "corrected" not in (run.history or [{}])[0] for run in members
+    for each, members in study.arms.items():
+        histories = [run.history or [{}] for run in members]
+        if condition_of(each) != study.parameters.reference or any(
+            "corrected" not in h[0] for h in histories
         ):
             continue
-        for epoch, replicates in enumerate(zip(*(run.history for run in members), strict=False), start=1):
+        for epoch, replicates in enumerate(zip(*histories, strict=False), start=1):
             lost, corrected, right, unlabelled = (sum(row[name] for row in replicates) for name in COUNTS)
-            rows.append(
-                {
-                    **arm.row(),
-                    "epoch": epoch,
-                    "precision": right / corrected if corrected else np.nan,
-                    "recall": right / lost if lost else np.nan,
-                    "lost": lost / len(members),
-                    "corrected": corrected / len(members),
-                    "unlabelled": unlabelled / len(members),
-                }
-            )
+            shares = {
+                "precision": right / corrected if corrected else np.nan,
+                "recall": right / lost if lost else np.nan,
+            }
+            counts = {"lost": lost, "corrected": corrected, "unlabelled": unlabelled}
+            means = {name: count / len(members) for name, count in counts.items()}
+            rows.append({**each.row(), "epoch": epoch, **shares, **means})
     return pd.DataFrame(rows)
