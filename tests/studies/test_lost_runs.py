@@ -12,32 +12,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlcl_utils import runs, search, studies
-from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import claims, drawing, scores, tables
+from mlcl_utils import runs
+from mlcl_utils.runs import Grid, RunConfig
+from mlcl_utils.studies import comparisons, figures, reviewers, scores
 from mlcl_utils.studies import runs as study_runs
-from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.hyperband import effects as search_effects
-from mlcl_utils.studies.hyperband import pool_runs, searching
-from mlcl_utils.studies.hyperband import reading as search_reading
-from mlcl_utils.studies.hyperband import report as search_report
-from mlcl_utils.studies.hyperband import tasks as search_tasks
-from mlcl_utils.studies.ledger import report as ledger_report
-from mlcl_utils.studies.runs import Carried
-from mlcl_utils.studies.temperature import report as temperature_report
+from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.ledger import measures as ledger_measures
+from mlcl_utils.studies.ledger import views as ledger_views
+from mlcl_utils.studies.temperature import views as temperature_views
 from mlcl_utils.training import Recipe
 from tests.studies.losing import (
-    FACTS,
-    KINDS,
+    GIVEN,
     NO_NUMBER,
     REPLICATES,
-    TIMINGS,
-    Shown,
     arm,
-    carried_without,
+    execution,
     runs_of,
+    shown,
     task_for,
+    trained_without,
     ways,
+    with_runs,
 )
 
 
@@ -51,29 +46,20 @@ def texts(shown: Any) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _tasks_are_kept(monkeypatch) -> None:
-    monkeypatch.setattr(tables, "task_for", task_for)
-    monkeypatch.setattr(temperature_report, "task_for", task_for)
+    monkeypatch.setattr(reviewers, "task_for", task_for)
+    monkeypatch.setattr(temperature_views, "task_for", task_for)
 
 
 @pytest.fixture
-def frames(monkeypatch) -> dict[str, drawing.Frames]:
+def frames(monkeypatch) -> dict[str, figures.Frames]:
     """What would be drawn, by figure: drawing takes long."""
-    drawn: dict[str, drawing.Frames] = {}
-    monkeypatch.setattr(drawing, "draw", lambda study, name, given: drawn.update({name: given}))
+    drawn: dict[str, figures.Frames] = {}
+    monkeypatch.setattr(figures, "draw", lambda study, name, given: drawn.update({name: given}))
     return drawn
 
 
-def execution(name: str, results: Path, **given: Any) -> Execution:
-    """An execution of a study at the preset smoke, with nothing in its folder."""
-    study = studies.get(name)
-    parameters = study.resolve({"preset": "smoke", "results": results, **given})
-    folder = study.folder(parameters)
-    folder.mkdir(parents=True)
-    return Execution(study, parameters, folder)
-
-
-def says_no_number(shown: Shown) -> list[str]:
-    return [text for cell in shown for text in texts(cell) if NO_NUMBER.search(text)]
+def says_no_number(cells: Sequence[Any]) -> list[str]:
+    return [text for cell in cells for text in texts(cell) if NO_NUMBER.search(text)]
 
 
 def compare(name: str, whole: pd.DataFrame, less: pd.DataFrame, way: str) -> None:
@@ -88,22 +74,22 @@ def compare(name: str, whole: pd.DataFrame, less: pd.DataFrame, way: str) -> Non
         assert set(less["verdict"]) <= {"not judged"}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", GIVEN)
 def test_nothing_breaks_or_is_judged_on_less_when_runs_are_lost(name, tmp_path, frames):
-    kind = KINDS[name]
-    study = execution(name, tmp_path, **{"replicates": REPLICATES, **kind.given})
+    study = execution(name, tmp_path, **{"replicates": REPLICATES, **GIVEN[name]})
     whole_grid = runs_of(study.study.grid(study.parameters))
-    shown, found = kind.show(study, carried_without(whole_grid, lambda config: False))
-    assert says_no_number(shown) == []
-    assert set(frames) >= set(drawing.drawings(study.study)) - ABSENT
-    whole = claims.judged(name, found)
+    complete = with_runs(study, trained_without(whole_grid, lambda config: False))
+    assert says_no_number(shown(complete)) == []
+    assert set(frames) >= set(figures.drawings(study.study)) - ABSENT
+    whole = comparisons.claims(name, complete.comparisons)
     for way, lost in ways([run.config for run in whole_grid], single=3, much=3):
+        part = with_runs(study, trained_without(whole_grid, lost))
         try:
-            shown, found = kind.show(study, carried_without(whole_grid, lost))
+            cells = shown(part)
         except Exception as error:
             raise AssertionError(f"{name} without {way}") from error
-        assert says_no_number(shown) == [], f"{name} without {way}"
-        compare(name, whole, claims.judged(name, found), way)
+        assert says_no_number(cells) == [], f"{name} without {way}"
+        compare(name, whole, comparisons.claims(name, part.comparisons), way)
 
 
 def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates():
@@ -123,14 +109,13 @@ def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates(
     # the second split is the harder one: the mean of the untrained encoder over both is below that of the loss
     arms = found({"bce": {0: 0.5}, "random_encoder": {0: 0.6, 1: 0.2}})
     trained = next(each for each in arms if each.loss == "bce")
-    assert scores.remark(arms, trained) == "degenerate"
+    assert scores.flag(arms, trained) == scores.UNTRAINED
 
     def placed(given: dict[str, dict[int, float]]) -> dict[str, str]:
         arms = found(given)
-        return {
-            each.loss: word
-            for each, word in scores.standings(arms, "probe", "map", higher_is_better=True).items()
-        }
+        measured = {each: scores.quantity(members, "probe_map") for each, members in arms.items()}
+        ranked = scores.ranks(measured, lambda each: each.task, higher_is_better=True)
+        return {each.loss: word for each, word in ranked.items()}
 
     # losses are ranked in the replicates that all have, however good one looks in another
     assert (
@@ -148,13 +133,12 @@ def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates(
     assert set(placed({"bce": {0: 0.5, 1: 0.3}, "reg": {2: 0.6, 3: 0.4}}).values()) == {"worse"}
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "02_label_space"])
+@pytest.mark.parametrize("name", [name for name in GIVEN if name != "02_label_space"])
 def test_figures_are_drawn_of_what_is_left(name, tmp_path):
-    kind = KINDS[name]
-    study = execution(name, tmp_path, **{"replicates": 2, **kind.given})
+    study = execution(name, tmp_path, **{"replicates": 2, **GIVEN[name]})
     whole = runs_of(study.study.grid(study.parameters))
     first = next(arm(run.config) for run in whole if not run.config.is_baseline)
-    kind.show(study, carried_without(whole, lambda config: arm(config) == first))
+    shown(with_runs(study, trained_without(whole, lambda config: arm(config) == first)))
     assert any((study.folder / "figures").glob("*.pdf"))
     plt.close("all")
 
@@ -163,101 +147,35 @@ def test_a_study_of_which_no_training_is_left_stops(tmp_path, monkeypatch):
     study = execution("06_kernel_mixture", tmp_path)
     whole = runs_of(study.study.grid(study.parameters))
     for lost in (lambda config: True, lambda config: not config.is_baseline):
-        grid = carried_without(whole, lost).grid
+        grid = trained_without(whole, lost).grid
         monkeypatch.setattr(runs, "carry_out", lambda configs, grid=grid, **given: grid)
         with pytest.raises(RuntimeError, match="no training of this study succeeded"):
-            study_runs.carry_out(study)
-
-
-def searched(study: Execution, lost: Callable[[int, int], bool]) -> searching.Summary:
-    """The Hyperband study with pools of curves that rise to different limits, without those lost (split, number)."""
-    rng, kept, failures = np.random.default_rng(0), [], []
-    for split, each in enumerate(search_tasks(study.parameters)):
-        for number, config in enumerate(pool_runs(study.parameters, each)):
-            scores = (0.3 + 0.4 * rng.random()) * (1 - 0.5 ** np.arange(1, study.parameters.epochs + 1))
-            history = [{"validation_map": score, "test_map": score + 0.01} for score in scores]
-            found = {"direct_validation_map": scores[-1], "direct_map": scores[-1] + 0.01}
-            run = Run(config, found, TIMINGS, FACTS, history, {"device": "cpu", "threads": 1}, Path())
-            if lost(split, number):
-                failures.append((config, "diverged", 1.0))
-            else:
-                kept.append(run)
-    grid = Grid(kept, failures, 0)
-    carried = Carried(grid, grid, Grid([], [], 0), {})
-    pools = searching.pools(study, carried)
-    nothing = search.Evaluation(0, 0, {}, 1, 1, -np.inf, 1, 1.0, error="diverged")
-    real = {each: [searching.RealSearch(search.Result("Hyperband", (nothing,)), [None])] for each in pools}
-    return searching.Summary(carried, pools, searching.replays(study, pools), real)
-
-
-@pytest.mark.parametrize(
-    ("way", "lost", "left"),
-    [
-        ("one of the pool", lambda split, number: (split, number) == (0, 0), 2),
-        ("all but one of a pool", lambda split, number: split == 0 and number > 0, 2),
-        ("all but one of every pool", lambda split, number: number > 0, 2),
-        ("a pool", lambda split, number: split == 0, 1),
-    ],
-)
-def test_searches_in_pools_of_which_runs_are_lost(way, lost, left, tmp_path, monkeypatch):
-    monkeypatch.setattr(search_report, "task_for", task_for)
-    if way != "all but one of a pool":  # drawing takes long
-        monkeypatch.setattr(search_report, "draw", lambda study, name, given: None)
-    study = execution("05_hyperband", tmp_path, replicates=2, pool=6, replays=3)
-    summary = searched(study, lost)
-    assert len(summary.pools) == left
-    shown = [search_report.pools_table(summary)]
-    for show in (
-        search_report.plot_learning_curves,
-        search_report.correlation_table,
-        search_report.plot_incumbents,
-        search_report.plot_speed_ups,
-        search_report.speed_up_table,
-        search_report.confirmation_table,
-        search_reading.reading,
-        search_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    plt.close("all")
-    assert says_no_number(shown) == []
-    rows = claims.judged("05_hyperband", search_effects.effects(study, summary))
-    assert set(rows["verdict"]) == {"not judged"}
-    assert set(rows["reason"]) <= {
-        f"{n} splits, 5 are needed".replace("1 splits", "1 split") for n in (1, 2)
-    } | {
-        "runs have failed on every split",
-        "not measured",
-    }
-    if left == 1:
-        ratios = search_reading.speed_ups(study, summary)
-        (measured,) = [ratio for key, ratio in ratios.items() if key[1:] == ("tpe", "test")]
-        own = rows[(rows["claim"] == "hyperband_bayesian_faster") & (rows["dataset"] == "debtags")].iloc[0]
-        assert own["estimate"] == pytest.approx(measured.ratio)
-        assert own["remark"].endswith("runs have failed on 1 more split")
+            study.run()
 
 
 def test_the_ledger_names_what_runs_have_failed_of(tmp_path, frames):
-    for name in ("01_missing_labels", "04_temperature"):
-        kind = KINDS[name]
+    for name, failed in (("01_missing_labels", "bce+clml"), ("04_temperature", "instance")):
         study = execution(name, tmp_path)
-        grid = study.study.grid(study.parameters)
-        failed = {"01_missing_labels": "bce+clml", "04_temperature": "instance"}[name]
-        carried = carried_without(runs_of(grid), lambda config, failed=failed: config.loss == failed)
-        claims.table(study, kind.show(study, carried)[1])
-        study_runs.finish(study, carried)
-    execution_ = execution("00_claims", tmp_path)
-    ledger = ledger_report.read(execution_)
-    rows = ledger.rows
+        made = runs_of(study.study.grid(study.parameters))
+        part = with_runs(study, trained_without(made, lambda config, failed=failed: config.loss == failed))
+        shown(part)
+        part.finish()
+    ledger = execution("00_claims", tmp_path)
+    rows = ledger_measures.claims(ledger)
     own = rows[(rows["study"] == "01_missing_labels") & (rows["dataset"] == "fashion-scenes")]
     assert "runs have failed: BCE + CLML" in own["reason"].tolist()
     own = rows[(rows["claim"] == "uniformity_falls") & (rows["dataset"] == "debtags")]
-    assert len(own) == 2  # one an encoder
+    assert len(own) == 2  # one per encoder
     assert own["reason"].str.startswith("runs have failed: Instance, τ").all()
-    shown = [ledger_report.sources_table(ledger), ledger_report.overall_table(execution_, ledger)]
-    shown += [ledger_report.effects_table(ledger), ledger_report.not_judged_table(ledger)]
-    shown += [ledger_report.reading(ledger), ledger_report.reviewers_list(execution_, ledger)]
-    assert says_no_number(shown) == []
-    assert ledger_report.plot(execution_, ledger) == []
+    cells = [view(ledger) for view in LEDGER]
+    assert says_no_number(cells) == []
+    assert ledger_views.forests(ledger) == []
+
+
+LEDGER = (
+    *(ledger_views.sources, ledger_views.overall, ledger_views.effects, ledger_views.not_judged),
+    *(ledger_views.summary, ledger_views.checklist),
+)
 
 
 ABSENT = {"base_labels", "matched_frequency", "fractions"}
