@@ -135,6 +135,18 @@ def claim(rows: pd.DataFrame) -> str:
     return f"{statement}: {words} ({size}{unit}{bounds})."
 
 
+def total(rows: pd.DataFrame) -> str:
+    """How many effects all claims ask for, and how often each verdict was given."""
+    count = rows["claim"].nunique()
+    return f"{count} claims ask for {len(rows)} effects, one per task or several: {counted(rows)}."
+
+
+def collected(rows: pd.DataFrame, missing: Sequence[str]) -> Markdown:
+    """What the claims of all studies say together; ``missing`` are studies without results."""
+    without = [Line("Without results", f": {', '.join(missing)}.")] if missing else []
+    return markdown([Line("", total(rows)), *without, *claims(rows)])
+
+
 def summary(study: Execution) -> Markdown:
     """What the frames of a study say: its claims, and the arms that lie below a baseline."""
     rows = comparisons.claims(study.study.name, study.comparisons)

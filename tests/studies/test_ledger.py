@@ -3,98 +3,109 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mlcl_utils import studies
-from mlcl_utils.stats import Replicates
-from mlcl_utils.studies import claims, drawing, published
-from mlcl_utils.studies.base import begin
-from mlcl_utils.studies.claims import Effect
-from mlcl_utils.studies.ledger import report, sources
+from mlcl_utils.stats import Interval, Replicates
+from mlcl_utils.studies import comparisons, figures, published, sentences, tables
+from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.comparisons import Comparison
+from mlcl_utils.studies.execution import Execution, begin
+from mlcl_utils.studies.ledger import sources, views
+from mlcl_utils.studies.ledger.measures import claims, states
 from mlcl_utils.studies.manifest import MANIFEST, file_digest
 
 STUDY = studies.get("00_claims")
 REGISTERED = [name for name in studies.names() if published.of(name)]
 
 
-def effect(points, dataset="debtags", **more):
+def effect(claim, points, dataset="debtags", loss="reg", **more):
+    """An effect on a claim, with replicates around so many points."""
     values = np.array([points - 0.02, points - 0.01, points, points + 0.01, points + 0.02]) / 100
-    return Effect(dataset, f"{dataset}, 100 labels", "A − B", Replicates(tuple(range(5)), values), **more)
+    metric = {each.id: each.metric for each in published.load()}[claim]
+    given = {"compared": "A − B", "measured": Replicates(tuple(range(5)), values), **more}
+    return Comparison(claim, [Arm(dataset, "frozen", 100, loss)], metric, **given)
 
 
-def judged(results, name, effects, **given):
+def judged(results, name, *declared, **given):
     """What a study leaves behind: its judged effects and a manifest that vouches for them."""
     study = begin(studies.get(name), {"preset": "quick", "results": str(results), **given})
-    claims.table(study, effects)
+    tables.save_claims(study, comparisons.claims(name, comparisons.frame(name, declared, {})))
     study.finish(device="cpu", seeds=[0], compute={"runs": 7, "failed": 1, "existed": 0, "seconds": 60.0})
     return study.folder
 
 
-def ledger_of(results, **given):
-    execution = begin(STUDY, {"preset": "quick", "results": str(results), **given})
-    return execution, report.read(execution)
+def ledger(results, **given) -> Execution:
+    return begin(STUDY, {"preset": "quick", "results": str(results), **given})
+
+
+def state(study: Execution, name: str) -> tuple[bool, str]:
+    """Whether the results of a study were read, and what is said of them."""
+    row = states(study).set_index("study").loc[name]
+    return bool(row["read"]), row["state"]
 
 
 def test_results_of_the_same_preset_are_read_and_the_missing_are_named(tmp_path):
-    judged(tmp_path, "02_label_space", {"many_labels": [effect(3.0), effect(-3.0, "emoji")]})
-    execution, found = ledger_of(tmp_path)
-    by_study = found.read.set_index("study")["state"]
-    assert by_study["02_label_space"].startswith("read")
-    assert (
-        by_study["04_temperature"]
-        == "04_temperature has no results at these parameters; mlcl run 04_temperature"
-    )
-    assert set(by_study.index) == {claim.study for claim in published.load()}
-    rows = found.rows.set_index(["claim", "dataset"])
+    judged(tmp_path, "02_label_space", effect("many_labels", 3.0), effect("many_labels", -3.0, "emoji"))
+    study = ledger(tmp_path)
+    assert state(study, "02_label_space")[0]
+    reason = "04_temperature has no results at these parameters; mlcl run 04_temperature"
+    assert state(study, "04_temperature") == (False, reason)
+    assert set(states(study)["study"]) == {claim.study for claim in published.load()}
+    found = claims(study)
+    rows = found.set_index(["claim", "dataset"])
     assert rows.loc[("many_labels", "debtags"), "verdict"] == "holds"
     assert rows.loc[("many_labels", "emoji"), "verdict"] == "reversed"
-    assert rows.loc[("uniformity_falls", "emoji"), "reason"].startswith("04_temperature has no results")
-    assert list(dict.fromkeys(found.rows["claim"])) == [claim.id for claim in published.load()]
-    assert found.compute == {"runs": 7, "failed": 1, "seconds": 60}
-    written = claims.read(execution.folder / "tables" / "claims.csv")
-    pd.testing.assert_frame_equal(claims.table_of(written), claims.table_of(found.rows))
-
-    lines = report.sentences(found)
-    assert "1 holds, 1 reversed" in lines[0]
-    assert "04_temperature" in lines[1]
-    assert "02_label_space" not in lines[1]
-    assert any(
-        "Holds on debtags, 100 labels; did not transfer on emoji, 100 labels." in line for line in lines
-    )
+    assert rows.loc[("uniformity_falls", "emoji"), "reason"] == reason
+    assert list(dict.fromkeys(found["claim"])) == [claim.id for claim in published.load()]
+    read = states(study).query("read")
+    assert read[["runs", "failed", "seconds"]].to_numpy().tolist() == [[7, 1, 60]]
+    views.effects(study)
+    written = comparisons.read(study.folder / "tables" / "claims.csv")
+    pd.testing.assert_frame_equal(tables.judged(written), tables.judged(found))
+    own = found[found["claim"] == "many_labels"]
+    words = "holds on debtags, 100 labels; did not transfer on emoji, 100 labels"
+    assert sentences.overall(own) == words
+    assert views.overall(study)["verdict"].iloc[0] == words
+    assert views.headline(study.folder) == sentences.total(found)
     # another preset has nothing
-    _, other = ledger_of(tmp_path, preset="standard")
-    assert set(other.rows["verdict"]) == {"not judged"}
-    assert "Without results" in report.sentences(other)[1]
+    other = ledger(tmp_path, preset="standard")
+    assert set(claims(other)["verdict"]) == {"not judged"}
+    assert not states(other)["read"].any()
+    assert claims(other)["estimate"].isna().all()
+    assert views.effects(other).empty
+    assert views.forests(other) == []
 
 
-def test_the_sentences_change_with_the_numbers(tmp_path):
-    judged(tmp_path, "02_label_space", {"optimisation": [effect(3.0)]})
-    before = report.sentences(ledger_of(tmp_path)[1])
-    judged(tmp_path, "02_label_space", {"optimisation": [effect(0.1)]})
-    after = report.sentences(ledger_of(tmp_path)[1])
-    (changed,) = [(a, b) for a, b in zip(before[1:], after[1:], strict=True) if a != b]
-    assert "Holds on debtags" in changed[0]
-    assert "No material effect on debtags" in changed[1]
+def test_the_verdicts_change_with_the_numbers(tmp_path):
+    def verdicts() -> list[str]:
+        return views.overall(ledger(tmp_path))["verdict"].tolist()
+
+    judged(tmp_path, "02_label_space", effect("optimisation", 3.0))
+    before = verdicts()
+    judged(tmp_path, "02_label_space", effect("optimisation", 0.1))
+    (changed,) = [(a, b) for a, b in zip(before, verdicts(), strict=True) if a != b]
+    assert changed[0].startswith("holds on debtags")
+    assert changed[1].startswith("no material effect on debtags")
 
 
 def test_parameters_are_passed_on(tmp_path):
     given = {"replicates": 5, "datasets": ["debtags"]}
-    folder = judged(tmp_path, "02_label_space", {"optimisation": [effect(3.0)]}, **given)
+    folder = judged(tmp_path, "02_label_space", effect("optimisation", 3.0), **given)
     assert folder.name.startswith("quick-")
-    _, plain = ledger_of(tmp_path)
-    assert "has no results" in plain.read.set_index("study").loc["02_label_space", "state"]
-    execution, same = ledger_of(tmp_path, **given)
-    assert same.read.set_index("study").loc["02_label_space", "state"].startswith("read")
-    assert execution.folder.name.startswith("quick-")
+    assert not state(ledger(tmp_path), "02_label_space")[0]
+    same = ledger(tmp_path, **given)
+    assert state(same, "02_label_space")[0]
+    assert same.folder.name.startswith("quick-")
 
 
 def test_a_study_that_refuses_the_parameters_is_named_with_its_reason(tmp_path):
-    _, found = ledger_of(tmp_path, losses=["bce"])
-    state = found.read.set_index("study").loc["04_temperature", "state"]
-    assert state == "loss 'bce' has no temperature; name contrastive losses"
+    found = state(ledger(tmp_path, losses=["bce"]), "04_temperature")
+    assert found == (False, "loss 'bce' has no temperature; name contrastive losses")
 
 
 def damaged(folder):
@@ -133,22 +144,23 @@ def judged_by_others(folder):
     ],
 )
 def test_what_nobody_vouches_for_is_not_read(tmp_path, spoil, said):
-    spoil(judged(tmp_path, "02_label_space", {"optimisation": [effect(3.0)]}))
-    _, found = ledger_of(tmp_path)
-    state = found.read.set_index("study").loc["02_label_space", "state"]
-    assert said in state
-    own = found.rows[found.rows["study"] == "02_label_space"]
+    spoil(judged(tmp_path, "02_label_space", effect("optimisation", 3.0)))
+    study = ledger(tmp_path)
+    read, reason = state(study, "02_label_space")
+    assert not read
+    assert said in reason
+    own = claims(study).query("study == '02_label_space'")
     assert set(own["verdict"]) == {"not judged"}
-    assert set(own["reason"]) == {state}
+    assert set(own["reason"]) == {reason}
 
 
 def test_it_is_out_of_date_when_a_study_has_new_results(tmp_path):
     parameters = STUDY.resolve({"preset": "quick", "results": str(tmp_path)})
     empty = STUDY.digest(parameters)
-    judged(tmp_path, "02_label_space", {"optimisation": [effect(3.0)]})
+    judged(tmp_path, "02_label_space", effect("optimisation", 3.0))
     first = STUDY.digest(parameters)
     assert STUDY.digest(parameters) == first
-    judged(tmp_path, "02_label_space", {"optimisation": [effect(1.0)]})
+    judged(tmp_path, "02_label_space", effect("optimisation", 1.0))
     assert len({empty, first, STUDY.digest(parameters)}) == 3
     assert STUDY.grid(parameters) == []
     assert not (tmp_path / "runs").exists()
@@ -167,34 +179,53 @@ def test_figures_are_drawn_by_study_and_unit_and_again_from_what_was_saved(tmp_p
     judged(
         tmp_path,
         "04_temperature",
-        {
-            "uniformity_falls": [Effect("emoji", "emoji, cnn", "ρ", correlation)],
-            "intermediate_best": [effect(1.0), effect(2.0)],
-        },
+        effect("uniformity_falls", 0.0, "emoji", compared="ρ", measured=correlation),
+        effect("intermediate_best", 1.0),
+        effect("intermediate_best", 2.0),
     )
-    execution, found = ledger_of(tmp_path)
-    assert len(report.plot(execution, found)) == 2
-    names = {path.name for path in (execution.folder / "figures").glob("*.pdf")}
+    study = ledger(tmp_path)
+    assert len(views.forests(study)) == 2
+    names = {path.name for path in (study.folder / "figures").glob("*.pdf")}
     assert names == {"temperature.pdf", "temperature_rank_correlation.pdf"}
-    again = drawing.redraw(STUDY, execution.folder, tmp_path / "acl", "acl")
+    again = figures.redraw(STUDY, study.folder, tmp_path / "acl", "acl")
     assert {path.name for path in again if path.suffix == ".pdf"} == names
 
 
+def test_ratios_are_drawn_as_logarithms_with_the_bound_to_reach_at_zero(tmp_path):
+    ratio = Interval(10.0, 1.0, 100.0, (math.nan, math.nan), (1.0, 100.0), 0.95, 1)
+    judged(tmp_path, "05_hyperband", effect("hyperband_bayesian_faster", 0.0, measured=ratio))
+    study = ledger(tmp_path)
+    (figure,) = views.forests(study)
+    (ax,) = figure.axes
+    marks = {round(float(x), 6) for line in ax.lines for x in line.get_xdata() if np.isfinite(x)}
+    assert {0.0, 1.0, 2.0} <= marks
+    assert not marks - {0.0, 1.0, 2.0}
+
+
 def test_tables_name_what_cannot_be_judged(tmp_path):
-    offered = {"optimisation": [effect(3.0, impediment="degenerate: Prototype"), effect(2.0, "emoji")]}
-    judged(tmp_path, "02_label_space", offered)
-    execution, found = ledger_of(tmp_path)
-    shown = report.not_judged_table(found)
-    assert shown.loc[("optimisation", "degenerate: Prototype"), "task"] == "debtags, 100 labels"
-    effects = report.effects_table(found).reset_index()
+    reason = "below the untrained encoder: Prototype"
+    flag = "below logistic regression: BCE"
+    judged(
+        tmp_path,
+        "02_label_space",
+        effect("optimisation", 3.0, reason=reason),
+        effect("optimisation", 2.0, "emoji", flag=flag),
+    )
+    study = ledger(tmp_path)
+    assert views.not_judged(study).loc[("optimisation", reason), "task"] == "debtags, 100 labels"
+    effects = views.effects(study).reset_index()
     assert effects["verdict"].tolist() == ["not judged", "holds"]
-    assert effects.loc[1, "over replicates"] != "–"
+    assert effects.loc[1, "over replicates"] == "[+1.97, +2.03]"
     assert effects.loc[1, "over test data (ratios: replays)"] == "–"
-    overall = report.overall_table(execution, found)
-    assert len(overall) == len(published.load())
-    assert (execution.folder / "tables" / "overall.tex").is_file()
-    text = report.reviewers_list(execution, found).data
+    assert effects["flag"].tolist() == [reason, flag]
+    assert len(views.overall(study)) == len(published.load())
+    assert (study.folder / "tables" / "overall.tex").is_file()
+    table = views.sources(study)
+    assert table["runs"].tolist().count("7") == 1
+    assert table["runs"].tolist().count("–") == len(table) - 1
+    text = views.checklist(study).data
     assert published.digest() in text
+    assert "1 effects rest on an arm below" in text
 
 
 def test_configurations_that_a_search_found_are_passed_on(tmp_path):

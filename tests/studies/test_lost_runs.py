@@ -17,6 +17,8 @@ from mlcl_utils.runs import Grid, RunConfig
 from mlcl_utils.studies import comparisons, figures, reviewers, scores
 from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.arms import Arm
+from mlcl_utils.studies.ledger import measures as ledger_measures
+from mlcl_utils.studies.ledger import views as ledger_views
 from mlcl_utils.studies.temperature import views as temperature_views
 from mlcl_utils.training import Recipe
 from tests.studies.losing import (
@@ -152,27 +154,28 @@ def test_a_study_of_which_no_training_is_left_stops(tmp_path, monkeypatch):
 
 
 def test_the_ledger_names_what_runs_have_failed_of(tmp_path, frames):
-    for name in ("01_missing_labels", "04_temperature"):
-        kind = KINDS[name]
+    for name, failed in (("01_missing_labels", "bce+clml"), ("04_temperature", "instance")):
         study = execution(name, tmp_path)
-        grid = study.study.grid(study.parameters)
-        failed = {"01_missing_labels": "bce+clml", "04_temperature": "instance"}[name]
-        carried = carried_without(runs_of(grid), lambda config, failed=failed: config.loss == failed)
-        claims.table(study, kind.show(study, carried)[1])
-        study_runs.finish(study, carried)
-    execution_ = execution("00_claims", tmp_path)
-    ledger = ledger_report.read(execution_)
-    rows = ledger.rows
+        made = runs_of(study.study.grid(study.parameters))
+        part = with_runs(study, trained_without(made, lambda config, failed=failed: config.loss == failed))
+        shown(part)
+        part.finish()
+    ledger = execution("00_claims", tmp_path)
+    rows = ledger_measures.claims(ledger)
     own = rows[(rows["study"] == "01_missing_labels") & (rows["dataset"] == "fashion-scenes")]
     assert "runs have failed: BCE + CLML" in own["reason"].tolist()
     own = rows[(rows["claim"] == "uniformity_falls") & (rows["dataset"] == "debtags")]
-    assert len(own) == 2  # one an encoder
+    assert len(own) == 2  # one per encoder
     assert own["reason"].str.startswith("runs have failed: Instance, τ").all()
-    shown = [ledger_report.sources_table(ledger), ledger_report.overall_table(execution_, ledger)]
-    shown += [ledger_report.effects_table(ledger), ledger_report.not_judged_table(ledger)]
-    shown += [ledger_report.reading(ledger), ledger_report.reviewers_list(execution_, ledger)]
-    assert says_no_number(shown) == []
-    assert ledger_report.plot(execution_, ledger) == []
+    cells = [view(ledger) for view in LEDGER]
+    assert says_no_number(cells) == []
+    assert ledger_views.forests(ledger) == []
+
+
+LEDGER = (
+    *(ledger_views.sources, ledger_views.overall, ledger_views.effects, ledger_views.not_judged),
+    *(ledger_views.summary, ledger_views.checklist),
+)
 
 
 ABSENT = {"base_labels", "matched_frequency", "fractions"}

@@ -98,8 +98,7 @@ STUDY = Study(
     Parameters=LedgerParameters,
     presets={"smoke": {}, "quick": {}, "standard": {}},
     grid=grid,
-    figures="mlcl_utils.studies.ledger.figures",
-    finding="mlcl_utils.studies.ledger.finding",
+    figure="label_space",
     inputs=inputs,
     last=True,
 )

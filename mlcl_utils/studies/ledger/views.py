@@ -1,0 +1,175 @@
+"""Tables and figures of the ledger: views of the claims that it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+from mlcl_utils.figures import style
+from mlcl_utils.studies import comparisons, figures, published, scores, sentences, tables
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.figures import Draw, Frames
+from mlcl_utils.studies.ledger.measures import claims, states
+from mlcl_utils.studies.published import Claim
+from mlcl_utils.studies.sentences import Line
+
+
+def sources(study: Execution) -> pd.DataFrame:
+    """The studies that were read and those that could not be."""
+    columns: tables.Columns = {
+        "read": ("read", lambda value: "yes" if value else "no"),
+        **{name: (name, str) for name in ("state", "commit", "finished")},
+        **{name: (name, tables.whole) for name in ("runs", "failed", "seconds")},
+    }
+    return tables.show(study, "sources", states(study), index=["study"], columns=columns)
+
+
+def overall(study: Execution) -> pd.DataFrame:
+    """One row per claim: statement, source, contrast, margin, and the verdict on every task."""
+    by_id, rows = {claim.id: claim for claim in published.load()}, []
+    for name, own in claims(study).groupby("claim", sort=False):
+        claim = by_id[str(name)]
+        rows.append(
+            {
+                "claim": claim.statement,
+                "source": f"{claim.source}; {claim.where}",
+                "contrast": claim.contrast,
+                "margin": f"{claim.margin:g} {own['unit'].iloc[0]}".strip(),
+                "verdict": sentences.overall(own),
+                "setting": f"{claim.setting}: {claim.changes}" if claim.changes else claim.setting,
+            }
+        )
+    return tables.show(study, "overall", pd.DataFrame(rows), index=["claim"])
+
+
+def effects(study: Execution) -> pd.DataFrame:
+    """Every effect that was measured, with both components of its interval and the replicates behind it.
+
+    What is written holds those that could not be measured, too.
+    """
+    tables.save_claims(study, claims(study))
+    rows = _measured(study)
+    parts = {"replicate": "over replicates", "bootstrap": "over test data (ratios: replays)"}
+    intervals = {
+        words: [
+            f"[{sentences.number(low, '+.2f')}, {sentences.number(high, '+.2f')}]"
+            if np.isfinite(low)
+            else "–"
+            for low, high in zip(rows[f"{part}_lower"], rows[f"{part}_upper"], strict=True)
+        ]
+        for part, words in parts.items()
+    }
+    return tables.judged(rows).assign(**intervals, points=rows["points"].to_numpy())
+
+
+def _measured(study: Execution) -> pd.DataFrame:
+    rows = claims(study)
+    return rows[rows["estimate"].notna()]
+
+
+def not_judged(study: Execution) -> pd.DataFrame:
+    """What cannot be judged, and why."""
+    rows = claims(study).query("verdict == 'not judged'")
+    rows = rows.groupby(["claim", "reason"], sort=False)["task"].agg("; ".join).reset_index()
+    return tables.show(study, "not_judged", rows, index=["claim", "reason"])
+
+
+def forests(study: Execution) -> list[Figure | None]:
+    """Forest plots of all effects that were measured, one per study and unit."""
+    rows = _measured(study)
+    drawn_in = rows["claim"].map(_FIGURE_OF)
+    names = [name for name in FIGURES if name in set(drawn_in)]
+    return [figures.draw(study, name, {"effects": rows[drawn_in == name]}) for name in names]
+
+
+def draw_forest(frames: Frames, venue: str) -> Figure:
+    """Effects, ``effects``, with margins and verdicts, grouped by claim; ratios on a logarithmic axis."""
+    rows = frames["effects"]
+    unit = "points" if (rows["unit"] == "points").all() else style.metric(str(rows["metric"].iloc[0])).label
+    label = f"effect in favour of the claim ({unit})"
+    if (rows["test"] == "ratio").all():
+        numbers = ["estimate", *comparisons.BOUNDS]
+        # a ratio has a bound to reach, and no margin on both sides
+        rows = rows.assign(margin=0.0, **rows[numbers].clip(lower=0.01).apply(np.log10))
+        label = "decimal logarithm of the ratio of resources: 0 as fast, 1 tenfold"
+    return figures.forest(rows, x_label=label, label=["task", "arms"], group="statement", venue=venue)
+
+
+def summary(study: Execution) -> Markdown:
+    """What the ledger says: how often each verdict was given, what is missing, and the verdicts on each claim."""
+    return sentences.collected(claims(study), states(study).query("not read")["study"].tolist())
+
+
+def headline(folder: Path) -> str:
+    """How often each verdict was given, from the results of the ledger."""
+    return sentences.total(sentences.judged(folder))
+
+
+def checklist(study: Execution) -> Markdown:
+    """What a reviewer asks for of a table of verdicts; the rest is in the notebooks of the studies."""
+    rows, compute = claims(study), states(study).query("read")[["runs", "failed", "seconds"]].sum()
+    corrected = rows[(rows["verdict"] != "not judged") & (rows["corrected_over"] > 1)]
+    families = corrected.groupby("study")["corrected_over"].max()
+    over = ", ".join(f"{name} over {int(count)} effects" for name, count in families.items())
+    # the second as older results say it
+    below = rows["remark"].str.contains(f"{scores.REGRESSION}|below baseline").sum()
+    return sentences.markdown(
+        [
+            Line(
+                "Claims.",
+                f" notebooks/claims.toml, SHA-256 {published.digest()}: {len(published.load())} claims,"
+                " written before any run of the preset standard.",
+            ),
+            Line(
+                "Verdicts.",
+                " Holds if the lower bound of the 95% interval exceeds the margin, reversed if the upper"
+                " bound is below its negative, no material effect if the 90% interval lies within the margin, else"
+                " undetermined; not judged with fewer than five replicates, on arms below the untrained encoder or with"
+                " a dead term of the loss, where runs have failed, and where the preset does not measure it.",
+            ),
+            Line(
+                "Intervals.",
+                " The wider of two: over replicates, a t interval with the variance corrected for overlapping"
+                " splits; over 200 resamples of the test groups; for ratios of resources, over replays of the"
+                " searches.",
+            ),
+            Line(
+                "Multiplicity.",
+                f" Claims that choose the best of several arms are corrected by Holm within their study:"
+                f" {over or 'none was judged'}. Claims are not corrected over studies.",
+            ),
+            Line(
+                "Baselines.",
+                f" {below} effects rest on an arm below logistic regression on the input, and say so.",
+            ),
+            Line(
+                "Compute.",
+                f" {compute['runs']:.0f} runs of the studies that were read, {compute['failed']:.0f} failed,"
+                f" {compute['seconds'] / 60:.1f} minutes of computation; a run that serves several studies counts"
+                " in each.",
+            ),
+            Line(
+                "Deviations from the original papers.",
+                " Every claim names what its setting changes; a reversal in a changed setting is no refutation: the"
+                " claim did not transfer.",
+            ),
+            Line(
+                "What this cannot show.",
+                " Whether a claim holds in the original paper's own setting, where that was changed.",
+            ),
+        ]
+    )
+
+
+def _figure_of(claim: Claim) -> str:
+    """The figure that a claim is drawn in: those of one study in one unit share it."""
+    return claim.study[3:] + ("" if style.metric(claim.metric).percent else f"_{claim.metric}")
+
+
+_FIGURE_OF = {claim.id: _figure_of(claim) for claim in published.load()}
+
+FIGURES: dict[str, Draw] = dict.fromkeys(_FIGURE_OF.values(), draw_forest)
