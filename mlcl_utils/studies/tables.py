@@ -201,7 +201,7 @@ def compared(
     index: Sequence[str] = ("task", "compared"),
     by: str = "metric",
 ) -> pd.DataFrame:
-    """Comparisons with their intervals, one column per metric; also written as CSV and LaTeX.
+    """Comparisons with their intervals, or why there is none, one column per metric; also written as CSV and LaTeX.
 
     Args:
         study: the execution.
@@ -215,7 +215,7 @@ def compared(
     rows = rows[rows["name"].isin(names)] if names else rows
     if rows.empty:
         return rows
-    words = rows.assign(words=[sentences.effect(row) for _, row in rows.iterrows()])
+    words = rows.assign(words=[_result(row) for _, row in rows.iterrows()])
     keys = words[list(index)].drop_duplicates()
     wide = words.pivot(index=list(index), columns=by, values="words")[list(dict.fromkeys(rows[by]))]
     wide = wide.loc[pd.MultiIndex.from_frame(keys) if len(index) > 1 else keys[index[0]]].fillna("–")
@@ -229,6 +229,10 @@ def compared(
         figures.tables.plain(wide.reset_index()), study.folder / "tables", name or names[0], data=rows
     )
     return wide
+
+
+def _result(row: pd.Series[Any]) -> str:
+    return sentences.effect(row) if math.isfinite(row["estimate"]) else row["reason"] or "–"
 
 
 def claims(study: Execution) -> pd.DataFrame:

@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from mlcl_utils.studies.claims import Effect
 
 from mlcl_utils import stats
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import claims, published, scores
-from mlcl_utils.studies.claims import Effect
 
 CLAIM = """
 [[claims]]

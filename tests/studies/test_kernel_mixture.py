@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlcl_utils.studies.kernel_mixture.reading import sentences
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
@@ -22,7 +23,6 @@ from mlcl_utils.studies.kernel_mixture.measures import (
     reliability,
     summarise,
 )
-from mlcl_utils.studies.kernel_mixture.reading import sentences
 from mlcl_utils.training import BASELINES
 from tests.studies import made
 

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from mlcl_utils.studies.claims import Effect
 
 from mlcl_utils import studies
 from mlcl_utils.stats import Replicates
 from mlcl_utils.studies import claims, drawing, published
 from mlcl_utils.studies.base import begin
-from mlcl_utils.studies.claims import Effect
 from mlcl_utils.studies.ledger import report, sources
 from mlcl_utils.studies.manifest import MANIFEST, file_digest
 
