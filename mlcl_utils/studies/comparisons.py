@@ -95,6 +95,38 @@ class Comparison:
         return self.task or self.arms[0].describe()
 
 
+def of_best(
+    arms: Arms,
+    lost: Iterable[Arm],
+    groups: Sequence[Sequence[Arm]],
+    heads: Sequence[str] = ("probe",),
+    **given: Any,
+) -> Comparison:
+    """A comparison of the best of each group on validation, in pairs of groups; of none where runs have failed.
+
+    Args:
+        arms: the runs of every arm.
+        lost: the arms of which runs have failed.
+        groups: arms, of each of which the best is compared.
+        heads: those among which its head is chosen.
+        given: other attributes of the comparison.
+    """
+    among = [arm for group in groups for arm in group]
+    if set(among) & set(lost):
+        return Comparison(arms=[among[0].task], head="", chosen_among=among, **given)
+    best, read = zip(*(scores.best_on_validation(arms, group, heads) for group in groups), strict=True)
+    pairs = [" − ".join(map(_label, best[at : at + 2])) for at in range(0, len(best), 2)]
+    words = " / ".join(dict.fromkeys(pairs))
+    return Comparison(arms=best, head=read, compared=words, chosen_among=among, **given)
+
+
+def fractions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the frame with shares as fractions, as figures take them."""
+    numbers = ["estimate", *BOUNDS]
+    scale = np.where(rows["unit"] == "points", 100.0, 1.0)
+    return rows.assign(**{name: rows[name] / scale for name in numbers})
+
+
 def _label(arm: Arm, with_setting: bool = True) -> str:
     label = style.look(arm.loss).label
     return f"{label} {arm.setting}" if with_setting and arm.setting else label
@@ -163,9 +195,8 @@ def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, N
     measured = None if failed else each.measured or _measure(each, heads, arms)
     failed = failed or [arm for arm in each.arms if arm in lost]
     if measured is None:
-        return (
-            _Asked(each, claim, heads, None, f"runs have failed: {_listed(failed)}", "") if failed else None
-        )
+        said = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
+        return _Asked(each, claim, heads, None, said, "") if failed else None
     present = [(arm, head) for arm, head in zip(each.arms, heads, strict=True) if arm in arms]
     reason, flag = _against(arms, present)
     return _Asked(
@@ -200,11 +231,13 @@ def _measure(each: Comparison, heads: Sequence[str], arms: Arms) -> Replicates |
     return stats.combine(found, each.measure)
 
 
-def _listed(arms: Iterable[Arm]) -> str:
-    """Arms in words, with their tasks where these differ."""
-    tasks = {arm: arm.beside("").describe() for arm in arms}
-    several = len(set(tasks.values())) > 1
-    return ", ".join(f"{_label(arm)} ({task})" if several else _label(arm) for arm, task in tasks.items())
+def _listed(arms: Iterable[Arm], task: Arm) -> str:
+    """Arms in words, with their tasks unless all are of one."""
+    tasks = {arm: arm.beside("") for arm in arms}
+    here = set(tasks.values()) == {task}
+    return ", ".join(
+        _label(arm) if here else f"{_label(arm)} ({own.describe()})" for arm, own in tasks.items()
+    )
 
 
 def _against(arms: Arms, read: Iterable[tuple[Arm, str]]) -> tuple[str, str]:

@@ -204,7 +204,7 @@ def compared(
     index: Sequence[str] = ("task", "compared"),
     by: str = "metric",
 ) -> pd.DataFrame:
-    """Comparisons with their intervals, one column per metric; also written as CSV and LaTeX.
+    """Comparisons with their intervals, or why there is none, one column per metric; also written as CSV and LaTeX.
 
     Args:
         study: the execution.
@@ -219,7 +219,7 @@ def compared(
     if rows.empty:
         return rows
     words = rows.assign(
-        words=[sentences.effect(row) for _, row in rows.iterrows()],
+        words=[_result(row) for _, row in rows.iterrows()],
         loss=[style.look(name).label for name in rows["loss"]],
     )
     keys = words[list(index)].drop_duplicates()
@@ -235,6 +235,10 @@ def compared(
         figures.tables.plain(wide.reset_index()), study.folder / "tables", name or names[0], data=rows
     )
     return wide
+
+
+def _result(row: pd.Series[Any]) -> str:
+    return sentences.effect(row) if math.isfinite(row["estimate"]) else row["reason"] or "–"
 
 
 def claims(study: Execution) -> pd.DataFrame:

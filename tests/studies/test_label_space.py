@@ -1,23 +1,25 @@
-"""The label-space study: its grid, and a reading that follows the numbers."""
+"""The label-space study: its grid, its contrasts, and how it is tuned."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import save_file
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import scores, tuning
-from mlcl_utils.studies.arms import Arm
-from mlcl_utils.studies.label_space import reading, reference_labels
-from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies import comparisons, figures, scores, sentences, tuning
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.label_space import reference_labels, views
+from mlcl_utils.studies.label_space.measures import matched
 from mlcl_utils.training import BASELINES, Recipe
+from tests.studies import made
 
 STUDY = studies.get("02_label_space")
 
@@ -84,131 +86,205 @@ def test_the_size_at_which_data_are_varied(sizes, reference):
     assert reference_labels(sizes) == reference
 
 
-def made_run(
-    folder: Path, loss: str, k: int, replicate: int, scores: dict[str, float], draw: int | None = None
-) -> Run:
-    """A stored run with given metrics of the probe, and resamples that scatter a little around them."""
-    config = RunConfig(
-        dataset="debtags",
-        num_labels=k,
-        base_labels=10,
-        replicate=replicate,
-        loss=loss,
-        seed=replicate,
-        label_draw=draw,
-        label_pool=None if draw is None else 100,
-        recipe=None if loss in BASELINES else Recipe(epochs=1),
-    )
-    metrics = {f"probe_{name}": value for name, value in scores.items()}
-    place = folder / config.id
-    place.mkdir(parents=True)
-    noise = 0.002 * np.random.default_rng([k, replicate, 9 if draw is None else draw]).normal(size=50)
-    save_file(
-        {name: (value + noise).astype(np.float32) for name, value in metrics.items()},
-        place / "resamples.safetensors",
-    )
-    facts = {"steps": 1, "parameters": 1}
-    timings = {"time_total": 1.0, "time_training": 1.0, "mem_peak_bytes": 1.0}
-    return Run(config, metrics, timings, facts, [], {"device": "cpu", "threads": 1}, place)
-
-
-def made_summary(folder: Path, *, lead: dict[int, float], baseline: float = 0.3, replicates: int = 5):
-    """BCE at 50% everywhere, REG ahead of it by ``lead`` at each size, MSC behind; REG is best on validation."""
+def execution(
+    folder: Path, values: dict[tuple[str, int, int | None], dict[str, float]], replicates: int = 5
+) -> Execution:
+    """An execution with metrics of the probe by loss, size of the label space and draw, more each replicate."""
     runs = []
-    for k, ahead in lead.items():
+    for (loss, size, draw), scores_ in values.items():
         for replicate in range(replicates):
-            wobble = 0.001 * replicate
-            for loss, value in (("bce", 0.5), ("reg", 0.5 + ahead), ("msc", 0.45)):
-                scores = {
-                    "map": value + wobble,
-                    "macro_f1": value + wobble,
-                    "ranking_loss": 0.5 - value + wobble,
-                }
-                scores["validation_map"] = {"bce": 0.5, "reg": 0.6, "msc": 0.4}[loss]
-                runs.append(made_run(folder, loss, k, replicate, scores))
-            for loss in ("logistic_regression", "random_encoder"):
-                runs.append(made_run(folder, loss, k, replicate, {"map": baseline, "macro_f1": baseline}))
-    grid = Grid(runs, [], 0)
-    return reading.summarise(Carried(grid, grid, Grid([], [], 0), {}))
+            config = RunConfig(
+                dataset="debtags",
+                num_labels=size,
+                base_labels=10,
+                replicate=replicate,
+                loss=loss,
+                seed=replicate,
+                label_draw=draw,
+                label_pool=None if draw is None else 100,
+                recipe=None if loss in BASELINES else Recipe(epochs=1),
+            )
+            metrics = {
+                name if name.startswith("direct_") else f"probe_{name}": value + 0.001 * replicate
+                for name, value in scores_.items()
+            }
+            runs.append(made.run(folder, config, metrics))
+    return made.execution(STUDY, STUDY.resolve({"preset": "smoke", "datasets": "debtags"}), folder, runs)
 
 
-def test_the_reading_follows_the_numbers(tmp_path):
-    ahead = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02, 100: 0.06}))
-    assert "REG" in ahead[0]
-    assert "is ahead of BCE" in ahead[0]
-    assert "+2.0" in ahead[0]
-    assert any("lead of contrastive losses grows" in line and "+4.0" in line for line in ahead)
-    assert any("mAP: contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
-    assert any("ranking loss: contrastive losses are ahead at 10, 100 labels" in line for line in ahead)
+def led(
+    folder: Path,
+    lead: dict[int, float],
+    *,
+    baseline: float = 0.3,
+    replicates: int = 5,
+    own: Mapping[str, float] = MappingProxyType({}),
+) -> Execution:
+    """BCE at 50% everywhere, REG ahead of it by ``lead`` at each size, MSC behind; REG is best on validation.
 
-    behind = reading.sentences(made_summary(tmp_path / "b", lead={10: -0.02, 100: -0.06}))
-    assert "is behind BCE" in behind[0]
-    assert any("lead of contrastive losses shrinks" in line and "-4.0" in line for line in behind)
-    assert any("mAP: contrastive losses are behind at 10, 100 labels" in line for line in behind)
+    ``own`` are metrics of the head of MSC.
+    """
+    validation = {"bce": 0.5, "reg": 0.6, "msc": 0.4}
+    values = {}
+    for size, ahead in lead.items():
+        for loss, value in (("bce", 0.5), ("reg", 0.5 + ahead), ("msc", 0.45)):
+            values[loss, size, None] = {
+                "map": value,
+                "macro_f1": value,
+                "ranking_loss": 0.5 - value,
+                "validation_map": validation[loss],
+            }
+        values["msc", size, None] |= own
+        for loss in ("logistic_regression", "random_encoder", "prior"):
+            values[loss, size, None] = {"map": baseline, "macro_f1": baseline}
+    return execution(folder, values, replicates)
 
-    level = reading.sentences(made_summary(tmp_path / "c", lead={10: 0.0, 100: 0.0}))
-    assert "cannot be told apart from BCE" in level[0]
-    assert any("neither clearly grows nor clearly shrinks" in line for line in level)
+
+def rows(study: Execution, name: str) -> pd.DataFrame:
+    """The rows of a comparison, read with the probe, and the side of zero that their intervals lie on."""
+    own = study.comparisons.query("name == @name and heads == 'probe'")
+    return own.assign(side=[sentences.side(row) for _, row in own.iterrows()])
 
 
-def test_arms_below_a_baseline_are_named_in_the_reading(tmp_path):
-    fine = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02}))
-    assert "Read with the probe, no trained arm is below logistic regression on the input." in fine
-    summary = made_summary(tmp_path / "b", lead={10: 0.02}, baseline=0.48)
-    (remark,) = [line for line in reading.sentences(summary) if "below the untrained encoder" in line]
-    assert "MSC (debtags, 10 labels)" in remark
-    assert "REG" not in remark
-    assert scores.remark(summary.arms, Arm("debtags", "frozen", 10, "msc")) == "degenerate"
+@pytest.mark.parametrize(
+    ("lead", "side", "growth"),
+    [
+        ({10: 0.02, 100: 0.06}, "above", (4.0, "above")),
+        ({10: -0.02, 100: -0.06}, "below", (-4.0, "below")),
+        ({10: 0.0, 100: 0.0}, "across", (0.0, "across")),
+    ],
+)
+def test_contrasts_follow_the_numbers(lead, side, growth, tmp_path):
+    study = led(tmp_path, lead)
+    found = rows(study, "contrast").query("head == 'probe'")
+    assert set(found["compared"]) == {"REG − BCE"}  # the best on validation, whatever MSC is on test
+    assert set(found["side"]) == {side}
+    for metric in ("map", "macro_f1", "ranking_loss"):  # whichever end is better
+        own = found[found["metric"] == metric].set_index("num_labels")["estimate"]
+        assert own.to_dict() == pytest.approx({size: 100 * ahead for size, ahead in lead.items()})
+    (row,) = rows(study, "growth").to_dict("records")
+    assert (row["estimate"], row["side"]) == (pytest.approx(growth[0], abs=1e-9), growth[1])
+    assert row["change"] == "from 10 to 100 labels"
+
+
+def test_each_is_read_with_the_head_that_validation_prefers(tmp_path):
+    own = {
+        "map": 0.7,
+        "macro_f1": 0.4,
+        "ranking_loss": 0.2,
+        "validation_map": 0.9,
+    }  # the best of all on validation
+    study = led(tmp_path, {10: 0.02}, own={f"direct_{name}": value for name, value in own.items()})
+    found = study.comparisons.query("name == 'contrast' and metric == 'macro_f1'").set_index("head")
+    assert found["compared"].to_dict() == {"probe": "REG − BCE", "best": "MSC − BCE"}
+    assert found["heads"].to_dict() == {"probe": "probe", "best": "direct, probe"}
+    assert found["estimate"].to_dict() == pytest.approx({"probe": 2.0, "best": -10.0})
+
+
+def test_nothing_is_measured_where_it_is_not_known_which_would_be_the_best(tmp_path):
+    study = led(tmp_path, {10: 0.02, 100: 0.06})
+    lost = next(arm for arm in study.arms if arm.loss == "msc" and arm.num_labels == 10)
+    study.trained.grid.failures.append((study.arms[lost][0].config, "diverged", 1.0))
+    found = study.comparisons[study.comparisons["name"].isin(["contrast", "lead_grows", "many_labels"])]
+    here = (found["num_labels"] == 10) | (found["name"] == "lead_grows")
+    assert found["estimate"].isna().tolist() == here.tolist()
+    assert set(found[here]["compared"]) == {""}
+    assert set(found[found["num_labels"] == 10]["reason"]) == {"runs have failed: MSC"}
+    grows = found[found["name"] == "lead_grows"]
+    assert grows["reason"].tolist() == ["runs have failed: MSC (debtags, 10 labels)"]
+    shown = views.contrasts(study)
+    assert (shown.loc["debtags, 10 labels"] == "runs have failed: MSC").all(axis=None)
+
+
+def test_arms_below_a_baseline_are_flagged(tmp_path):
+    study = led(tmp_path / "a", {10: 0.02})
+    assert set(study.scores["flag"]) == {""}
+    study = led(tmp_path / "b", {10: 0.02}, baseline=0.48)
+    flags = study.scores.query("metric == 'map'").set_index("loss")["flag"]
+    assert flags[flags != ""].to_dict() == {"msc": scores.UNTRAINED}
 
 
 def test_few_replicates_carry_no_verdict(tmp_path):
-    few = reading.sentences(made_summary(tmp_path / "a", lead={10: 0.02}, replicates=2))
-    assert any("2 replicates" in line and "no verdict" in line for line in few)
-    enough = reading.sentences(made_summary(tmp_path / "b", lead={10: 0.02}))
-    assert not any("no verdict" in line for line in enough)
-
-
-def test_contrasts_choose_on_validation_and_are_oriented(tmp_path):
-    found = reading.contrasts(made_summary(tmp_path, lead={10: 0.02}))
-    assert {(each.first, each.second) for each in found} == {("reg", "bce")}
-    by_metric = {each.metric: each.interval.estimate for each in found if each.head == "probe"}
-    assert by_metric == pytest.approx({"map": 0.02, "macro_f1": 0.02, "ranking_loss": 0.02})
+    few = comparisons.claims(STUDY.name, led(tmp_path / "a", {10: 0.02}, replicates=2).comparisons)
+    measured = few[few["estimate"].notna()]
+    assert measured["claim"].tolist() == ["few_labels"]
+    assert measured["verdict"].tolist() == ["not judged"]
+    assert "2 replicates" in measured["reason"].iloc[0]
+    enough = comparisons.claims(STUDY.name, led(tmp_path / "b", {10: 0.02}).comparisons)
+    assert enough[enough["estimate"].notna()]["verdict"].tolist() == ["reversed"]
 
 
 def test_differences_are_paired_and_leave_out_the_reference(tmp_path):
-    summary = made_summary(tmp_path, lead={10: 0.02, 100: 0.06})
-    rows = reading.differences(summary, "bce", ("map",)).set_index(["loss", "num_labels"])["estimate"]
-    assert rows["reg"].to_dict() == pytest.approx({10: 0.02, 100: 0.06})
-    assert rows["msc"].to_dict() == pytest.approx({10: -0.05, 100: -0.05})
-    assert "bce" not in rows.index.get_level_values("loss")
+    study = led(tmp_path, {10: 0.02, 100: 0.06})
+    own = rows(study, "difference").query("metric == 'map'").set_index(["loss", "num_labels"])["estimate"]
+    assert own["reg"].to_dict() == pytest.approx({10: 2.0, 100: 6.0})
+    assert own["msc"].to_dict() == pytest.approx({10: -5.0, 100: -5.0})
+    # nor are baselines drawn that are far from the rest
+    assert set(own.index.get_level_values("loss")) == {"reg", "msc", "logistic_regression", "random_encoder"}
+
+
+def test_differences_are_drawn_as_fractions(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(figures, "draw", lambda study, name, frames: drawn.update({name: frames}))
+    views.differences(led(tmp_path, {10: 0.02, 100: 0.06}))
+    own = drawn["differences"]["intervals"].query("metric == 'ranking_loss' and loss == 'reg'")
+    assert own["estimate"].tolist() == pytest.approx([-0.02, -0.06])
+    assert (own["lower"] <= own["estimate"]).all()
+    assert set(own["reference"]) == {"bce"}
 
 
 def test_intervals_hold_their_points(tmp_path):
-    summary = made_summary(tmp_path, lead={10: 0.02, 100: 0.06})
+    study = led(tmp_path, {10: 0.02, 100: 0.06})
     arm = list(scores.COLUMNS)
-    merged = pd.merge(summary.points, summary.intervals, on=[*arm, "head", "metric"], suffixes=("", "_mean"))
+    merged = pd.merge(study.points, study.scores, on=[*arm, "head", "metric"], suffixes=("", "_mean"))
     means = merged.groupby([*arm, "metric"], dropna=False)[["estimate", "estimate_mean"]].mean()
+    assert len(means) == len(study.scores)
     assert np.allclose(means["estimate"], means["estimate_mean"])
-    assert (summary.intervals["lower"] <= summary.intervals["estimate"]).all()
+    assert (study.scores["lower"] <= study.scores["estimate"]).all()
 
 
 def test_draws_of_labels_are_averaged_and_joined_by_the_largest_size(tmp_path):
-    runs = [
-        made_run(tmp_path, "bce", 10, replicate, {"map": 0.5 + 0.1 * draw}, draw=draw)
-        for replicate in range(3)
-        for draw in range(3)
-    ]
-    runs += [
-        made_run(tmp_path, "bce", k, replicate, {"map": 0.4}) for k in (10, 100) for replicate in range(3)
-    ]
-    grid = Grid(runs, [], 0)
-    summary = reading.summarise(Carried(grid, grid, Grid([], [], 0), {}))
-    found = reading.matched(summary, ("map",))
-    assert found is not None
-    rows = found["intervals"].set_index("num_labels")
-    assert rows["estimate"].to_dict() == pytest.approx({10: 0.6, 100: 0.4})
-    assert rows["draws"].to_dict() == {10: 3, 100: 1}
+    drawn = {("bce", 10, draw): {"map": 0.5 + 0.1 * draw} for draw in range(3)}
+    whole = {("bce", size, None): {"map": 0.4} for size in (10, 100)}
+    study = execution(tmp_path, drawn | whole, replicates=3)
+    found = matched(study)
+    own = found["intervals"].set_index("num_labels")
+    assert own["estimate"].to_dict() == pytest.approx({10: 0.601, 100: 0.401})
+    assert own["draws"].to_dict() == {10: 3, 100: 1}
     assert len(found["points"]) == 6
+    assert matched(execution(tmp_path / "none", whole, replicates=3))["intervals"].empty
+    # draws are averaged in the replicates that all have
+    study.arms[next(arm for arm in study.arms if arm["label_draw"] == 1)].pop()
+    assert matched(study)["intervals"]["num_labels"].tolist() == [100]
+
+
+def test_families_held_out_stand_next_to_all_families(tmp_path):
+    parameters = STUDY.resolve({"preset": "smoke", "datasets": "emoji", "encoders": "frozen"})
+    values = {"noto": 0.4, None: 0.6}
+    runs = [
+        made.run(tmp_path, config, {"probe_map": values[config.held_out]})
+        for config in STUDY.grid(parameters)
+        if config.loss in ("bce", "random_encoder")
+        and (config.train_fraction, config.label_draw) == (1, None)
+    ]
+    for run in runs:
+        run.facts["examples_test"] = 9
+    shown = views.held_out_table(made.execution(STUDY, parameters, tmp_path, runs))
+    assert shown.index.tolist() == [("emoji", 30, "noto", label) for label in ("Random encoder", "BCE")]
+    assert shown["mAP, held out"].tolist() == ["40.0", "40.0"]
+    assert shown["mAP, all families"].tolist() == ["60.0", "60.0"]
+    saved = pd.read_csv(tmp_path / "tables" / "held_out.csv")
+    assert saved["loss"].tolist() == ["random_encoder", "bce"]
+    assert views.held_out_table(led(tmp_path / "none", {10: 0.02})).empty
+
+
+def test_positives_that_the_text_names_are_counted_apart(tmp_path):
+    named = {"recall_named": 0.8, "recall_unnamed": 0.5, "map": 0.6, "map_unnamed": 0.4}
+    study = execution(tmp_path, {("bce", size, None): named for size in (10, 30)}, replicates=1)
+    shown = views.named_table(study)
+    assert shown.index.tolist() == [("debtags", "frozen", "BCE", "probe")]
+    assert shown.iloc[0].tolist() == ["80.0", "50.0", "60.0", "40.0"]
+    assert views.named_table(led(tmp_path / "none", {10: 0.02, 30: 0.02})).empty
 
 
 def test_tuning_gives_every_arm_as_many_trials_and_the_default_first():

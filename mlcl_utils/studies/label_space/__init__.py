@@ -208,10 +208,11 @@ STUDY = Study(
         },
     },
     grid=grid,
-    figures="mlcl_utils.studies.label_space.figures",
-    finding="mlcl_utils.studies.label_space.finding",
+    figure="label_count",
+    headline=("many_labels", "not_ahead_map"),
     deviations=(
-        "The recipe is that of the missing-label papers, the same for every loss; the source tunes each of its own.",
+        "The recipe is that of the missing-label papers, the same for every loss; the original paper tunes each of its"
+        " own.",
         "One encoder, ResNet-101 at 448 pixels, and the linear probe of all studies on it.",
         *arms.DEVIATIONS,
     ),

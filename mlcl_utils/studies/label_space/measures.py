@@ -1,0 +1,183 @@
+"""What the label-space study measures: leads of contrastive losses, how these change, and the steps of the ladder."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlcl_utils import losses, stats
+from mlcl_utils.metrics.arrays import Floats
+from mlcl_utils.studies import scores
+from mlcl_utils.studies.arms import FEW_BASELINES, Arm
+from mlcl_utils.studies.comparisons import Comparison, difference, lead, of_best
+from mlcl_utils.studies.execution import Execution, Measures
+from mlcl_utils.training import BASELINES
+
+FEW_LABELS = 10
+"""The size of the label space at which labels are few."""
+
+MAIN = ("macro_f1", "map", "ranking_loss")
+
+NAMED = ("recall_named", "recall_unnamed", "map", "map_unnamed")
+"""Metrics of positives that the text names, and of the others."""
+
+KINDS = ("contrastive", "classification")
+"""Families of losses whose best are compared; the latter are binary-relevance losses."""
+
+Tasks = Mapping[Arm, Sequence[Arm]]
+"""The arms with a loss of every task, those without runs included."""
+
+
+def comparisons(study: Execution) -> Iterator[Comparison]:
+    """Leads on every task, their change with labels and data, the ladder, and differences to one loss."""
+    tasks: dict[Arm, list[Arm]] = {}
+    for arm in dict.fromkeys([*study.arms, *study.lost]):
+        if arm.loss not in BASELINES and arm["label_draw"] is None:
+            tasks.setdefault(arm.task, []).append(arm)
+    for arms in tasks.values():
+        for metric in MAIN:
+            yield from _leads(study, "contrast", [arms], metric, columns={"head": "probe"})
+            yield from _leads(study, "contrast", [arms], metric, heads=scores.HEADS, columns={"head": "best"})
+    for place in dict.fromkeys((task.dataset, task.encoder) for task in tasks):
+        own = {task: arms for task, arms in tasks.items() if (task.dataset, task.encoder) == place}
+        yield from _of_sizes(study, {task: arms for task, arms in own.items() if task.is_main})
+        yield from _of_fractions(
+            study, {task: arms for task, arms in own.items() if task["held_out"] is None}
+        )
+    yield from _differences(study)
+
+
+MEASURES = Measures(
+    comparisons,
+    metrics=(
+        *("map", "macro_f1", "micro_f1", "lrap", "ranking_loss", "map_base", "macro_f1_base"),
+        *("recall_named", "recall_unnamed", "map_unnamed"),
+    ),
+)
+
+
+def _leads(
+    study: Execution,
+    name: str,
+    tasks: Sequence[Sequence[Arm]],
+    metric: str,
+    measure: Callable[[Floats], Floats] = lambda leads: leads[0],
+    *,
+    kinds: Sequence[str] = KINDS,
+    **given: Any,
+) -> Iterator[Comparison]:
+    """By how much the best loss of one kind is better than that of another, made into one number over tasks."""
+    groups = [
+        [arm for arm in arms if losses.info(arm.loss).family == kind] for arms in tasks for kind in kinds
+    ]
+    better = lead(metric)
+    if all(groups):
+        yield of_best(
+            study.arms,
+            study.lost,
+            groups,
+            name=name,
+            metric=metric,
+            measure=lambda values: measure(better(np.stack([values[::2], values[1::2]]))),
+            **given,
+        )
+
+
+def _of_sizes(study: Execution, tasks: Tasks) -> Iterator[Comparison]:
+    """Leads at few labels and at the most, their growth, and the steps of the ladder at the most."""
+    by_size = {task.num_labels: arms for task, arms in tasks.items()}
+    if not by_size:
+        return
+    fewest, largest = min(by_size), max(by_size)
+    most, turned = by_size[largest], KINDS[::-1]
+    if FEW_LABELS in by_size:
+        yield from _leads(study, "few_labels", [by_size[FEW_LABELS]], "macro_f1", kinds=turned)
+    for name, size in (("lead_grows", FEW_LABELS), ("growth", fewest)):
+        if size in by_size and size < largest:
+            change = {"change": f"from {size} to {largest} labels"}
+            yield from _leads(study, name, [most, by_size[size]], "macro_f1", difference, columns=change)
+    if largest > FEW_LABELS:
+        yield from _leads(study, "many_labels", [most], "macro_f1")
+        for metric in ("map", "ranking_loss"):
+            yield from _leads(study, f"not_ahead_{metric}", [most], metric, kinds=turned)
+        yield from _ladder(study, {arm.loss: arm for arm in most})
+
+
+def _ladder(study: Execution, arms: Mapping[str, Arm]) -> Iterator[Comparison]:
+    """The steps from BCE on cosines over prototypes to the interaction of labels, and REG."""
+    earlier = [name for name in arms if name != "reg" and losses.info(name).family == "contrastive"]
+    for name, pair in {
+        "optimisation": (["prototype"], ["cosine_bce"]),
+        "interactions": (["msc", "reg"], ["prototype"]),
+        "reg_ahead": (["reg"], earlier),
+    }.items():
+        groups = [[arms[loss] for loss in group if loss in arms] for group in pair]
+        if all(groups):
+            yield of_best(study.arms, study.lost, groups, name=name, metric="macro_f1")
+
+
+def _of_fractions(study: Execution, tasks: Tasks) -> Iterator[Comparison]:
+    """By how much leads fall with tenfold training data, at each size that has fractions."""
+    for size in sorted({task.num_labels for task in tasks if task["train_fraction"] < 1}):
+        own = {task["train_fraction"]: arms for task, arms in tasks.items() if task.num_labels == size}
+        shares = sorted(own, reverse=True)
+        if len(shares) > 1:
+            fall, change = partial(_fall, shares), {"change": "for a tenth of the data"}
+            yield from _leads(
+                study, "little_data", [own[share] for share in shares], "macro_f1", fall, columns=change
+            )
+
+
+def _fall(shares: Sequence[float], leads: Floats) -> Floats:
+    """By how much a lead falls when the data grow tenfold, by least squares on the logarithm of the share."""
+    return -stats.slope(np.log(shares), leads) * math.log(10)
+
+
+def _differences(study: Execution) -> Iterator[Comparison]:
+    """Every loss and few baselines of the main sweep against BCE, or the first loss, whatever end is better."""
+    names = study.parameters.losses
+    reference = "bce" if "bce" in names else names[0]
+    left_out = {reference, *BASELINES} - set(FEW_BASELINES)
+    for arm in study.arms:
+        if arm.is_main and arm.loss not in left_out:
+            for metric in MAIN:
+                yield Comparison("difference", [arm, arm.but(loss=reference)], metric, "probe")
+
+
+def matched(study: Execution) -> dict[str, pd.DataFrame]:
+    """Intervals and points of the probe at matched label frequencies, averaged over the draws; empty without draws.
+
+    Columns as in the frames of scores, besides ``draws``, their number. The largest size, at which all labels of the
+    pool are drawn, comes from the main sweep.
+    """
+    groups: dict[Arm, list[Arm]] = {}
+    for arm in study.arms:
+        if arm["label_draw"] is not None:
+            groups.setdefault(arm.but(label_draw=None), []).append(arm)
+    kinds = {(arm.dataset, arm.encoder, arm.loss) for arm in groups}
+    sizes: dict[str, int] = {}
+    for arm in study.arms:
+        sizes[arm.dataset] = max(arm.num_labels, sizes.get(arm.dataset, 0))
+    for arm in study.arms:
+        drawn = (arm.dataset, arm.encoder, arm.loss) in kinds
+        if drawn and arm.is_main and arm.num_labels == sizes[arm.dataset]:
+            groups[arm] = [arm]
+    found: dict[str, list[dict[str, Any]]] = {"intervals": [], "points": []}
+    for kind, metric in itertools.product(groups, ("macro_f1", "map")):
+        draws = sorted(groups[kind], key=lambda arm: arm["label_draw"] or 0)
+        quantities = [scores.quantity(study.arms[arm], f"probe_{metric}") for arm in draws]
+        parts = [each for each in quantities if each is not None]
+        if len({each.index for each in parts}) != 1:  # a replicate of one has failed
+            continue
+        mean = stats.combine(parts, lambda part: part.mean(axis=0))
+        row = {**kind.row(), "head": "probe", "metric": metric, "draws": len(parts)}
+        found["intervals"].append({**row, **scores.as_row(stats.interval(mean))})
+        for replicate, value in zip(mean.index, mean.values, strict=True):
+            found["points"].append({**row, "replicate": replicate, "estimate": value})
+    return {name: pd.DataFrame(rows) for name, rows in found.items()}
