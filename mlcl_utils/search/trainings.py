@@ -108,6 +108,9 @@ class Trainings:
         carrying: how runs are made, as :func:`mlcl_utils.runs.carry_out` takes it: ``device``, ``workers`` and
             the like.
 
+    Attributes:
+        existed: how many runs were found and not repeated.
+
     Raises:
         UsageError: the loss has no head of its own.
     """
@@ -121,6 +124,7 @@ class Trainings:
         self._base, self._resource = base, resource
         self._store = Store(results)
         self._carrying = {"results": results, **carrying}
+        self.existed = 0
         self._errors: dict[str, str] = {}
         self._open: dict[int, RunConfig] = {}  # the last run of each trial that may be continued
 
@@ -175,4 +179,5 @@ class Trainings:
 
     def _carry_out(self, configs: Iterable[RunConfig]) -> None:
         grid = runs.carry_out(configs, **self._carrying)
+        self.existed += grid.existed
         self._errors.update({config.id: error for config, error, _ in grid.failures})

@@ -48,7 +48,8 @@ class Comparison:
 
     Attributes:
         name: id of a claim, then oriented so that positive means the claim; or a name that the study gives.
-        arms: what it rests on; the first names the task.
+        arms: what it rests on; the first names the task. Empty where the result is not of arms: ``task``, ``compared``
+            and ``measured`` are then given, and data set and loss as columns.
         metric: what the result is measured in.
         head: what the arms are read with: ``probe``, ``direct``, ``best`` for the head of each that validation
             prefers, one word for each arm, or nothing for a metric of the representation.
@@ -120,13 +121,6 @@ def of_best(
     return Comparison(arms=best, head=read, compared=words, chosen_among=among, **given)
 
 
-def fractions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the frame with shares as fractions, as figures take them."""
-    numbers = ["estimate", *BOUNDS]
-    scale = np.where(rows["unit"] == "points", 100.0, 1.0)
-    return rows.assign(**{name: rows[name] / scale for name in numbers})
-
-
 def _label(arm: Arm, with_setting: bool = True) -> str:
     label = style.look(arm.loss).label
     return f"{label} {arm.setting}" if with_setting and arm.setting else label
@@ -166,7 +160,8 @@ def frame(
 ) -> pd.DataFrame:
     """Measure and judge what a study compares, one row per comparison, in the order in which they are declared.
 
-    A comparison of which an arm is missing has no row; where runs of its arms have failed it has one without numbers.
+    A comparison of which an arm is missing has no row; where runs of its arms have failed it has one without numbers,
+    and so has one without arms that says why there is no result.
     Claims that choose the best of several arms are corrected by Holm together. Numbers are in points where the metric
     is a share.
 
@@ -186,7 +181,7 @@ def frame(
     ]
     rows = [_row(each, *judged) for each, judged in zip(asked, _judged(asked), strict=True)]
     further = dict.fromkeys(name for each in asked for name in each.comparison.columns)
-    return pd.DataFrame(rows, columns=[*COLUMNS, *further])
+    return pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *further])))
 
 
 def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, None]) -> _Asked | None:
@@ -195,8 +190,10 @@ def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, N
     measured = None if failed else each.measured or _measure(each, heads, arms)
     failed = failed or [arm for arm in each.arms if arm in lost]
     if measured is None:
-        said = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
-        return _Asked(each, claim, heads, None, said, "") if failed else None
+        why = "" if each.arms else each.reason
+        if failed:
+            why = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
+        return _Asked(each, claim, heads, None, why, "") if why else None
     present = [(arm, head) for arm, head in zip(each.arms, heads, strict=True) if arm in arms]
     reason, flag = _against(arms, present)
     return _Asked(
@@ -218,6 +215,8 @@ def _heads(each: Comparison, arms: Arms) -> Iterator[str]:
 
 def _measure(each: Comparison, heads: Sequence[str], arms: Arms) -> Replicates | None:
     """The result; None if an arm or a replicate of one is missing, or the result is undefined in a replicate."""
+    if not each.arms:
+        return None
     metric = each.quantity or each.metric
     parts = [
         scores.quantity(arms.get(arm, ()), scores.column(head, metric))
@@ -306,7 +305,7 @@ def _row(each: _Asked, judgement: Judgement | None, corrected_over: int) -> dict
     arms = comparison.arms
     row: dict[str, Any] = {
         "name": comparison.name,
-        **arms[0].row(),
+        **(arms[0].row() if arms else {}),
         "reference": arms[1].loss if len(arms) == 2 else "",
         "task": comparison.where,
         "compared": comparison.words,

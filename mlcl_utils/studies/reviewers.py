@@ -14,15 +14,21 @@ from mlcl_utils.runs import Run
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import scores, tuning
 from mlcl_utils.studies.execution import Execution
-from mlcl_utils.studies.sentences import Line, markdown
+from mlcl_utils.studies.sentences import Line, markdown, number
 from mlcl_utils.training import BASELINES
 from mlcl_utils.training.probe import PENALTIES
 
 
 def checklist(
-    study: Execution, *, deviations: str, limits: str, exclusions: str = "", search: str = ""
+    study: Execution,
+    *,
+    deviations: str,
+    limits: str,
+    exclusions: str = "",
+    search: str = "",
+    intervals: str = "",
 ) -> Markdown:
-    """What a reviewer asks for, from the runs themselves.
+    """What a reviewer asks for, from the runs themselves; where none was read with the probe, nothing is said of it.
 
     Args:
         study: the execution.
@@ -30,6 +36,7 @@ def checklist(
         limits: what this setting cannot show.
         exclusions: what a study leaves out besides what all of them do.
         search: what was searched, where a study does not tune as others do.
+        intervals: what they are, where a study has others.
     """
     made = study.trained.grid.runs
     trained = [run for run in made if not run.config.is_baseline]
@@ -37,6 +44,9 @@ def checklist(
     slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
     first = made[0]
     task = task_for(first.config)
+    probed = any("probe_map" in run.metrics for run in made)
+    errors = sorted({error for part in study.trained.parts.values() for _, error, _ in part.failures})
+    left_out, penalty = (_left_out(made), _penalty(made)) if probed else ("", "")
     lines = [
         Line(
             "Splits.",
@@ -46,17 +56,9 @@ def checklist(
         ),
         Line(
             "Exclusions.",
-            " Labels without a positive in test are left out of macro averages"
-            f" ({_span(made, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left"
-            " out of"
-            f" ranking metrics. {exclusions}",
+            f" Labels without a positive in test are left out of macro averages{left_out}. {exclusions}",
         ),
-        Line(
-            "Search.",
-            f" {search or _search(study)} The probe's penalty is chosen on"
-            f" validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies at an end of its grid in"
-            f" {_share(made, 'probe_at_edge')} of the runs.",
-        ),
+        Line("Search.", f" {search or _search(study)}{penalty}"),
         Line(
             "Training.",
             f" {study.parameters.epochs} epochs ({min(run.facts['steps'] for run in trained)} to"
@@ -67,14 +69,18 @@ def checklist(
             " objective, and losses of two views, which are one without dropout:"
             f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
         ),
-        Line("Validation next to test.", f" {_validation_beside_test(made)}"),
+        Line(
+            "Validation next to test.", f" {_validation_beside_test(made, 'probe' if probed else 'direct')}"
+        ),
         Line(
             "Thresholds.",
             " One for all labels, tuned on validation for macro-F1; at 0.5 and per label are in runs.csv.",
         ),
         Line(
             "Intervals.",
-            " The wider of two at 95%: over replicates, a t interval with the variance corrected for"
+            f" {intervals}"
+            if intervals
+            else " The wider of two at 95%: over replicates, a t interval with the variance corrected for"
             " overlapping splits; over 200 resamples of the test groups. Both are in the CSV of each figure.",
         ),
         Line(
@@ -82,7 +88,7 @@ def checklist(
             f" {', '.join(style.look(name).label for name in _baselines(made)) or 'none'};"
             f" {_flag_counts(study)}.",
         ),
-        Line("Failures.", f" {compute['failed']} failed runs."),
+        Line("Failures.", f" {compute['failed']} failed runs{': ' * bool(errors) + '; '.join(errors)}."),
         Line(
             "Compute.",
             f" {compute['runs']} runs,"
@@ -93,7 +99,22 @@ def checklist(
         Line("Deviations from the original paper.", f" {deviations}"),
         Line("What this setting cannot show.", f" {limits}"),
     ]
-    return markdown(lines)
+    of_probe = ("Thresholds.", "Baselines.")
+    return markdown([line for line in lines if probed or line.head not in of_probe])
+
+
+def _left_out(runs: Sequence[Run]) -> str:
+    return (
+        f" ({_span(runs, 'labels_without_positive', '.0f')} of them); examples with no or all labels are left out of"
+        " ranking metrics"
+    )
+
+
+def _penalty(runs: Sequence[Run]) -> str:
+    return (
+        f" The probe's penalty is chosen on validation mAP from {', '.join(f'{each:g}' for each in PENALTIES)}; it lies"
+        f" at an end of its grid in {_share(runs, 'probe_at_edge')} of the runs."
+    )
 
 
 def _baselines(runs: Sequence[Run]) -> list[str]:
@@ -156,13 +177,17 @@ def _peak(runs: Sequence[Run]) -> float:
     return max(run.timings["mem_peak_bytes"] for run in runs) / 2**30
 
 
-def _validation_beside_test(runs: Sequence[Run]) -> str:
+def _validation_beside_test(runs: Sequence[Run], head: str) -> str:
     gaps = [
-        run.metrics["probe_validation_map"] - run.metrics["probe_map"]
+        run.metrics[f"{head}_validation_map"] - run.metrics[f"{head}_map"]
         for run in runs
-        if {"probe_map", "probe_validation_map"} <= run.metrics.keys()
+        if {f"{head}_map", f"{head}_validation_map"} <= run.metrics.keys()
     ]
-    return f"mAP of the probe on validation minus test: mean {100 * np.mean(gaps):+.1f} points; both are in runs.csv."
+    words, gap = (
+        {"probe": "the probe", "direct": "the own head"}[head],
+        number(100 * float(np.mean(gaps)), "+.1f"),
+    )
+    return f"mAP of {words} on validation minus test: mean {gap} points; both are in runs.csv."
 
 
 def _flag_counts(study: Execution) -> str:

@@ -150,7 +150,8 @@ def collected(rows: pd.DataFrame, missing: Sequence[str]) -> Markdown:
 def summary(study: Execution) -> Markdown:
     """What the frames of a study say: its claims, and the arms that lie below a baseline."""
     rows = comparisons.claims(study.study.name, study.comparisons)
-    return markdown([*(claims(rows) if len(rows) else []), *flagged(study.scores), *_few(study)])
+    flags = flagged(study.scores) if study.measures.metrics else []
+    return markdown([*(claims(rows) if len(rows) else []), *flags, *_few(study)])
 
 
 def flagged(rows: pd.DataFrame) -> list[Line]:
@@ -171,7 +172,8 @@ def flagged(rows: pd.DataFrame) -> list[Line]:
 
 
 def _few(study: Execution) -> list[Line]:
-    count = min((len(runs) for arm, runs in study.arms.items() if arm.loss not in BASELINES), default=0)
+    trained = (runs for arm, runs in study.arms.items() if arm.loss not in BASELINES)
+    count = min((len({run.config.replicate for run in runs}) for runs in trained), default=0)
     if count >= FEWEST_REPLICATES:
         return []
     return [

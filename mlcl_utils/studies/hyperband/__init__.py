@@ -163,6 +163,6 @@ STUDY = Study(
         },
     },
     grid=grid,
-    figures="mlcl_utils.studies.hyperband.figures",
-    finding="mlcl_utils.studies.hyperband.finding",
+    figure="speed_ups",
+    headline=("hyperband_random_tenfold", "hyperband_bayesian_tenfold"),
 )
