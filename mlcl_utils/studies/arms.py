@@ -172,10 +172,10 @@ DEVIATIONS = (
     " gradient, and not on biases and normalisation.",
     "Gradients are clipped at norm 1; the original code does not.",
     "Arithmetic is bfloat16, without a loss scale; the original code has float16 with one.",
-    "Flips, torchvision's RandAugment and one erased square; the original code has Cutout and then another implementation"
-    " of RandAugment, without flips.",
-    "What is tested is the moving average after the last epoch; the original code takes the better of average and model in"
-    " the best epoch, by its test score.",
+    "Flips, torchvision's RandAugment and one erased square; the original code has Cutout and then another"
+    " implementation of RandAugment, without flips.",
+    "What is tested is the moving average after the last epoch; the original code takes the better of average and"
+    " model in the best epoch, by its test score.",
 )
 """What the preset ``paper`` does otherwise than the code that CLML and KMCL grew from."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +15,6 @@ from mlcl_utils import runs
 from mlcl_utils.runs import Grid, RunConfig
 from mlcl_utils.studies import comparisons, figures, reviewers, scores
 from mlcl_utils.studies import runs as study_runs
-from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.ledger import measures as ledger_measures
 from mlcl_utils.studies.ledger import views as ledger_views
 from mlcl_utils.studies.temperature import views as temperature_views
