@@ -31,13 +31,18 @@ class Axis:
     of_task: bool = True
 
 
+def in_percent(share: float) -> str:
+    """A share in per cent, such that different ones differ: ``40%``, ``0.1%``."""
+    return f"{100 * share:.6g}%"
+
+
 _VARIANTS = {"hard": "hard negatives", "scaled": "times τ"}
 
 AXES = {
-    "train_fraction": Axis(1.0, lambda share: f"{share:.0%} of the data"),
+    "train_fraction": Axis(1.0, lambda share: f"{in_percent(share)} of the data"),
     "label_draw": Axis(None, lambda draw: f"draw {draw:.0f}"),
     "held_out": Axis(None, lambda family: f"{family} held out"),
-    "kept_share": Axis(1.0, lambda share: f"{share:.0%} kept"),
+    "kept_share": Axis(1.0, lambda share: f"{in_percent(share)} kept"),
     "one_positive": Axis(False, lambda _: "one positive"),
     "clean_validation": Axis(False, lambda _: "clean validation"),
     "matched_to": Axis(None, lambda other: f"matched to {other}"),
@@ -117,7 +122,7 @@ class Arm:
     @property
     def positives(self) -> str:
         """Which positives it was trained with, in words."""
-        words = "one positive" if self["one_positive"] else f"{self['kept_share']:.0%} kept"
+        words = "one positive" if self["one_positive"] else f"{in_percent(self['kept_share'])} kept"
         return f"{words}, clean validation" if self["clean_validation"] else words
 
     def describe(self) -> str:

@@ -85,6 +85,7 @@ def test_every_condition_has_the_baselines_that_mark_its_arms():
         ({"reference_share": 0.5}, "reference_share 0.5 is not among kept_shares"),
         ({"kept_shares": [0.4, 0]}, "kept_shares"),
         ({"clml_weights": [-1]}, "clml_weights"),
+        ({"clml_weights": [10, 1]}, "clml_weights has the published weight, 1, after others"),
         ({"one_positive": "perhaps"}, "one_positive"),
     ],
 )
@@ -353,6 +354,8 @@ def test_figures_are_drawn_again_from_their_frames():
 def test_arms_say_which_positives_they_had():
     arm = Arm("debtags", "frozen", 100, "bce").but(kept_share=0.4)
     assert arm.describe() == "debtags, 100 labels, 40% kept"
+    shares = [arm.but(kept_share=share).positives for share in (0.07, 0.4, 0.404, 0.001)]
+    assert shares == ["7% kept", "40% kept", "40.4% kept", "0.1% kept"]
     assert not arm.is_main
     assert arm.but(kept_share=1.0).is_main
     one = arm.but(kept_share=1.0, one_positive=True, clean_validation=True)

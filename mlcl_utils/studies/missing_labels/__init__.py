@@ -73,6 +73,8 @@ class MissingLabelsParameters(StudyParameters):
             raise UsageError(
                 f"reference_share {self.reference_share:g} is not among kept_shares; name one of them"
             )
+        if 1.0 in self.clml_weights[1:]:
+            raise UsageError("clml_weights has the published weight, 1, after others; put it first")
         return self
 
     def labels_of(self, dataset: str) -> int:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from mlcl_utils import data
 from mlcl_utils.figures import style
 from mlcl_utils.studies import figures, reviewers, scores, sentences, tables
-from mlcl_utils.studies.arms import FEW_BASELINES, Arm
+from mlcl_utils.studies.arms import FEW_BASELINES, Arm, in_percent
 from mlcl_utils.studies.comparisons import BOUNDS, fractions
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw
@@ -104,7 +104,7 @@ def _placed(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the position of their condition on an axis, and its tick."""
     order = {each: at for at, each in enumerate(_ordered(study))}
     found = [condition_of(scores.of_row(row)) for _, row in rows.iterrows()]
-    ticks = ["one" if each.one_positive else f"{each.kept_share:.0%}" for each in found]
+    ticks = ["one" if each.one_positive else in_percent(each.kept_share) for each in found]
     return rows.assign(position=[order[each] for each in found], tick=ticks)
 
 
