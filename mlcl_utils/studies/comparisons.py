@@ -163,9 +163,8 @@ def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, N
     measured = None if failed else each.measured or _measure(each, heads, arms)
     failed = failed or [arm for arm in each.arms if arm in lost]
     if measured is None:
-        return (
-            _Asked(each, claim, heads, None, f"runs have failed: {_listed(failed)}", "") if failed else None
-        )
+        said = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
+        return _Asked(each, claim, heads, None, said, "") if failed else None
     present = [(arm, head) for arm, head in zip(each.arms, heads, strict=True) if arm in arms]
     reason, flag = _against(arms, present)
     return _Asked(
@@ -200,11 +199,13 @@ def _measure(each: Comparison, heads: Sequence[str], arms: Arms) -> Replicates |
     return stats.combine(found, each.measure)
 
 
-def _listed(arms: Iterable[Arm]) -> str:
-    """Arms in words, with their tasks where these differ."""
-    tasks = {arm: arm.beside("").describe() for arm in arms}
-    several = len(set(tasks.values())) > 1
-    return ", ".join(f"{_label(arm)} ({task})" if several else _label(arm) for arm, task in tasks.items())
+def _listed(arms: Iterable[Arm], task: Arm) -> str:
+    """Arms in words, with their tasks unless all are of one."""
+    tasks = {arm: arm.beside("") for arm in arms}
+    here = set(tasks.values()) == {task}
+    return ", ".join(
+        _label(arm) if here else f"{_label(arm)} ({own.describe()})" for arm, own in tasks.items()
+    )
 
 
 def _against(arms: Arms, read: Iterable[tuple[Arm, str]]) -> tuple[str, str]:

@@ -184,7 +184,7 @@ def results(
         rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"], kind="stable")
     else:
         ordered = found if order is None else sorted(found, key=order)
-        rows["arm"] = pd.Categorical(map(arm, found), list(dict.fromkeys(map(arm, ordered))))
+        rows["arm"] = pd.Categorical([*map(arm, found)], list(dict.fromkeys(map(arm, ordered))))
         named = "arm"
     added = ["task", "positives", "mark", "standing"]
     figures.save_table(

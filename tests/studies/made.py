@@ -10,7 +10,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies.runs import Carried
+from mlcl_utils.studies.base import Study, StudyParameters
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.runs import Trained
 
 
 def run(
@@ -38,7 +40,9 @@ def run(
     return Run(config, dict(metrics), timings, facts, [], {"device": "cpu", "threads": 1}, place)
 
 
-def carried(runs: Sequence[Run]) -> Carried:
-    """Untuned runs as a study has them."""
+def execution(study: Study, parameters: StudyParameters, folder: Path, runs: Sequence[Run]) -> Execution:
+    """An execution of a study with these runs, untuned."""
+    found = Execution(study, parameters, folder)
     grid = Grid(list(runs), [], 0)
-    return Carried(grid, grid, Grid([], [], 0), {})
+    found.trained = Trained(grid, grid)
+    return found
