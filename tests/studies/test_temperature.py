@@ -12,7 +12,7 @@ import pytest
 from mlcl_utils import data, losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import comparisons, tables, tuning
+from mlcl_utils.studies import comparisons, sentences, tables, tuning
 from mlcl_utils.studies.execution import Execution, begin
 from mlcl_utils.studies.runs import Trained
 from mlcl_utils.studies.temperature import RATE_FACTORS, WITH_TEMPERATURE, variant, views
@@ -91,6 +91,7 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
     trials = tuning.trials(configs, 3, TUNING)
     assert {config.replicate for config in trials} == {0}
     assert {variant(config) for config in trials} == {"", "hard"}
+    assert {variant(config) for config in tuning.trials(configs[::-1], 1, TUNING)} == {"", "hard"}
     by_arm: dict = {}
     for config in trials:
         by_arm.setdefault(TUNING.task(config), []).append(config)
@@ -470,3 +471,9 @@ def test_a_constant_has_no_trend(tmp_path):
     study = made_study(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.0, 3.0))
     assert estimates(study, "uniformity_falls") == {}
     assert estimates(study, "ranges_of_map")["representation"] == pytest.approx(10)
+
+
+def test_the_headline_is_about_the_best_temperature():
+    found = sentences.finding(STUDY, PUBLISHED)
+    assert found.figure in views.FIGURES
+    assert found.sentence.startswith("An intermediate temperature is best, where every comparison")
