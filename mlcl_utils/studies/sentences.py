@@ -116,10 +116,10 @@ def claim(rows: pd.DataFrame) -> str:
     """One claim in a sentence: what it states, how often each verdict was given, and how large the effects are."""
     tested = rows[rows["verdict"] != "not judged"]
     statement = str(rows["statement"].iloc[0]).rstrip(".")
-    every = rows["claim"].iloc[0] in {claim.id for claim in published.load() if claim.every}
-    words = f"{'every one has to hold: ' * every}{counted(rows)}"
+    if rows["claim"].iloc[0] in {claim.id for claim in published.load() if claim.every}:
+        statement += ", where every comparison has to hold"
     if tested.empty:
-        return f"{statement}: {words}."
+        return f"{statement}: {counted(rows)}."
     one = tested.iloc[0]
     if len(tested) == 1:
         size = effect(one)
@@ -132,7 +132,7 @@ def claim(rows: pd.DataFrame) -> str:
     bounds = (
         "; a bound where the target was not reached" if len(tested) > 1 and tested["censored"].any() else ""
     )
-    return f"{statement}: {words} ({size}{unit}{bounds})."
+    return f"{statement}: {counted(rows)} ({size}{unit}{bounds})."
 
 
 def total(rows: pd.DataFrame) -> str:

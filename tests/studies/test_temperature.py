@@ -1,27 +1,25 @@
-"""The temperature study: its grid, its learning rates, its effects, and a reading that follows the numbers."""
+"""The temperature study: its grid, its learning rates, and the comparisons that its claims and tables rest on."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from mlcl_utils import losses, studies
+from mlcl_utils import data, losses, studies
 from mlcl_utils.errors import UsageError
-from mlcl_utils.runs import Grid, RunConfig
-from mlcl_utils.studies import claims
-from mlcl_utils.studies.temperature import (
-    RATE_FACTORS,
-    WITH_TEMPERATURE,
-    rates,
-    reading,
-    report,
-    sweeps,
-    variant,
-)
+from mlcl_utils.runs import Grid, Run, RunConfig
+from mlcl_utils.studies import comparisons, sentences, tables, tuning
+from mlcl_utils.studies.execution import Execution, begin
+from mlcl_utils.studies.runs import Trained
+from mlcl_utils.studies.temperature import RATE_FACTORS, WITH_TEMPERATURE, variant, views
+from mlcl_utils.studies.temperature.measures import LOWEST_PUBLISHED, TUNING, sweeps
 from mlcl_utils.training import BASELINES, Recipe
-from tests.studies import made
+from tests.data.test_user_sets import write_features, write_table
+from tests.studies import losing, made
 
 STUDY = studies.get("04_temperature")
 TAUS = (0.02, 0.3, 1.0)
@@ -90,13 +88,18 @@ def test_what_makes_no_sense_is_refused(given, said):
 
 def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plain_loss(tmp_path):
     configs = grid(preset="smoke", replicates=2, trials=3)
-    trials = rates.trials_of(configs, 3)
+    trials = tuning.trials(configs, 3, TUNING)
     assert {config.replicate for config in trials} == {0}
     assert {variant(config) for config in trials} == {"", "hard"}
+    assert {variant(config) for config in tuning.trials(configs[::-1], 1, TUNING)} == {"", "hard"}
     by_arm: dict = {}
     for config in trials:
-        by_arm.setdefault((config.encoder, rates.describe(config)), []).append(config)
-    assert all(len(several) == len(RATE_FACTORS) for several in by_arm.values())
+        by_arm.setdefault(TUNING.task(config), []).append(config)
+    for several in by_arm.values():
+        usual = Recipe.of(several[0].encoder, epochs=1)
+        found = [(each.recipe.learning_rate, each.recipe.table_rate) for each in several]
+        assert found == [(factor * usual.learning_rate, factor * usual.table_rate) for factor in RATE_FACTORS]
+    assert tuning.trials(configs, 2, TUNING) == [each for several in by_arm.values() for each in several[:2]]
 
     # the best of each is another one: the higher the temperature, the higher the rate
     def score(config):
@@ -105,8 +108,8 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
         return 0.5 - abs(np.log(factor / wanted)) / 10
 
     runs = [made.run(tmp_path, config, {"probe_validation_map": score(config)}) for config in trials]
-    choices = rates.choose(Grid(runs, [], 0), configs)
-    tuned = rates.chosen(configs, choices)
+    choices = tuning.choose(Grid(runs, [], 0), trials, TUNING)
+    tuned = tuning.tuned(configs, choices, TUNING)
     assert [config.is_baseline for config in tuned] == [config.is_baseline for config in configs]
     for before, after in zip(configs, tuned, strict=True):
         if before.is_baseline:
@@ -122,7 +125,101 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
     assert all(choice.default <= choice.score for choice in choices.values())
 
 
-def made_summary(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=0.1, replicates=5, taus=TAUS):
+PUBLISHED = STUDY.folder(STUDY.resolve({"preset": "standard"}))
+
+
+@pytest.fixture(scope="module")
+def published() -> tuple[Trained, set[str]]:
+    """The published runs, chosen anew from the published trials; and the ids of all that were published."""
+    rows = pd.read_csv(PUBLISHED / "runs.csv").set_index("run")
+
+    def run(config: RunConfig) -> Run:
+        return losing.Kept(config, rows.loc[config.id].dropna().to_dict(), {}, {}, [], {}, Path())
+
+    configs = STUDY.runs(STUDY.resolve({"preset": "standard"}))
+    asked = tuning.trials(configs, 3, TUNING)
+    trials = Grid([run(config) for config in asked], [], 0)
+    choices = tuning.choose(trials, asked, TUNING)
+    chosen = Grid([run(config) for config in tuning.tuned(configs, choices, TUNING)], [], 0)
+    return Trained(chosen, Grid([], [], 0), trials, choices, TUNING), set(rows.index)
+
+
+def test_the_published_runs_and_choices_come_out_of_the_published_trials(published):
+    trained, ids = published
+    assert {run.config.id for part in trained.parts.values() for run in part.runs} == ids
+    table = pd.read_csv(PUBLISHED / "tables" / "choices.csv", keep_default_na=False)
+    keys = ["dataset", "encoder", "loss", "num_labels"]
+    rows = table.set_index(keys).to_dict("index")
+    assert rows.keys() == trained.choices.keys()
+    for task, choice in trained.choices.items():
+        row = rows[task]
+        assert choice.values == {"learning_rate": row["learning_rate"]}
+        assert (choice.score, choice.default) == (row["validation_map"], row["default_validation_map"])
+        assert (", ".join(choice.at_edge), choice.trials) == (row["at_edge"], row["trials"])
+
+
+def test_the_published_effects_come_out_of_the_published_runs(published, tmp_path):
+    study = Execution(STUDY, STUDY.resolve({"preset": "standard"}), tmp_path)
+    study.trained, _ = published
+    keys, numbers = (
+        ["claim", "task", "arms"],
+        ["estimate", "replicate_lower", "replicate_upper", "replicates"],
+    )
+    found = comparisons.claims(STUDY.name, study.comparisons).set_index(keys)
+    before = pd.read_csv(PUBLISHED / "tables" / "claims.csv").set_index(keys)
+    assert found.index.tolist() == before.index.tolist()
+    np.testing.assert_allclose(found[numbers].astype(float), before[numbers], rtol=1e-9, atol=1e-12)
+    views.original_range(study)
+    keys = ["task", "measured"]
+    again, stored = (
+        pd.read_csv(folder / "tables" / "source_range.csv").set_index(keys)
+        for folder in (tmp_path, PUBLISHED)
+    )
+    columns = [
+        "estimate",
+        "lower",
+        "upper",
+        "source_estimate",
+        "source_lower",
+        "source_upper",
+        "lowest",
+        "turns",
+    ]
+    assert again.index.tolist() == stored.index.tolist()
+    np.testing.assert_allclose(
+        again[columns].astype(float), stored[columns].astype(float), rtol=1e-9, atol=1e-12
+    )
+    assert (again["impediment"].isna() == stored["impediment"].isna()).all()
+
+
+def test_a_study_that_tunes_its_own_way_is_run(tmp_path):
+    """Trials of two rates at two temperatures; the control is not tried, and no default is run besides."""
+    write_table(tmp_path, 120)
+    write_features(data.load("notes.csv", tmp_path), tmp_path)
+    own = {"datasets": "notes.csv", "data_root": str(tmp_path), "results": str(tmp_path / "results")}
+    small = {"losses": ["reg"], "encoders": "frozen", "num_labels": 3, "trials": 2, "workers": 1}
+    study = begin(STUDY, {"preset": "smoke", **own, **small})
+    rows = study.run()
+    trained = study.trained
+    assert (len(trained.trials.runs), len(trained.choices), trained.default.runs) == (4, 2, [])
+    assert set(rows["column"]) == {"trial", "tuned"}
+    own = {
+        (variant(run.config), run.config.hyperparameters["temperature"]): run.config.recipe
+        for run in trained.grid.runs
+        if not run.config.is_baseline
+    }
+    assert own.keys() == {("", 0.07), ("", 1.0), ("scaled", 0.07)}
+    rates = {key: recipe.learning_rate for key, recipe in own.items()}
+    assert rates["scaled", 0.07] == rates["", 0.07]
+    table = tables.choices(study).reset_index().set_index("loss")
+    assert table["learning rate"].to_dict() == {f"REG, τ {t:g}": f"{rates['', t]:.3g}" for t in (0.07, 1.0)}
+    assert "default test map" not in table
+    assert "The learning rate from 0.25, 1, 4 times the recipe's for each of 2 combinations" in str(
+        views.checklist(study).data
+    )
+
+
+def made_study(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=0.1, replicates=5, taus=TAUS):
     """Instance discrimination on `bag` with given scores and uniformity by temperature; tolerance is 1 minus it."""
 
     def config(loss, replicate, **more):
@@ -168,26 +265,35 @@ def made_summary(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=
                 runs.append(made.run(folder, changed, metrics(scores[at] + scaled, uniformity[at])))
         for loss in ("logistic_regression", "random_encoder"):
             runs.append(made.run(folder, config(loss, replicate), {"probe_map": baseline + wobble}))
-    return sweeps.summarise(made.carried(runs))
+    given = {"preset": "smoke", "encoders": "bag", "temperatures": taus, "replicates": replicates}
+    (folder / "results").mkdir()
+    return made.execution(STUDY, STUDY.resolve(given), folder / "results", runs)
 
 
 AS_PUBLISHED = {"scores": (0.40, 0.55, 0.50), "uniformity": (3.8, 3.4, 2.9), "hard": (3.8, 3.78, 3.75)}
 OPPOSITE = {"scores": (0.55, 0.54, 0.50), "uniformity": (2.9, 3.4, 3.8), "hard": (3.8, 2.9, 2.0)}
 
 
-def verdicts(summary):
-    rows = claims.judged("04_temperature", sweeps.effects(summary))
+def verdicts(study):
+    rows = comparisons.claims("04_temperature", study.comparisons)
     return rows[rows["dataset"] == "debtags"].groupby("claim")["verdict"].agg(list).to_dict()
 
 
+def estimates(study, name):
+    """What is compared under a name -> its result."""
+    rows = study.comparisons[study.comparisons["name"] == name]
+    assert set(rows["task"]) <= {"debtags, 10 labels, bag"}
+    return dict(zip(rows["compared"], rows["estimate"], strict=True))
+
+
 def test_verdicts_follow_the_numbers(tmp_path):
-    assert verdicts(made_summary(tmp_path / "a", **AS_PUBLISHED)) == {
+    assert verdicts(made_study(tmp_path / "a", **AS_PUBLISHED)) == {
         "uniformity_falls": ["holds"],
         "tolerance_rises": ["holds"],
         "intermediate_best": ["holds", "holds"],
         "hard_negatives_uniform": ["holds"],
     }
-    assert verdicts(made_summary(tmp_path / "b", **OPPOSITE)) == {
+    assert verdicts(made_study(tmp_path / "b", **OPPOSITE)) == {
         "uniformity_falls": ["reversed"],
         "tolerance_rises": ["reversed"],
         "intermediate_best": ["no material effect", "holds"],  # the lowest temperature is the best itself
@@ -195,96 +301,179 @@ def test_verdicts_follow_the_numbers(tmp_path):
     }
 
 
-def test_nothing_rests_on_degenerate_arms(tmp_path):
-    found = verdicts(made_summary(tmp_path, baseline=0.45, **AS_PUBLISHED))
+def test_no_verdict_rests_on_arms_below_the_untrained_encoder(tmp_path):
+    study = made_study(tmp_path, baseline=0.45, **AS_PUBLISHED)
+    found = verdicts(study)
     # the arm at the lowest temperature is below the untrained encoder
     assert found["intermediate_best"] == ["not judged", "holds"]
     assert found["uniformity_falls"] == ["not judged"]
+    reasons = study.comparisons.set_index("name")["reason"]
+    assert reasons["uniformity_falls"] == "below the untrained encoder: Instance"
 
 
-def test_the_reading_follows_the_numbers(tmp_path):
-    lines = reading.sentences(made_summary(tmp_path / "a", **AS_PUBLISHED))
-    assert any("uniformity falls with τ (rank correlation -1.00" in line for line in lines)
-    assert any("tolerance rises with τ" in line for line in lines)
-    assert any("validation prefers τ 0.3" in line and "ahead of τ 0.02 (+15.0" in line for line in lines)
-    assert any(
-        "15.0 points read from the representation and by 30.0" in line and "more there" in line
-        for line in lines
-    )
-    assert any("by 0.05, less than with all negatives (0.90" in line for line in lines)
-    assert any("times τ: cannot be told from the loss itself" in line for line in lines)
-    assert not any("below" in line and "none of" not in line for line in lines)
-    assert not any("no verdict" in line for line in lines)
+def test_every_comparison_follows_the_numbers(tmp_path):
+    study = made_study(tmp_path / "a", scaled=0.03, **AS_PUBLISHED)
+    assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(1)}
+    assert estimates(study, "tolerance_rises") == {"ρ(τ, tolerance)": pytest.approx(1)}
+    assert estimates(study, "intermediate_best") == {
+        "best τ 0.3 − lowest τ 0.02": pytest.approx(15),
+        "best τ 0.3 − highest τ 1": pytest.approx(5),
+    }
+    assert estimates(study, "ranges_of_map") == {
+        "representation": pytest.approx(15),
+        "projection": pytest.approx(30),
+        "projection − representation": pytest.approx(15),
+    }
+    assert estimates(study, "geometry") == {
+        "range of plain": pytest.approx(0.9),
+        "range of hard": pytest.approx(0.05),
+    }
+    assert estimates(study, "hard_negatives_uniform") == {
+        "range of plain − range of hard": pytest.approx(0.85)
+    }
+    assert estimates(study, "scaled") == {
+        f"Instance times τ, τ {t:g} − Instance": pytest.approx(3) for t in (0.02, 0.3)
+    }
+    assert set(study.comparisons["dataset"]) == {"debtags"}
 
-    lines = reading.sentences(made_summary(tmp_path / "b", scaled=0.03, baseline=0.52, **OPPOSITE))
-    assert any("uniformity rises with τ" in line and "tolerance falls with τ" in line for line in lines)
-    assert any(
-        "validation prefers τ 0.02, the lowest of the range, ahead of τ 1 (+5.0" in line for line in lines
-    )
-    assert any("more than with all negatives" in line for line in lines)
-    assert any("times τ: differs from the loss" in line and "+3.0" in line for line in lines)
-    (remark,) = [line for line in lines if "below the untrained encoder" in line]
-    assert "Instance at τ 1 (debtags, 10 labels, bag)" in remark
-
-    few = reading.sentences(made_summary(tmp_path / "c", replicates=2, **AS_PUBLISHED))
-    assert any("2 replicates" in line and "no verdict" in line for line in few)
+    study = made_study(tmp_path / "b", **OPPOSITE)
+    assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(-1)}
+    assert estimates(study, "intermediate_best") == {
+        "best τ 0.02 − lowest τ 0.02": 0,
+        "best τ 0.02 − highest τ 1": pytest.approx(5),
+    }
+    assert estimates(study, "hard_negatives_uniform") == {
+        "range of plain − range of hard": pytest.approx(-0.9)
+    }
 
 
-def test_without_the_temperatures_that_the_source_has_not(tmp_path):
-    """Uniformity collapses at 0.02 alone: the trend of three points is lost, that of the source's two is not."""
+def test_the_claims_are_about_instance_discrimination(tmp_path):
+    study = made_study(tmp_path, **AS_PUBLISHED)
+    others = [
+        Run(
+            dataclasses.replace(run.config, loss="reg"),
+            run.metrics,
+            run.timings,
+            run.facts,
+            [],
+            {},
+            run.folder,
+        )
+        for run in study.trained.grid.runs
+        if run.config.loss == "instance" and not variant(run.config)
+    ]
+    whole = Grid([*study.trained.grid.runs, *others], [], 0)
+    study.trained = Trained(whole, whole)
+    rows = study.comparisons
+    assert set(rows.loc[rows["loss"] == "reg", "name"]) == {"geometry", "best", "ranges_of_map"}
+    own = rows[(rows["loss"] == "reg") & rows["name"].isin(["geometry", "best"])]
+    claimed = rows[rows["name"].isin(["uniformity_falls", "tolerance_rises", "intermediate_best"])]
+    assert own[["compared", "estimate"]].values.tolist() == claimed[["compared", "estimate"]].values.tolist()
+    assert (own["verdict"] == "").all()
+
+
+def test_temperatures_are_ranked_within_a_loss(tmp_path):
+    study = made_study(tmp_path, scaled=0.2, **AS_PUBLISHED)
+    rows = study.scores.query("head == 'probe' and metric == 'map'")
+    best = rows[rows["rank"] == "best"]
+    assert sorted(zip(best["variant"], best["temperature"], strict=True)) == [
+        ("", 0.3),
+        ("hard", 0.3),
+        ("scaled", 0.3),
+    ]
+    assert set(rows.loc[rows["loss"].isin(BASELINES), "rank"]) == {"worse"}
+    table = views.results(study)
+    assert table.index.tolist() == [
+        *(f"Instance, τ {t:g}" for t in TAUS),
+        *(f"Instance, hard negatives, τ {t:g}" for t in TAUS),
+        *(f"Instance, times τ, τ {t:g}" for t in (0.02, 0.3)),
+        "Logistic regr.",
+        "Random encoder",
+    ]
+    assert [head for _, head in table] == ["probe", "projection", "neighbours"]
+
+
+def test_the_original_range_excludes_lower_temperatures(tmp_path):
+    """Uniformity collapses at 0.02 alone: the trend over all is lost, that of the paper's three is not."""
     collapsing = {
         "taus": (0.02, 0.07, 0.3, 1.0),
         "scores": (0.40, 0.55, 0.55, 0.50),
         "uniformity": (2.0, 3.8, 3.4, 2.9),
         "hard": (2.0, 3.8, 3.8, 3.78),
     }
-    summary = made_summary(tmp_path / "a", **collapsing)
-    assert report.PUBLISHED["temperature"].min() == sweeps.LOWEST_OF_SOURCE
-    found = {each.words: each for each in sweeps.comparisons(summary)}
-    assert [each.below for each in found.values()] == [[0.02]] * 3
-    falls, hard = found["−ρ(τ, uniformity)"], found["range of plain − range of hard"]
-    assert (falls.everywhere.estimate, falls.source.estimate) == (pytest.approx(-0.2), pytest.approx(1.0))
-    assert (hard.everywhere.estimate, hard.source.estimate) == (pytest.approx(0.0), pytest.approx(0.88))
-    lines = reading.sentences(summary)
-    assert any(
-        "without τ 0.02" in line and "hard is +0.88 [+0.88, +0.88] from τ 0.07 on" in line for line in lines
-    )
+    study = made_study(tmp_path / "a", **collapsing)
+    assert views.PUBLISHED["temperature"].min() == LOWEST_PUBLISHED
+    views.original_range(study)
+    rows = pd.read_csv(study.folder / "tables" / "source_range.csv").set_index("measured")
+    assert rows.index.tolist() == ["−ρ(τ, uniformity)", "ρ(τ, tolerance)", "range of plain − range of hard"]
+    assert rows["estimate"].tolist() == pytest.approx([-0.2, -0.2, 0.0])
+    assert rows["source_estimate"].tolist() == pytest.approx([1.0, 1.0, 0.88])
+    assert (rows["source_lower"].iloc[2], rows["source_upper"].iloc[2]) == pytest.approx((0.88, 0.88))
+    assert rows["turns"].all()
+    assert rows["impediment"].isna().all()
+    assert set(rows["lowest"]) == {LOWEST_PUBLISHED}
     # judged over all temperatures, whatever the others say
-    assert verdicts(summary)["uniformity_falls"] == ["no material effect"]
-    # what the arms of the source's temperatures lack stands beside it
-    degenerate = made_summary(tmp_path / "b", baseline=0.52, **collapsing)
-    assert {each.impediment for each in sweeps.comparisons(degenerate)} == {"degenerate: Instance"}
+    assert verdicts(study)["uniformity_falls"] == ["no material effect"]
+    # what stands against the arms of the paper's temperatures is next to it
+    views.original_range(below := made_study(tmp_path / "b", baseline=0.52, **collapsing))
+    rows = pd.read_csv(below.folder / "tables" / "source_range.csv")
+    assert set(rows["impediment"]) == {"below the untrained encoder: Instance"}
 
 
-def test_what_the_source_has_too_is_not_compared(tmp_path):
-    summary = made_summary(tmp_path, **AS_PUBLISHED)
-    # the source has two of the three temperatures, and any two have a perfect trend
-    assert [each.words for each in sweeps.comparisons(summary)] == ["range of plain − range of hard"]
-    assert not any("without τ" in line for line in reading.sentences(summary))  # both ranges say the same
-    kept = [sweep.above(0.07) for sweep in summary.sweeps]
-    assert sweeps.comparisons(dataclasses.replace(summary, sweeps=kept)) == []
+def test_what_the_original_paper_has_too_is_not_compared(tmp_path):
+    study = made_study(tmp_path / "a", **AS_PUBLISHED)
+    # the paper has two of the three temperatures, and any two have a perfect trend
+    assert list(estimates(study, "original_range")) == ["range of plain − range of hard"]
+    views.original_range(study)
+    (turns,) = pd.read_csv(study.folder / "tables" / "source_range.csv")["turns"]
+    assert not turns  # both ranges say the same
+    within = made_study(tmp_path / "b", taus=(0.07, 0.3, 1.0), **AS_PUBLISHED)
+    assert estimates(within, "original_range") == {}
+    assert views.original_range(within) is None
 
 
-def test_an_arm_that_lost_a_replicate_is_left_out(tmp_path):
-    summary = made_summary(tmp_path, **AS_PUBLISHED)
-    plain = next(sweep for sweep in summary.sweeps if not sweep.variant)
-    del summary.arms[plain.arms[0.3]][2]
-    assert sweeps.quantities(summary, plain, "probe_map") is None
-    found = sweeps.effects(summary)
-    assert {claim for claim, several in found.items() if several} == set()
-    reading.sentences(summary)
+def test_a_bound_of_a_correlation_stays_a_correlation(tmp_path):
+    study = made_study(tmp_path, **AS_PUBLISHED)
+    plain = next(sweep for key, sweep in sweeps(study).items() if not key["variant"])
+    study.arms[plain[0.02]][0].metrics["uniformity"] = 3.3  # below that at 0.3, in one replicate
+    (row,) = study.comparisons.query("name == 'uniformity_falls'").to_dict("records")
+    assert row["estimate"] == pytest.approx((0.5 + 4) / 5)
+    assert row["upper"] == row["replicate_upper"] == 1
 
 
-def test_a_weak_trend_is_not_called_one(tmp_path):
-    summary = made_summary(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.6, 3.2))
-    assert any(
-        "uniformity has no clear trend with τ (rank correlation +0.50" in line
-        for line in reading.sentences(summary)
+def test_nothing_rests_on_a_sweep_that_lost_a_replicate(tmp_path):
+    study = made_study(tmp_path, **AS_PUBLISHED)
+    plain = next(sweep for key, sweep in sweeps(study).items() if not key["variant"])
+    lost = study.arms[plain[0.3]][2]
+    silent = made.execution(
+        STUDY, study.parameters, study.folder, [run for run in study.trained.grid.runs if run is not lost]
     )
+    claimed = {claim for claim, found in verdicts(study).items() if found}
+    assert not claimed & set(silent.comparisons["name"])
+    assert set(silent.comparisons.query("name == 'scaled'")["temperature"]) == {0.02}
+
+    known = made.execution(STUDY, study.parameters, study.folder, silent.trained.grid.runs)
+    whole = dataclasses.replace(known.trained.grid, failures=[(lost.config, "diverged", 1.0)])
+    known.trained = Trained(whole, whole)
+    rows = known.comparisons[known.comparisons["name"].isin(claimed)]
+    assert len(rows) == 4
+    assert rows["estimate"].isna().all()
+    assert set(rows["reason"]) == {"runs have failed: Instance τ 0.3"}
+    assert rows.set_index("name")["compared"]["intermediate_best"] == "best τ − both ends"
+
+
+def test_a_weak_trend_is_shown_as_it_is(tmp_path):
+    study = made_study(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.6, 3.2))
+    assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(-0.5)}
 
 
 def test_a_constant_has_no_trend(tmp_path):
-    summary = made_summary(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.0, 3.0))
-    plain = next(sweep for sweep in summary.sweeps if not sweep.variant)
-    assert sweeps.trend(summary, plain, "uniformity") is None
-    assert sweeps.effects(summary)["uniformity_falls"] == []
+    study = made_study(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.0, 3.0))
+    assert estimates(study, "uniformity_falls") == {}
+    assert estimates(study, "ranges_of_map")["representation"] == pytest.approx(10)
+
+
+def test_the_headline_is_about_the_best_temperature():
+    found = sentences.finding(STUDY, PUBLISHED)
+    assert found.figure in views.FIGURES
+    assert found.sentence.startswith("An intermediate temperature is best, where every comparison")

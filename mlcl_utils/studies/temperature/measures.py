@@ -61,10 +61,10 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
             for temperature, each in sweep.items():
                 yield _compare("scaled", [each, plain[temperature]], "map", head="probe")
             continue
+        yield from _ranges_of_uniformity(sweep, plain) if is_hard else _ranges_of_map(sweep)
         for each in (*_geometry(sweep, plain), *(() if is_hard else _best(study, sweep))):
             own_name = "best" if each.metric == "map" else "geometry"
             yield each if key.loss == "instance" else _called(own_name, each)
-        yield from _ranges_of_uniformity(sweep, plain) if is_hard else _ranges_of_map(sweep)
         above, plain_above = ({t: each[t] for t in each if t >= LOWEST_PUBLISHED} for each in (sweep, plain))
         fewest = 2 if is_hard else FEWEST_OF_TREND
         if key.loss == "instance" and fewest <= len(above) < len(sweep):
