@@ -190,15 +190,10 @@ def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, N
     measured = None if failed else each.measured or _measure(each, heads, arms)
     failed = failed or [arm for arm in each.arms if arm in lost]
     if measured is None:
-<<<<<<< HEAD
         why = "" if each.arms else each.reason
         if failed:
             why = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
         return _Asked(each, claim, heads, None, why, "") if why else None
-=======
-        said = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
-        return _Asked(each, claim, heads, None, said, "") if failed else None
->>>>>>> s04
     present = [(arm, head) for arm, head in zip(each.arms, heads, strict=True) if arm in arms]
     reason, flag = _against(arms, present)
     return _Asked(

@@ -184,12 +184,8 @@ def results(
         rows = rows.sort_values(["dataset", "encoder", "num_labels", "head"], kind="stable")
     else:
         ordered = found if order is None else sorted(found, key=order)
-<<<<<<< HEAD
         words = [arm(each) for each in found]
         rows["arm"] = pd.Categorical(words, list(dict.fromkeys(arm(each) for each in ordered)))
-=======
-        rows["arm"] = pd.Categorical([*map(arm, found)], list(dict.fromkeys(map(arm, ordered))))
->>>>>>> s04
         named = "arm"
     added = ["task", "positives", "mark", "standing"]
     figures.save_table(
