@@ -261,6 +261,8 @@ class TestReplays:
     def test_verdicts_are_counted_by_rival(self, orderly) -> None:
         shown = views.verdicts(orderly)
         own = figures.part(measures.speed_ups(orderly), {"score": "validation"}).set_index("rival")
+        assert list(shown) == [*measures.VERDICTS, "largest upper bound"]
+        assert shown.columns.name is None
         assert len(shown) == len(RIVALS)
         saved = pd.read_csv(orderly.folder / "tables" / "verdicts.csv").set_index("rival")
         assert saved[list(measures.VERDICTS)].sum(axis=1).eq(1).all()
@@ -416,7 +418,7 @@ class TestComparisons:
 
 def shown(study: Execution) -> list[object]:
     """All that the notebook shows, and its texts."""
-    found: list[object] = [*losing.shown(study), tables.compared(study, "control")]
+    found: list[object] = losing.shown(study)
     return [*found, tables.compared(study, "speed_up", by="score", name="speed_ups_over_splits")]
 
 

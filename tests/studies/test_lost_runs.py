@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlcl_utils import runs, search, studies
-from mlcl_utils.runs import Grid, Run, RunConfig
+from mlcl_utils import runs, studies
+from mlcl_utils.runs import Grid, RunConfig
 from mlcl_utils.studies import claims, drawing, scores, tables
 from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.base import Execution
-from mlcl_utils.studies.hyperband import effects as search_effects
-from mlcl_utils.studies.hyperband import pool_runs, searching
-from mlcl_utils.studies.hyperband import reading as search_reading
-from mlcl_utils.studies.hyperband import report as search_report
-from mlcl_utils.studies.hyperband import tasks as search_tasks
 from mlcl_utils.studies.ledger import report as ledger_report
-from mlcl_utils.studies.runs import Carried
 from mlcl_utils.studies.temperature import report as temperature_report
 from mlcl_utils.training import Recipe
 from tests.studies.losing import (
-    FACTS,
     KINDS,
     NO_NUMBER,
     REPLICATES,
-    TIMINGS,
     Shown,
     arm,
     carried_without,
@@ -167,73 +159,6 @@ def test_a_study_of_which_no_training_is_left_stops(tmp_path, monkeypatch):
         monkeypatch.setattr(runs, "carry_out", lambda configs, grid=grid, **given: grid)
         with pytest.raises(RuntimeError, match="no training of this study succeeded"):
             study_runs.carry_out(study)
-
-
-def searched(study: Execution, lost: Callable[[int, int], bool]) -> searching.Summary:
-    """The Hyperband study with pools of curves that rise to different limits, without those lost (split, number)."""
-    rng, kept, failures = np.random.default_rng(0), [], []
-    for split, each in enumerate(search_tasks(study.parameters)):
-        for number, config in enumerate(pool_runs(study.parameters, each)):
-            scores = (0.3 + 0.4 * rng.random()) * (1 - 0.5 ** np.arange(1, study.parameters.epochs + 1))
-            history = [{"validation_map": score, "test_map": score + 0.01} for score in scores]
-            found = {"direct_validation_map": scores[-1], "direct_map": scores[-1] + 0.01}
-            run = Run(config, found, TIMINGS, FACTS, history, {"device": "cpu", "threads": 1}, Path())
-            if lost(split, number):
-                failures.append((config, "diverged", 1.0))
-            else:
-                kept.append(run)
-    grid = Grid(kept, failures, 0)
-    carried = Carried(grid, grid, Grid([], [], 0), {})
-    pools = searching.pools(study, carried)
-    nothing = search.Evaluation(0, 0, {}, 1, 1, -np.inf, 1, 1.0, error="diverged")
-    real = {each: [searching.RealSearch(search.Result("Hyperband", (nothing,)), [None])] for each in pools}
-    return searching.Summary(carried, pools, searching.replays(study, pools), real)
-
-
-@pytest.mark.parametrize(
-    ("way", "lost", "left"),
-    [
-        ("one of the pool", lambda split, number: (split, number) == (0, 0), 2),
-        ("all but one of a pool", lambda split, number: split == 0 and number > 0, 2),
-        ("all but one of every pool", lambda split, number: number > 0, 2),
-        ("a pool", lambda split, number: split == 0, 1),
-    ],
-)
-def test_searches_in_pools_of_which_runs_are_lost(way, lost, left, tmp_path, monkeypatch):
-    monkeypatch.setattr(search_report, "task_for", task_for)
-    if way != "all but one of a pool":  # drawing takes long
-        monkeypatch.setattr(search_report, "draw", lambda study, name, given: None)
-    study = execution("05_hyperband", tmp_path, replicates=2, pool=6, replays=3)
-    summary = searched(study, lost)
-    assert len(summary.pools) == left
-    shown = [search_report.pools_table(summary)]
-    for show in (
-        search_report.plot_learning_curves,
-        search_report.correlation_table,
-        search_report.plot_incumbents,
-        search_report.plot_speed_ups,
-        search_report.speed_up_table,
-        search_report.confirmation_table,
-        search_reading.reading,
-        search_report.reviewers_list,
-    ):
-        shown.append(show(study, summary))
-    plt.close("all")
-    assert says_no_number(shown) == []
-    rows = claims.judged("05_hyperband", search_effects.effects(study, summary))
-    assert set(rows["verdict"]) == {"not judged"}
-    assert set(rows["reason"]) <= {
-        f"{n} splits, 5 are needed".replace("1 splits", "1 split") for n in (1, 2)
-    } | {
-        "runs have failed on every split",
-        "not measured",
-    }
-    if left == 1:
-        ratios = search_reading.speed_ups(study, summary)
-        (measured,) = [ratio for key, ratio in ratios.items() if key[1:] == ("tpe", "test")]
-        own = rows[(rows["claim"] == "hyperband_bayesian_faster") & (rows["dataset"] == "debtags")].iloc[0]
-        assert own["estimate"] == pytest.approx(measured.ratio)
-        assert own["remark"].endswith("runs have failed on 1 more split")
 
 
 def test_the_ledger_names_what_runs_have_failed_of(tmp_path, frames):
