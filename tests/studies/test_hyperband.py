@@ -478,3 +478,14 @@ def test_searches_in_pools_of_which_runs_are_lost(way, lost, left, tmp_path, mon
         own = named(rows, claim="hyperband_bayesian_faster", dataset="debtags")
         assert own["estimate"] == pytest.approx(measured["ratio"])
         assert own["remark"].endswith("runs have failed on 1 more split")
+
+
+def test_a_rival_of_which_no_replay_found_a_thing_has_no_ratio(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(figures, "draw", lambda study, name, frames: None)
+    study = searched(tmp_path, pool=300, replays=2, lost=lambda split, number: number > 0)
+    assert measures.speed_ups(study).empty
+    assert measures.verdicts(study).empty
+    assert [text for each in shown(study) for text in texts(each) if NO_NUMBER.search(text)] == []
+    rows = study.comparisons
+    assert set(rows["reason"]) == {"runs have failed on every split"}
+    assert set(rows["name"]) == {"speed_up", *CLAIMS}  # and no control
