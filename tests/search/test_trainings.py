@@ -143,6 +143,9 @@ def test_a_search_leaves_scores_and_no_weights(tmp_path, objective):
         assert run.metrics["direct_validation_map"] == each.score
         assert len(run.history) == each.resource
         assert each.time_seconds == run.timings["time_total"] or each == result.best
+    again = objective(results=tmp_path)
+    search.successive_halving(9, 3, usual_space("reg").sampler(1), again.evaluate, map=again.map)
+    assert (trainings.existed, again.existed) == (0, 13)
 
 
 def test_a_training_that_fails_counts_as_worst_and_is_recorded(tmp_path, objective):

@@ -261,6 +261,8 @@ class TestReplays:
     def test_verdicts_are_counted_by_rival(self, orderly) -> None:
         shown = views.verdicts(orderly)
         own = figures.part(measures.speed_ups(orderly), {"score": "validation"}).set_index("rival")
+        assert list(shown) == [*measures.VERDICTS, "largest upper bound"]
+        assert shown.columns.name is None
         assert len(shown) == len(RIVALS)
         saved = pd.read_csv(orderly.folder / "tables" / "verdicts.csv").set_index("rival")
         assert saved[list(measures.VERDICTS)].sum(axis=1).eq(1).all()
@@ -416,7 +418,7 @@ class TestComparisons:
 
 def shown(study: Execution) -> list[object]:
     """All that the notebook shows, and its texts."""
-    found: list[object] = [*losing.shown(study), tables.compared(study, "control")]
+    found: list[object] = losing.shown(study)
     return [*found, tables.compared(study, "speed_up", by="score", name="speed_ups_over_splits")]
 
 
@@ -476,3 +478,14 @@ def test_searches_in_pools_of_which_runs_are_lost(way, lost, left, tmp_path, mon
         own = named(rows, claim="hyperband_bayesian_faster", dataset="debtags")
         assert own["estimate"] == pytest.approx(measured["ratio"])
         assert own["remark"].endswith("runs have failed on 1 more split")
+
+
+def test_a_rival_of_which_no_replay_found_a_thing_has_no_ratio(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(figures, "draw", lambda study, name, frames: None)
+    study = searched(tmp_path, pool=300, replays=2, lost=lambda split, number: number > 0)
+    assert measures.speed_ups(study).empty
+    assert measures.verdicts(study).empty
+    assert [text for each in shown(study) for text in texts(each) if NO_NUMBER.search(text)] == []
+    rows = study.comparisons
+    assert set(rows["reason"]) == {"runs have failed on every split"}
+    assert set(rows["name"]) == {"speed_up", *CLAIMS}  # and no control

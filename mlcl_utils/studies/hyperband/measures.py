@@ -272,8 +272,8 @@ def incumbents(study: Execution) -> pd.DataFrame:
     interval ``lower`` and ``upper``; rows from the epoch on at which every replay has an incumbent.
     """
     frames = []
-    for (task, by_method), score in itertools.product(replays(study).items(), SCORES):
-        for method, found in by_method.items():
+    for task, by_method in replays(study).items():
+        for (method, found), score in itertools.product(by_method.items(), SCORES):
             values: Floats = getattr(found, score)
             epochs = _spaced(values.shape[1])
             values = values[:, epochs - 1]
@@ -331,6 +331,19 @@ def verdict(row: Mapping[str, Any]) -> str:
     # where the target is not reached at the upper end either, the ratio is below what the budget allows
     below = row["upper"] < 1 if row["upper"] else row["bound"] <= 1
     return "later" if below else "not significantly different"
+
+
+def verdicts(study: Execution) -> pd.DataFrame:
+    """On how many splits and tasks the ratio to each rival's final validation score has which verdict.
+
+    Columns: ``rival``, one for each of :data:`VERDICTS`, and ``largest_upper``, the largest upper bound.
+    """
+    rows = part(speed_ups(study), {"score": "validation"})
+    columns = {word: rows["verdict"] == word for word in VERDICTS}
+    counts = pd.DataFrame(columns).groupby(rows["rival"]).sum()
+    upper = rows["upper"].where(rows["upper"] > 0, rows["bound"])
+    counts["largest_upper"] = upper.groupby(rows["rival"]).max()
+    return counts.loc[style.order(counts.index.tolist())].reset_index()
 
 
 def over_splits(rows: pd.DataFrame) -> Interval:

@@ -266,18 +266,24 @@ def _ratio(row: pd.Series[Any]) -> str:
 
 def verdicts(study: Execution) -> pd.DataFrame:
     """On how many splits and tasks Hyperband is how much sooner than each rival, by the interval of the ratio."""
-    rows = part(measures.speed_ups(study), {"score": "validation"})
-    counts = pd.crosstab(rows["rival"], rows["verdict"]).reindex(columns=VERDICTS, fill_value=0)
-    largest = rows["upper"].where(rows["upper"] > 0, rows["bound"]).groupby(rows["rival"]).max()
-    found = counts.assign(largest_upper=largest).loc[style.order(counts.index.tolist())].reset_index()
-    columns: tables.Columns = {
-        **{name: (name, str) for name in VERDICTS},
-        "largest_upper": ("largest upper bound", fixed(1)),
-    }
+    found = measures.verdicts(study)
     labels = [style.look(rival).label for rival in found["rival"]]
-    return tables.show(
-        study, "verdicts", found.assign(rival=labels), index=["rival"], columns=columns, values=found
-    )
+    counts: tables.Columns = {name: (name, str) for name in VERDICTS}
+    columns = {**counts, "largest_upper": ("largest upper bound", fixed(1))}
+    rows = found.assign(rival=labels)
+    return tables.show(study, "verdicts", rows, index=["rival"], columns=columns, values=found)
+
+
+def control(study: Execution) -> pd.DataFrame:
+    """Two names of random search: the difference of their final validation scores is noise of the replays."""
+    columns: tables.Columns = {
+        "estimate": ("difference (points of mAP)", fixed(2, "+")),
+        "lower": ("lower", fixed(2, "+")),
+        "upper": ("upper", fixed(2, "+")),
+        "points": ("on each split", str),
+    }
+    rows = part(study.comparisons, {"name": "control"})
+    return tables.show(study, "control", rows, index=["task", "compared"], columns=columns)
 
 
 def real_searches(study: Execution) -> pd.DataFrame | None:
@@ -306,7 +312,7 @@ def checklist(study: Execution) -> Markdown:
     return reviewers.checklist(
         study,
         exclusions=f"Labels: {sizes}.",
-        search=f"{parameters.pool} random configurations for each of {len(measures.pools(study))} tasks, all trained to"
+        search=f"{parameters.pool} random configurations for each loss, data set and split, all trained to"
         f" {parameters.epochs} epochs, the schedule's horizon the same wherever one is stopped; spaces and best values"
         " with their edges are above. Score: validation mAP of the loss's own head after every epoch, since a probe an"
         " epoch would cost more than the training; a run that failed counts as worst."
