@@ -136,7 +136,9 @@ def claim(rows: pd.DataFrame) -> str:
 def summary(study: Execution) -> Markdown:
     """What the frames of a study say: its claims, and the arms that lie below a baseline."""
     rows = comparisons.claims(study.study.name, study.comparisons)
-    return markdown([*(claims(rows) if len(rows) else []), *flagged(study.scores), *_few(study)])
+    if rows.empty:
+        return markdown(flagged(study.scores))
+    return markdown([*claims(rows), *flagged(study.scores), *_few(study)])
 
 
 def flagged(rows: pd.DataFrame) -> list[Line]:
