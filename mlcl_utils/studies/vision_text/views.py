@@ -284,8 +284,9 @@ def _headline(row: pd.Series[Any]) -> str:
     kinds = ("losses", "left_out", "lost")
     ordered, *others = (len(row[kind].split()) if isinstance(row[kind], str) else 0 for kind in kinds)
     carries = row["verdict"].replace("cannot be told", "cannot be said to carry over or not")
+    without = f" (of {ordered + sum(others)})" if sum(others) else ""
     return (
-        f"Between {row['pair']}, the order of {ordered} losses (of {ordered + sum(others)}) by mAP {carries}: rank"
+        f"Between {row['pair']}, the order of {ordered} losses{without} by mAP {carries}: rank"
         f" correlation {between} between modalities, {texts} within texts, {images} within images."
     )
 
