@@ -151,7 +151,7 @@ def summary(study: Execution) -> Markdown:
     """What the frames of a study say: its claims, and the arms that lie below a baseline."""
     rows = comparisons.claims(study.study.name, study.comparisons)
     flags = flagged(study.scores) if study.measures.metrics else []
-    return markdown([*(claims(rows) if len(rows) else []), *flags, *_few(study)])
+    return markdown([*claims(rows), *flags, *_few(study)] if len(rows) else flags)
 
 
 def flagged(rows: pd.DataFrame) -> list[Line]:

@@ -87,11 +87,11 @@ def test_the_size_at_which_data_are_varied(sizes, reference):
 
 
 def execution(
-    folder: Path, values: dict[tuple[str, int, int | None], dict[str, float]], replicates: int = 5
+    folder: Path, values: Mapping[tuple[str, int, int | None, float], dict[str, float]], replicates: int = 5
 ) -> Execution:
     """An execution with metrics of the probe by loss, size of the label space and draw, more each replicate."""
     runs = []
-    for (loss, size, draw), scores_ in values.items():
+    for (loss, size, draw, share), scores_ in values.items():
         for replicate in range(replicates):
             config = RunConfig(
                 dataset="debtags",
@@ -100,6 +100,7 @@ def execution(
                 replicate=replicate,
                 loss=loss,
                 seed=replicate,
+                train_fraction=share,
                 label_draw=draw,
                 label_pool=None if draw is None else 100,
                 recipe=None if loss in BASELINES else Recipe(epochs=1),
@@ -128,15 +129,15 @@ def led(
     values = {}
     for size, ahead in lead.items():
         for loss, value in (("bce", 0.5), ("reg", 0.5 + ahead), ("msc", 0.45)):
-            values[loss, size, None] = {
+            values[loss, size, None, 1.0] = {
                 "map": value,
                 "macro_f1": value,
                 "ranking_loss": 0.5 - value,
                 "validation_map": validation[loss],
             }
-        values["msc", size, None] |= own
+        values["msc", size, None, 1.0] |= own
         for loss in ("logistic_regression", "random_encoder", "prior"):
-            values[loss, size, None] = {"map": baseline, "macro_f1": baseline}
+            values[loss, size, None, 1.0] = {"map": baseline, "macro_f1": baseline}
     return execution(folder, values, replicates)
 
 
@@ -244,8 +245,9 @@ def test_intervals_hold_their_points(tmp_path):
 
 
 def test_draws_of_labels_are_averaged_and_joined_by_the_largest_size(tmp_path):
-    drawn = {("bce", 10, draw): {"map": 0.5 + 0.1 * draw} for draw in range(3)}
-    whole = {("bce", size, None): {"map": 0.4} for size in (10, 100)}
+    drawn = {("bce", 10, draw, 1.0): {"map": 0.5 + 0.1 * draw} for draw in range(3)}
+    whole = {("bce", size, None, 1.0): {"map": 0.4} for size in (10, 100)}
+    whole |= {("bce", 100, None, 0.1): {"map": 0.1}}  # little data is no part of it
     study = execution(tmp_path, drawn | whole, replicates=3)
     found = matched(study)
     own = found["intervals"].set_index("num_labels")
@@ -260,12 +262,11 @@ def test_draws_of_labels_are_averaged_and_joined_by_the_largest_size(tmp_path):
 
 def test_families_held_out_stand_next_to_all_families(tmp_path):
     parameters = STUDY.resolve({"preset": "smoke", "datasets": "emoji", "encoders": "frozen"})
-    values = {"noto": 0.4, None: 0.6}
+    values = {("noto", 1.0): 0.4, (None, 1.0): 0.6, (None, 0.2): 0.2}
     runs = [
-        made.run(tmp_path, config, {"probe_map": values[config.held_out]})
+        made.run(tmp_path, config, {"probe_map": values[config.held_out, config.train_fraction]})
         for config in STUDY.grid(parameters)
-        if config.loss in ("bce", "random_encoder")
-        and (config.train_fraction, config.label_draw) == (1, None)
+        if config.loss in ("bce", "random_encoder") and config.label_draw is None
     ]
     for run in runs:
         run.facts["examples_test"] = 9
@@ -280,7 +281,7 @@ def test_families_held_out_stand_next_to_all_families(tmp_path):
 
 def test_positives_that_the_text_names_are_counted_apart(tmp_path):
     named = {"recall_named": 0.8, "recall_unnamed": 0.5, "map": 0.6, "map_unnamed": 0.4}
-    study = execution(tmp_path, {("bce", size, None): named for size in (10, 30)}, replicates=1)
+    study = execution(tmp_path, {("bce", size, None, 1.0): named for size in (10, 30)}, replicates=1)
     shown = views.named_table(study)
     assert shown.index.tolist() == [("debtags", "frozen", "BCE", "probe")]
     assert shown.iloc[0].tolist() == ["80.0", "50.0", "60.0", "40.0"]

@@ -1,18 +1,20 @@
-"""The study of images versus text: its grid, rank correlations with their ceiling, and a reading that follows."""
+"""The study of images versus text: its grid, rank correlations with their ceiling, and leads in both modalities."""
 
 from __future__ import annotations
 
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import tuning
-from mlcl_utils.studies.vision_text import Pair, reading
+from mlcl_utils.studies import scores, sentences, tuning
+from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.vision_text import Pair, measures, views
 from mlcl_utils.training import BASELINES, Recipe
 from tests.studies import made
 
@@ -74,13 +76,13 @@ def test_correlations_by_hand():
         between.append(spearmanr(text[:, half].mean(axis=1), image[:, rest].mean(axis=1)).statistic)
         within.append(spearmanr(text[:, half].mean(axis=1), text[:, rest].mean(axis=1)).statistic)
     both = np.stack([values, rng.normal(size=values.shape)], axis=2)  # columns don't meddle with each other
-    assert reading._between(both)[0] == pytest.approx(np.mean(between))
-    assert reading._within(both, 0)[0] == pytest.approx(np.mean(within))
-    assert reading._between(both[:, :1])[0] == pytest.approx(spearmanr(text[:, 0], image[:, 0]).statistic)
-    assert np.isnan(reading._within(both[:, :1], 1)).all()
+    assert measures.between(both)[0] == pytest.approx(np.mean(between))
+    assert measures.within(both, 0)[0] == pytest.approx(np.mean(within))
+    assert measures.between(both[:, :1])[0] == pytest.approx(spearmanr(text[:, 0], image[:, 0]).statistic)
+    assert np.isnan(measures.within(both[:, :1], 1)).all()
     # an odd number of replicates: halves of one and two
-    assert [len(half) for half, _ in reading._halves(3)] == [1, 1, 1]
-    assert all(sorted(one + other) == [0, 1, 2] for one, other in reading._halves(3))
+    assert [len(half) for half, _ in measures._halves(3)] == [1, 1, 1]
+    assert all(sorted(one + other) == [0, 1, 2] for one, other in measures._halves(3))
 
 
 def test_equally_noisy_orders_reach_the_ceiling():
@@ -88,16 +90,16 @@ def test_equally_noisy_orders_reach_the_ceiling():
     rng = np.random.default_rng(1)
     truth = np.linspace(0, 1, 8)
     values = np.concatenate([truth, truth])[:, np.newaxis, np.newaxis] + rng.normal(0, 0.5, (16, 4, 300))
-    between = reading._between(values).mean()
-    ceiling = np.mean([reading._within(values, side) for side in (0, 1)])
+    between = measures.between(values).mean()
+    ceiling = np.mean([measures.within(values, side) for side in (0, 1)])
     assert ceiling < 0.9  # noisy enough that the naive expectation of 1 would mislead
     assert between == pytest.approx(ceiling, abs=0.04)
 
 
-def made_summary(folder, text, image, *, noise=0.001, replicates=5, baseline=0.1):
+def execution(folder, text, image, *, noise=0.001, replicates=5, baseline=0.1) -> Execution:
     """Scores of the losses on both sides; the validation score is that of the test."""
     rng, runs = np.random.default_rng(3), []
-    for (dataset, other), scores in ((PAIR, text), (PAIR[::-1], image)):
+    for (dataset, other), values in ((PAIR, text), (PAIR[::-1], image)):
         for replicate in range(replicates):
             split = 0.02 * replicate  # what all losses share
             for loss in (*LOSSES, "logistic_regression", "random_encoder"):
@@ -111,78 +113,138 @@ def made_summary(folder, text, image, *, noise=0.001, replicates=5, baseline=0.1
                     seed=replicate,
                     recipe=None if loss in BASELINES else Recipe(epochs=1),
                 )
-                value = baseline if loss in BASELINES else scores[LOSSES.index(loss)]
+                value = baseline if loss in BASELINES else values[LOSSES.index(loss)]
                 value += split + noise * float(rng.normal())
                 metrics = {"probe_map": value, "probe_macro_f1": value, "probe_ranking_loss": 1 - value}
                 runs.append(made.run(folder, config, {**metrics, "probe_validation_map": value}))
-    return reading.summarise(made.carried(runs))
+    return made.execution(STUDY, STUDY.resolve({"preset": "smoke"}), folder, runs)
+
+
+def orders(study: Execution) -> pd.DataFrame:
+    """The saved table of correlations."""
+    views.correlations_table(study)
+    table = pd.read_csv(study.folder / "tables" / "correlations.csv", dtype={"left_out": str, "lost": str})
+    return table.fillna({"left_out": "", "lost": ""})
+
+
+def leads(study: Execution) -> pd.DataFrame:
+    """The saved table of leads."""
+    views.leads_table(study)
+    return pd.read_csv(study.folder / "tables" / "leads.csv")
 
 
 UP = (0.50, 0.51, 0.52, 0.53, 0.54, 0.55)
 DOWN = UP[::-1]
 
 
-def test_the_reading_follows_the_numbers(tmp_path):
-    same = made_summary(tmp_path / "a", UP, UP)
-    assert {each.verdict for each in reading.carry_overs(same)} == {"carries over"}
-    lines = reading.sentences(same)
-    assert any(
-        "mAP" in line and "order of 6 losses carries over as far as it can be known" in line for line in lines
-    )
-    assert any("ranking loss" in line and "rank correlation +1.00" in line for line in lines)
-    assert any(
-        "(REG − Cosine BCE) is ahead on texts (+3.0" in line and "ahead on images (+3.0" in line
-        for line in lines
-    )
-    assert any(
-        "of 5 losses beside the reference, 5 differ from it in the same direction" in line for line in lines
-    )
+def test_an_order_that_is_the_same_carries_over(tmp_path):
+    study = execution(tmp_path, UP, UP)
+    found = orders(study)
+    assert len(found) == 6  # three metrics, two ways to read
+    assert set(found["verdict"]) == {"carries over"}
+    assert found["between_estimate"].tolist() == pytest.approx([1.0] * 6)
+    assert (found["between_upper"] <= 1).all()
+    rows = leads(study)
+    best, others = rows[:3], rows[3:]
+    assert best["loss"].tolist() == ["REG − Cosine BCE"] * 3
+    assert best["text_estimate"].tolist() == pytest.approx([0.03] * 3, abs=0.002)
+    assert (best["image_lower"] > 0).all()  # ranking loss included, where lower is better
+    assert len(others) == 3 * 5
+    assert set(others["agreement"]) == {"same direction"}
 
-    opposite = made_summary(tmp_path / "b", UP, DOWN)
-    assert {each.verdict for each in reading.carry_overs(opposite)} == {"does not carry over"}
-    lines = reading.sentences(opposite)
-    assert any("does not carry over, though it repeats within a modality" in line for line in lines)
-    assert any("5 in opposite ones" in line for line in lines)
-    assert any("ahead on texts" in line and "behind on images" in line for line in lines)
 
-    noisy = made_summary(tmp_path / "c", (0.5,) * 6, (0.5,) * 6, noise=0.02)
-    assert {each.verdict for each in reading.carry_overs(noisy)} == {"cannot be told"}
-    assert any("cannot be said to carry over or not" in line for line in reading.sentences(noisy))
+def test_an_order_that_is_reversed_does_not_carry_over(tmp_path):
+    study = execution(tmp_path, UP, DOWN)
+    assert set(orders(study)["verdict"]) == {"does not carry over"}
+    rows = leads(study)
+    assert set(rows[3:]["agreement"]) == {"opposite directions"}
+    assert rows["loss"][0] == "REG − Cosine BCE / Prototype − BCE"  # chosen in each modality
 
-    few = reading.sentences(made_summary(tmp_path / "d", UP, UP, replicates=2))
-    assert any("With 2 replicates" in line for line in few)
+
+def test_noise_alone_has_no_order(tmp_path):
+    assert set(orders(execution(tmp_path, (0.5,) * 6, (0.5,) * 6, noise=0.02))["verdict"]) == {
+        "cannot be told"
+    }
 
 
 def test_a_part_of_the_order_carries_over_in_part(tmp_path):
     image = (0.50, 0.52, 0.51, 0.55, 0.53, 0.54)
-    found = [
-        each
-        for each in reading.carry_overs(made_summary(tmp_path, UP, image, noise=0.0002))
-        if each.head == "probe"
-    ]
-    assert {each.verdict for each in found} == {"carries over in part"}
-    assert found[0].between.estimate == pytest.approx(spearmanr(UP, image).statistic, abs=0.05)
+    found = orders(execution(tmp_path, UP, image, noise=0.0002)).query("head == 'probe'")
+    assert set(found["verdict"]) == {"carries over in part"}
+    assert found["between_estimate"].iloc[0] == pytest.approx(spearmanr(UP, image).statistic, abs=0.05)
 
 
-def test_degenerate_losses_are_left_out_of_the_order(tmp_path):
-    summary = made_summary(tmp_path, UP, UP, baseline=0.515)
-    found = reading.carry_overs(summary)
-    assert {each.left_out for each in found} == {("bce", "asl")}
-    assert {each.losses for each in found} == {("cosine_bce", "reg", "msc", "prototype")}
-    assert any("(without BCE, ASL, degenerate)" in line for line in reading.sentences(summary))
-    none = reading.sentences(made_summary(tmp_path / "none", UP, UP, baseline=0.545))
-    assert any("fewer than three" in line for line in none)
+def test_one_replicate_has_no_ceiling(tmp_path):
+    found = orders(execution(tmp_path, UP, UP, replicates=1))
+    assert set(found["verdict"]) == {"cannot be told"}
+    assert found[["within texts_estimate", "shortfall_estimate"]].isna().all(axis=None)
+    assert found["between_estimate"].notna().all()
+
+
+def test_losses_below_the_untrained_encoder_are_left_out_of_the_order(tmp_path, capsys):
+    found = orders(execution(tmp_path, UP, UP, baseline=0.515))
+    assert set(found["left_out"]) == {"bce asl"}
+    assert set(found["losses"]) == {"cosine_bce reg msc prototype"}
+    study = execution(tmp_path / "none", UP, UP, baseline=0.545)
+    assert views.correlations_table(study) is None
+    assert "no three losses" in capsys.readouterr().out
+    assert not (study.folder / "tables" / "correlations.csv").exists()
+    assert views.headline(study.folder).startswith("Too few losses")
 
 
 def test_a_loss_that_lost_a_replicate_is_compared_with_none(tmp_path):
-    summary = made_summary(tmp_path, UP, UP)
-    task = summary.pairs[PAIR][1]
-    whole = reading.carry_overs(summary)
-    del summary.arms[task.but(loss="msc")][0]
-    found = reading.carry_overs(summary)
-    assert len(found) == len(whole) > 0
-    assert {(each.lost, "msc" in each.losses) for each in found} == {(("msc",), False)}
-    assert {len(each.losses) for each in found} == {5}
-    assert any("(without MSC, of failed runs)" in line for line in reading.sentences(summary))
-    assert all(each.first != "msc" for each in reading.leads(summary))
-    reading.sentences(summary)
+    study = execution(tmp_path, UP, UP)
+    arm = next(arm for arm in study.arms if arm.loss == "msc" and arm.dataset == PAIR.image)
+    study.trained.grid.failures.append((study.arms[arm].pop(0).config, "diverged", 1.0))
+    found = orders(study)
+    assert len(found) == 6
+    assert set(found["lost"]) == {"msc"}
+    assert set(found["losses"]) == {"bce asl cosine_bce reg prototype"}
+    rows = leads(study)
+    own = rows[rows["loss"] == "msc"]
+    assert own["text_estimate"].notna().all()
+    assert own["image_estimate"].isna().all()
+    assert set(own["reason"]) == {"runs have failed: MSC"}
+    # nor is it known which would have been the best contrastive loss on images
+    assert rows["image_estimate"][:3].isna().all()
+    assert rows["loss"][0] == "REG − Cosine BCE"
+    shown = views.leads_table(study)
+    assert shown.xs("MSC", level="lead")["on images"].tolist() == ["–"] * 3
+
+
+def test_a_loss_of_which_all_runs_have_failed_is_named(tmp_path):
+    study = execution(tmp_path, UP, UP)
+    for arm in [arm for arm in study.arms if arm.loss == "msc"]:
+        failed = study.arms.pop(arm)
+        study.trained.grid.failures.extend((run.config, "diverged", 1.0) for run in failed)
+    found = orders(study)
+    assert set(found["lost"]) == {"msc"}
+    assert "msc" not in leads(study)["loss"].tolist()
+
+
+def test_the_headline_follows_the_table(tmp_path):
+    study = execution(tmp_path, UP, DOWN, baseline=0.505)
+    table = orders(study).query("head == 'probe' and metric == 'map'").iloc[0]
+    said = views.headline(study.folder)
+    assert f"the order of {len(table['losses'].split())} losses (of 6) by mAP does not carry over" in said
+    numbers = [table[f"between_{each}"] for each in ("estimate", "lower", "upper")]
+    assert sentences.bounded(*numbers, "+.2f") in said
+
+
+def test_figures_are_drawn_from_their_frames(tmp_path):
+    study = execution(tmp_path, UP, DOWN)
+    views.carry_over(study)
+    views.correlations(study)
+    saved = pd.read_csv(study.folder / "figures" / "carry_over.leads.csv")
+    assert set(saved["loss"]) == set(LOSSES) - {"bce"}
+    figure = views.FIGURES["carry_over"]({"leads": saved}, "icml")
+    assert len(figure.axes) == 3
+    drawn = pd.read_csv(study.folder / "figures" / "correlations.correlations.csv")
+    assert set(drawn["compared"]) == set(views.COMPARED)
+    assert drawn["metric"].unique().tolist() == list(measures.METRICS)
+
+
+def test_the_summary_names_arms_below_the_untrained_encoder(tmp_path):
+    (line,) = sentences.summary(execution(tmp_path, UP, UP, baseline=0.515)).data.splitlines()
+    assert scores.UNTRAINED in line
+    assert "BCE" in line

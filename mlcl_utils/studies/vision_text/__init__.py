@@ -116,6 +116,5 @@ STUDY = Study(
         },
     },
     grid=grid,
-    figures="mlcl_utils.studies.vision_text.figures",
-    finding="mlcl_utils.studies.vision_text.finding",
+    figure="correlations",
 )
