@@ -86,7 +86,9 @@ def build(out: Path, packages_file: Path, translations_file: Path) -> None:
     facts["cut"] = over_length(texts)
     facts |= {"labels": tags, "counts": labels.sum(axis=0), "index": release(packages_file)}
     out.mkdir(parents=True, exist_ok=True)
-    vectors.write(out / stored.VECTORS, *distilled(texts))
+    words, values = distilled(texts)
+    vectors.write(out / stored.VECTORS, words, values)
+    facts["words"] = len(words)
     write_dataset(
         out,
         name="debtags",
