@@ -35,7 +35,9 @@ from data_scripts.debtags_packages import (
     release,
     select,
 )
+from data_scripts.debtags_vectors import distilled
 from mlcl_utils.data import dataset as stored
+from mlcl_utils.data import vectors
 from mlcl_utils.data.debtags import names_in_texts
 from mlcl_utils.data.splits import grouped_splits, join_groups
 
@@ -83,6 +85,10 @@ def build(out: Path, packages_file: Path, translations_file: Path) -> None:
     facts["examples"] = len(packages)
     facts["cut"] = over_length(texts)
     facts |= {"labels": tags, "counts": labels.sum(axis=0), "index": release(packages_file)}
+    out.mkdir(parents=True, exist_ok=True)
+    words, values = distilled(texts)
+    vectors.write(out / stored.VECTORS, words, values)
+    facts["words"] = len(words)
     write_dataset(
         out,
         name="debtags",
@@ -102,6 +108,7 @@ def build(out: Path, packages_file: Path, translations_file: Path) -> None:
             "text": [package.text for package in packages],
             "tags": [", ".join(package.tags) for package in packages],
         },
+        extra_files=[stored.VECTORS],
         card=card(facts),
     )
     print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB")

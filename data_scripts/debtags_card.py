@@ -185,6 +185,11 @@ them. The encoder, sentence-transformers/all-MiniLM-L6-v2, is under Apache-2.0.
 - `features.safetensors`: `features`, float16, not standardised: the mean over all tokens of the last layer, of
   title and text joined by a line break and cut at {MAX_TOKENS} tokens ({facts["cut"]} texts are longer). Dimensions
   {dead} are constant: the encoder's last layer scales them by zero. Standardise with care.
+- `vectors.safetensors`: `vectors`, float16, one vector of 256 dimensions for each of the {facts["words"]} words
+  that at least two texts hold (`words`: their UTF-8, with line feeds between them); the encoder `static` starts
+  from them. Each word was encoded alone by the same encoder, then the largest 256 principal components were taken
+  and scaled to a root mean square norm of 4. The version of the set does not depend on them; that of a run
+  with `static` does.
 - `labels.safetensors`: `label_indptr` and `label_indices` (positives, row by row), `named` (beside them:
   whether the text names the tag), `groups`, `splits` (0 training, 1 validation, 2 test).
 
@@ -262,6 +267,7 @@ Synonyms and inflections ("objc" for Objective-C, "edit" for `use::editing`) do 
 
 `python -m data_scripts.debtags --out FOLDER` with the extra `rebuild` installed, on Debian 12 after `apt-get
 update -o Acquire::Languages=en`; `--check 64` encodes 64 random examples again and compares them with the
-shipped features. A later point release has other packages: the script then gives another data set, and
-`version` has to be raised.
+shipped features. `python -m data_scripts.debtags_vectors` makes the word vectors alone from the texts of the
+folder, in half a minute; with `--check` it makes them again and compares them with those that ship. A later
+point release has other packages: the script then gives another data set, and `version` has to be raised.
 """)

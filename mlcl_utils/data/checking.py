@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mlcl_utils.data import features, readers, registry, user_sets
+from mlcl_utils.data import features, readers, registry, user_sets, vectors
 from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.image_values import scale_of
 from mlcl_utils.data.images import Survey, spans, survey
@@ -36,7 +36,7 @@ class Findings:
 
 
 def check(name: str, root: Path | None) -> Findings:
-    """Look a user's set through: every image is decoded, every file of features compared with its checksum.
+    """Look a user's set through: every image is decoded, every file derived from the set compared with its checksum.
 
     Args:
         name: as `mlcl_utils.data.load` takes it.
@@ -62,6 +62,12 @@ def check(name: str, root: Path | None) -> Findings:
             )
         else:
             remarks.append(f"features: {each.folder.name}, {each.shape[1]} dimensions")
+    for file in vectors.attach(dataset, source.folder, "").vectors:
+        try:
+            words, values = vectors.read(file)
+            remarks.append(f"word vectors: {file.name}, {len(words)} words, {values.shape[1]} dimensions")
+        except DataError as error:
+            problems.append(str(error))
     return Findings(problems, remarks)
 
 

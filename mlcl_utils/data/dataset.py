@@ -30,6 +30,7 @@ MANIFEST = "dataset.json"
 FEATURES = "features.safetensors"
 LABELS = "labels.safetensors"
 CARD = "card.md"
+VECTORS = "vectors.safetensors"
 
 Modality = Literal["text", "image", "features"]
 """What the raw examples are; ``"features"`` where there are none but numbers."""
@@ -64,8 +65,14 @@ class Manifest:
     @property
     def identity(self) -> str:
         """Version and digest of everything results can depend on (not the card), such as
-        ``"1-0f3a5c7e9b1d"``."""
-        data = {name: sha for name, sha in self.files.items() if name.endswith((".safetensors", ".parquet"))}
+        ``"1-0f3a5c7e9b1d"``.
+
+        Word vectors do not count: they are part of what a run is whose encoder starts from them, and of no other."""
+        data = {
+            name: sha
+            for name, sha in self.files.items()
+            if name.endswith((".safetensors", ".parquet")) and name != VECTORS
+        }
         content = self.content or content_digest({"labels": self.label_names, "files": data})
         return f"{self.version}-{content[:12]}"
 
@@ -80,11 +87,26 @@ class Manifest:
         return tuple(sorted(name for name in self.files if name.endswith(".parquet")))
 
 
+@dataclass(frozen=True)
+class WordVectors:
+    """A file of static word vectors, one vector a word.
+
+    Attributes:
+        name: ``<encoder>-<8 hex digits of the weights' digest>``; empty for those that ship with a set.
+        path: of the file.
+        sha256: of the file.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A multi-label data set of N examples and L labels.
 
-    All arrays are read-only. Data sets of the same name and version are equal.
+    All arrays are read-only. Data sets of the same name, version and word vectors are equal.
 
     Attributes:
         name: name of the data set.
@@ -102,6 +124,7 @@ class Dataset:
         raw_digest: digest of what an encoder would see of the raw examples.
         home: a user's set's own folder, beside whose files everything is kept that is derived from it; None for a set
             that ships.
+        vectors: the static word vectors that there are for it, see :mod:`mlcl_utils.data.vectors`.
     """
 
     name: str
@@ -124,15 +147,21 @@ class Dataset:
     home: Path | None = None
     image_folders: tuple[Path, ...] = field(default=(), repr=False)  # where the column `image` has paths
     no_features: str = field(default="", repr=False)  # why there are none, and what to do
+    vectors: tuple[WordVectors, ...] = ()
+    vectors_command: str = field(default="", repr=False)  # what distils them
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dataset) and (self.name, self.version) == (other.name, other.version)
+        return isinstance(other, Dataset) and self._compared == other._compared
 
     def __hash__(self) -> int:
-        return hash((self.name, self.version))
+        return hash(self._compared)
+
+    @property
+    def _compared(self) -> tuple[Any, ...]:
+        return self.name, self.version, self.vectors
 
     @property
     def features(self) -> npt.NDArray[np.floating]:
@@ -359,6 +388,10 @@ def _read(folder: Path, digest: str) -> Dataset:
         raw_digest=manifest.raw_digest,
         stored_features=features,
         raw_files=manifest.raw_files,
+        vectors=(WordVectors("", folder / VECTORS, manifest.files[VECTORS]),)
+        if VECTORS in manifest.files
+        else (),
+        vectors_command=f"mlcl features {manifest.name} --encoder ENCODER --static --root FOLDER",
     )
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mlcl_utils.data import dataset as stored
-from mlcl_utils.data import features, readers, user_sets
+from mlcl_utils.data import features, readers, user_sets, vectors
 from mlcl_utils.errors import DataError, UsageError, unknown
 from mlcl_utils.paths import shown
 
@@ -57,8 +57,12 @@ def load(name: str, root: str | Path | None = None) -> stored.Dataset:
     """
     base, wanted = parted(name)
     root = None if root is None else Path(root)
+    option = "" if root is None else f" --root {shown(root)}"
+    command = f"mlcl features {base} --encoder ENCODER{option}"
     if base in _NAMES:
         dataset = stored.read(folder(base))
+        if root is not None:
+            dataset = vectors.attach(dataset, root, f"{command} --static")
         if wanted is None:
             return dataset
         if root is None:
@@ -69,8 +73,8 @@ def load(name: str, root: str | Path | None = None) -> stored.Dataset:
     else:
         source = readers.find(base, root)
         dataset, home = user_sets.read(source), source.folder
-    option = "" if root is None else f" --root {shown(root)}"
-    return features.attach(dataset, home, wanted, f"mlcl features {base} --encoder ENCODER{option}")
+        dataset = vectors.attach(dataset, home, f"{command} --static")
+    return features.attach(dataset, home, wanted, command)
 
 
 def home(name: str, root: str | Path | None = None) -> Path:

@@ -84,8 +84,30 @@ def write(folder: Path, *, card: str | None = None, **content: Unpack[Content]) 
         "files": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in sorted(files)},
         **content.get("facts", {}),
     }
-    manifest["digest"] = stored.content_digest(manifest)
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    _write_manifest(folder, manifest)
+
+
+def register(folder: Path, *names: str) -> None:
+    """Make files of a data set's folder part of it that were added or changed since its manifest was written.
+
+    Args:
+        folder: of the data set.
+        names: of the files.
+
+    Raises:
+        DataError: the manifest is missing or damaged.
+    """
+    stored.read_manifest(folder)
+    manifest = json.loads((folder / stored.MANIFEST).read_bytes())
+    del manifest["digest"]
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    manifest["files"] = dict(sorted((manifest["files"] | digests).items()))
+    _write_manifest(folder, manifest)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    digest = stored.content_digest(manifest)
+    text = json.dumps({**manifest, "digest": digest}, indent=1, ensure_ascii=False) + "\n"
     (folder / stored.MANIFEST).write_text(text, encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """Models: encoders, which turn examples into representations, and the heads that give a loss its tensors.
 
 An encoder of ours is registered by one line in :mod:`mlcl_utils.models.catalogue`; what is there can be asked without
-importing torch. Those of torchvision and Hugging Face are named as :mod:`mlcl_utils.models.pretrained` says.
+importing torch. Those of torchvision and Hugging Face are named as :mod:`mlcl_utils.models.pretrained` says; ``static``
+may be followed by an ``@`` and the name of the word vectors that it starts from.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlcl_utils.models.catalogue import OURS, PRETRAINED, encoder_names
+from mlcl_utils.models.catalogue import OURS, PRETRAINED, STATIC, encoder_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlcl_utils.data.dataset import Modality
     from mlcl_utils.models.encoder import Encoder
     from mlcl_utils.models.heads import EMBEDDING_WIDTH, Model
@@ -37,17 +40,32 @@ def kind(name: str) -> str:
     """
     if name in OURS:
         return name
+    if name.startswith(f"{STATIC}@") and _wanted(name):
+        return STATIC
     from mlcl_utils.models import pretrained
 
     return pretrained.parse(name).library
 
 
-def identity(name: str) -> str:
-    """What an encoder is, its weights included, wherever their files lie; the name itself for one of ours.
+def identity(name: str, dataset: str | None = None, root: str | Path | None = None) -> str:
+    """What an encoder is, its weights included, wherever its files lie; the name itself for one that has none.
+
+    Args:
+        name: of the encoder.
+        dataset: what it reads, as :func:`mlcl_utils.data.load` takes it: word vectors are of a data set. Without one
+            they are left out.
+        root: the folder that holds a user's sets.
 
     Raises:
         UsageError: there is no such encoder, or no such weights.
+        DataError: there are no such word vectors.
     """
+    if kind(name) == STATIC:
+        if dataset is None:
+            return STATIC
+        from mlcl_utils.data import load, vectors
+
+        return f"{STATIC}:{vectors.chosen(load(dataset, root), _wanted(name)).sha256[:16]}"
     if name in OURS:
         return name
     from mlcl_utils.models import pretrained
@@ -60,10 +78,11 @@ def encoder_class(name: str) -> type[Encoder]:
     """The class of an encoder.
 
     Args:
-        name: one of ours; or one of torchvision or Hugging Face, such as ``resnet50``, ``resnet101@448:random``,
-            ``resnet50:weights.pth``, ``sentence-transformers/all-MiniLM-L6-v2`` or ``folder/of/a/model@64``: behind an
-            ``@`` the side of its images in pixels or the most tokens of a text, behind a ``:`` a file of weights, the
-            name of published ones, or ``random``.
+        name: one of ours, ``static`` with the name of word vectors behind an ``@`` where a data set has several; or one
+            of torchvision or Hugging Face, such as ``resnet50``, ``resnet101@448:random``, ``resnet50:weights.pth``,
+            ``sentence-transformers/all-MiniLM-L6-v2`` or ``folder/of/a/model@64``: behind an ``@`` the side of its
+            images in pixels or the most tokens of a text, behind a ``:`` a file of weights, the name of published ones,
+            or ``random``.
 
     Raises:
         UsageError: there is no encoder of that name; the nearest is suggested.
@@ -71,6 +90,8 @@ def encoder_class(name: str) -> type[Encoder]:
     here = kind(name)
     module, _, attribute = (OURS | PRETRAINED)[here][0].partition(".")
     found: type[Encoder] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    if here == STATIC and (wanted := _wanted(name)):
+        return type(found.__name__, (found,), {"wanted": wanted})
     if here in OURS:
         return found
     from mlcl_utils.models import pretrained
@@ -85,6 +106,11 @@ def suitable(name: str, modality: Modality) -> bool:
         UsageError: there is no encoder of that name.
     """
     return (OURS | PRETRAINED)[kind(name)][1] in (None, modality)
+
+
+def _wanted(name: str) -> str | None:
+    """The name of word vectors behind an ``@``."""
+    return name.partition("@")[2] or None
 
 
 _WHERE = {"Encoder": "encoder", "EMBEDDING_WIDTH": "heads", "Model": "heads"}

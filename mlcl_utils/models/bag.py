@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,15 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlcl_utils.models.encoder import PARTS, Encoder
+from mlcl_utils.data.words import MIN_TEXTS, occurrences
+from mlcl_utils.models.encoder import PARTS, Encoder, Inputs
 
 if TYPE_CHECKING:
-    from mlcl_utils.data import Dataset, Task
-
-_WORD = re.compile(r"[^\W_][^\W_]*[+#]*")
-
-MIN_TEXTS = 2
-"""A word is known if this many training texts hold it."""
+    from mlcl_utils.data import Task
 
 MAX_WORDS = 128
 """Different words of a text that are read, from its beginning."""
@@ -61,7 +57,7 @@ class BagOfWords(Encoder):
         return out
 
     @staticmethod
-    def inputs(task: Task) -> dict[str, Tensor]:
+    def inputs(task: Task) -> Mapping[str, Inputs]:
         """Numbers (n, words) int32 of the different words of each text, padded with 0."""
         return _inputs(task)
 
@@ -71,53 +67,59 @@ class BagOfWords(Encoder):
         from scipy.sparse import csr_matrix
 
         inputs = _inputs(task)
-        idf = _idf(inputs["train"]).numpy()
+        rarity = idf(inputs["train"]).numpy()
         raw = {}
         for name, ids in inputs.items():
             rows, places = np.nonzero(ids.numpy())
             columns = ids.numpy()[rows, places]
-            weight = idf[columns]
+            weight = rarity[columns]
             weight = weight / np.sqrt(np.bincount(rows, weight**2, minlength=len(ids)))[rows]
-            raw[name] = csr_matrix((weight, (rows, columns)), shape=(len(ids), len(idf)), dtype=np.float32)
+            raw[name] = csr_matrix((weight, (rows, columns)), shape=(len(ids), len(rarity)), dtype=np.float32)
         return raw
 
     @classmethod
-    def create(cls, train: Tensor, *, width: int, dropout: float, augment: str) -> Self:
+    def create(cls, train: Any, *, width: int, dropout: float, augment: str) -> Self:
         """Knows the words of the training texts, and how rare they are."""
-        return cls(_idf(train), width=width, dropout=dropout)
+        return cls(idf(train), width=width, dropout=dropout)
 
 
-def _idf(train: Tensor) -> Tensor:
-    texts = torch.bincount(train.flatten())
-    idf = torch.log(len(train) / texts.clamp_min(1)).float() + 1  # as smooth as scikit-learn's
-    idf[0] = 0
-    return idf
+def idf(train: Tensor, words: int = 0) -> Tensor:
+    """Inverse document frequency (words + 1,) in the texts whose word numbers (n, length) these are; 0 is padding.
+
+    Args:
+        train: word numbers.
+        words: how many there are at least, those that no text holds included.
+    """
+    texts = torch.bincount(train.flatten(), minlength=words + 1)
+    weight = torch.log(len(train) / texts.clamp_min(1)).float() + 1  # as smooth as scikit-learn's
+    weight[0] = 0
+    return weight
+
+
+def numbered(rows: npt.NDArray[np.int64], words: npt.NDArray[np.int64], texts: int) -> npt.NDArray[np.int32]:
+    """The first :data:`MAX_WORDS` word numbers of every text (texts, longest), padded with 0.
+
+    Args:
+        rows: numbers of the texts, ascending.
+        words: number of a word of each, from 1.
+        texts: how many there are.
+    """
+    starts = np.searchsorted(rows, np.arange(texts + 1))
+    place = np.arange(len(rows)) - starts[rows]
+    kept = place < MAX_WORDS
+    numbers = np.zeros((texts, min(MAX_WORDS, int(np.diff(starts).max(initial=1)))), dtype=np.int32)
+    numbers[rows[kept], place[kept]] = words[kept]
+    return numbers
 
 
 @functools.lru_cache(maxsize=4)
 def _inputs(task: Task) -> dict[str, Tensor]:
-    rows, words = _words(task.dataset)
+    found = occurrences(task.dataset)
     train = np.zeros(len(task.dataset), dtype=np.bool_)
     train[task.train.index] = True
-    texts = np.bincount(words[train[rows]], minlength=int(words.max(initial=0)) + 1)
+    texts = np.bincount(found.words[train[found.rows]], minlength=int(found.words.max(initial=0)) + 1)
     known = texts >= MIN_TEXTS
     number = np.where(known, np.cumsum(known), 0)
-    rows, words = rows[known[words]], number[words[known[words]]]
-    starts = np.searchsorted(rows, np.arange(len(task.dataset) + 1))
-    place = np.arange(len(rows)) - starts[rows]
-    kept = place < MAX_WORDS
-    ids = np.zeros((len(task.dataset), min(MAX_WORDS, int(np.diff(starts).max(initial=1)))), dtype=np.int32)
-    ids[rows[kept], place[kept]] = words[kept]
+    there = known[found.words]
+    ids = numbered(found.rows[there], number[found.words[there]], len(task.dataset))
     return {name: torch.from_numpy(ids[getattr(task, name).index]) for name in PARTS}
-
-
-@functools.lru_cache(maxsize=2)
-def _words(dataset: Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and word numbers of all different words of every text, in the order in which they come."""
-    number: dict[str, int] = {}
-    rows, words = [], []
-    for row, text in enumerate(dataset.texts()):
-        different = dict.fromkeys(_WORD.findall(text.lower()))
-        rows += [row] * len(different)
-        words += [number.setdefault(word, len(number)) for word in different]
-    return np.array(rows, dtype=np.int64), np.array(words, dtype=np.int64)

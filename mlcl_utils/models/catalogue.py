@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlcl_utils.data.dataset import Modality
 
+STATIC = "static"
+"""The encoder that starts from word vectors, which are of a data set."""
+
 OURS: dict[str, tuple[str, Modality | None]] = {
     "frozen": ("frozen.FrozenFeatures", None),
     "bag": ("bag.BagOfWords", "text"),
+    STATIC: ("static.StaticWords", "text"),
     "cnn": ("cnn.SmallCNN", "image"),
 }
 """Name of an encoder of ours: module and class, and the modality of the raw examples that it reads; None if it reads
 frozen features."""
+
+WORD_TABLES = frozenset({"bag", STATIC})
+"""Those that learn a table of word embeddings, whose gradient is sparse."""
 
 PRETRAINED: dict[str, tuple[str, Modality]] = {
     "torchvision": ("backbone.ImageBackbone", "image"),

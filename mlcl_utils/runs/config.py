@@ -106,7 +106,7 @@ class RunConfig:
 
         Fields at their defaults do not count, so that a field that is new changes no identity; a default that changes
         raises the trainer's version. A user's data set counts by its short name and its content, not by where it lies;
-        so does a pretrained encoder.
+        so do a pretrained encoder and word vectors.
         """
         versions = {"data": data.version(self.dataset, self.data_root), "trainer": TRAINER_VERSION}
         if self.matched_to is not None:
@@ -116,7 +116,7 @@ class RunConfig:
         config = _set(self)
         config.pop("data_root", None)
         if "encoder" in config:
-            config["encoder"] = models.identity(self.encoder)
+            config["encoder"] = models.identity(self.encoder, self.dataset, self.data_root)
         for name in ("dataset", "matched_to"):
             if name in config:
                 config[name] = data.short_name(config[name], self.data_root)

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
-from mlcl_utils import processes
+from mlcl_utils import models, processes
+from mlcl_utils.models.catalogue import WORD_TABLES
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.order import Failure, Order
 from mlcl_utils.runs.store import Result
@@ -65,7 +66,7 @@ def _trained_together(config: RunConfig) -> bool:
     GPUs do not add up.
     """
     trains = config.recipe is not None and config.recipe.epochs > 0
-    return trains and config.stop is None and config.encoder != "bag"
+    return trains and config.stop is None and models.kind(config.encoder) not in WORD_TABLES
 
 
 class InProcess:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlcl_utils import processes
+from mlcl_utils import models, processes
 from mlcl_utils.locks import Lock
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.engines import Engine, InProcess, Workers
@@ -21,7 +21,7 @@ _IN_PROCESS = 4  # starting a worker costs as much as a few small runs
 _LOOK_SECONDS = 0.2  # how often to look whether a run that another process is at has ended
 
 # What an epoch costs with an encoder, in epochs of the frozen one, roughly.
-_WEIGHT = {"bag": 1.3, "cnn": 2.0}
+_WEIGHT = {"bag": 1.3, "static": 1.6, "cnn": 2.0}
 
 # A part of the data has a least number of steps, and costs no less than this part of an epoch, roughly.
 _LEAST_PART = 0.35
@@ -114,7 +114,7 @@ def _cost(config: RunConfig) -> float:
     if config.recipe is None or not config.recipe.epochs:
         return config.num_labels / 100
     part = max(config.train_fraction, _LEAST_PART)
-    return config.recipe.epochs * part * _WEIGHT.get(config.encoder, 1.0)
+    return config.recipe.epochs * part * _WEIGHT.get(models.kind(config.encoder), 1.0)
 
 
 def open_engine(

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlcl_utils import losses, models, runs
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.models.catalogue import WORD_TABLES
 from mlcl_utils.runs import Run, RunConfig, Store
 from mlcl_utils.search.conduct import Config, Evaluation, EvaluationError, Job, Result
 from mlcl_utils.search.space import Choice, Scalar, Space
@@ -27,7 +28,7 @@ _USUAL_PRETRAINED: dict[str, dict[str, Any]] = {
     "batch_size": {"type": "choice", "values": [32, 64, 128]},
 }
 _USUAL_OF_ENCODER: dict[str, dict[str, dict[str, Any]]] = {
-    "bag": {"table_rate": {"type": "log-uniform", "low": 1e-3, "high": 1e-1}}
+    name: {"table_rate": {"type": "log-uniform", "low": 1e-3, "high": 1e-1}} for name in WORD_TABLES
 }
 _USUAL_OF_LOSS: dict[str, dict[str, Any]] = {
     "temperature": {"type": "log-uniform", "low": 0.02, "high": 1.0},
@@ -47,7 +48,9 @@ def usual_space(loss: str, encoder: str = "frozen") -> Space:
     }
     pretrained = models.kind(encoder) in ("torchvision", "transformers")
     return Space.from_dict(
-        (_USUAL_PRETRAINED if pretrained else _USUAL) | _USUAL_OF_ENCODER.get(encoder, {}) | of_loss
+        (_USUAL_PRETRAINED if pretrained else _USUAL)
+        | _USUAL_OF_ENCODER.get(models.kind(encoder), {})
+        | of_loss
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlcl_utils import data, models
+from mlcl_utils import data
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.studies import published
@@ -187,7 +187,7 @@ class Study:
                 "notebook": notebook_digest(self.notebook),
                 "sources": package_digest(),
                 "data": {name: data.version(name, parameters.data_root) for name in parameters.datasets},
-                "encoders": [models.identity(name) for name in parameters.trained_encoders],
+                "encoders": parameters.encoder_identities,
                 "claims": published.digest() if published.of(self.name) else "",
                 "inputs": [file_digest(path) if path.is_file() else None for path in self.inputs(parameters)],
             }

@@ -24,6 +24,7 @@ from pydantic import (
 
 from mlcl_utils import data, markup, models, processes
 from mlcl_utils.errors import UsageError, unknown
+from mlcl_utils.models.catalogue import STATIC
 from mlcl_utils.paths import shown
 from mlcl_utils.studies.values import (
     Configurations,
@@ -141,6 +142,18 @@ class StudyParameters(BaseModel):
         """The encoders of the study: those of its parameter ``encoders`` or ``encoder``, else the frozen one."""
         named: tuple[str, ...] = getattr(self, "encoders", (getattr(self, "encoder", "frozen"),))
         return named
+
+    @property
+    def encoder_identities(self) -> list[str]:
+        """What the trained encoders are, weights included; one that starts from word vectors, on each set of texts."""
+        found = []
+        for name in self.trained_encoders:
+            if models.kind(name) == STATIC:
+                texts = [each for each in self.datasets if self.dataset(each).modality == "text"]
+                found += [models.identity(name, each, self.data_root) for each in texts]
+            else:
+                found.append(models.identity(name))
+        return found
 
     def dataset(self, name: str) -> Dataset:
         """One of the data sets, wherever it lies."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mlcl_utils import data, losses, models
+from mlcl_utils.models.catalogue import WORD_TABLES
 from mlcl_utils.runs import Grid, Run, RunConfig
 
 RECIPE_SPACE: dict[str, tuple[float, ...]] = {
@@ -34,7 +35,9 @@ PRETRAINED_SPACE: dict[str, tuple[float, ...]] = {
 }
 """The same for a pretrained encoder that is trained further, which has dropout of its own or none."""
 
-ENCODER_SPACE: dict[str, dict[str, tuple[float, ...]]] = {"bag": {"table_rate": (3e-3, 1e-2, 3e-2)}}
+ENCODER_SPACE: dict[str, dict[str, tuple[float, ...]]] = {
+    name: {"table_rate": (3e-3, 1e-2, 3e-2)} for name in WORD_TABLES
+}
 """Values tried besides for an encoder, in ascending order."""
 
 LOSS_SPACE: dict[str, tuple[float, ...]] = {
@@ -73,7 +76,7 @@ def space(loss: str, encoder: str = "frozen") -> dict[str, tuple[float, ...]]:
     pretrained = models.kind(encoder) in ("torchvision", "transformers")
     return (
         (PRETRAINED_SPACE if pretrained else RECIPE_SPACE)
-        | ENCODER_SPACE.get(encoder, {})
+        | ENCODER_SPACE.get(models.kind(encoder), {})
         | {
             name: LOSS_SPACE[_own_name(name)]
             for name, each in own.items()

@@ -18,6 +18,7 @@ from mlcl_utils.data import features, user_sets
 from mlcl_utils.files import file_digest
 from mlcl_utils.paths import CHECKOUT
 from tests.data.readers.conftest import SHARED, write_coco, write_image
+from tests.data.test_user_sets import write_table
 from tests.features.models import WORDS, write_text_model
 
 MLCL = Path(sys.executable).with_name("mlcl")
@@ -198,16 +199,40 @@ def test_features_are_extracted_once(coco: Path) -> None:
     assert f"{matrix} is damaged (SHA-256 differs)" in checked.stderr
 
 
+def test_word_vectors_are_distilled_once_and_a_study_starts_from_them(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    model = write_text_model(tmp_path / "tiny-bert")
+    command = ("features", "notes.csv", "--root", str(tmp_path), "--encoder", str(model), "--static")
+    done = mlcl(*command)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"notes: \d+ word vectors of \d+ dimensions by tiny-bert \(.*\), in ", done.stdout)
+    before = files(tmp_path)
+    again = mlcl(*command)
+    assert (again.stderr, again.stdout) == ("", done.stdout)
+    assert files(tmp_path) == before
+    told = done.stdout.splitlines()[-1].partition("study them with: mlcl ")[2]
+    assert "-p encoders=static -p data_root=" in told
+    arguments = shlex.split(told.replace("STUDY", "02_label_space"))
+    small = ["-p", "num_labels=2,3", "-p", "end_to_end_num_labels=3", "-p", f"results={tmp_path / 'results'}"]
+    shown = mlcl(*arguments, "--preset", "smoke", *small, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    other = write_text_model(tmp_path / "other-bert", seed=1)
+    second = mlcl(*(str(other) if each == str(model) else each for each in command))
+    assert re.search(r"-p encoders=static@other-bert-[0-9a-f]{8} ", second.stdout)
+    assert "several word vectors" in refused(mlcl(*arguments, "--preset", "smoke", *small, "--dry-run"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--encoder", "resnet18", "--static"], "--static is for texts, and 'coco' holds images"),
         (["--encoder", "resnet5"], "unknown encoder 'resnet5'; did you mean"),
         (["--encoder", "resnet18", "--weights", "nowhere.pth"], "weights nowhere.pth is missing"),
         (["--encoder", "resnet18", "--root", "/nowhere/at/all"], "'/nowhere/at/all' is not a folder"),
         ([], "--encoder"),
         (["--encoder", "resnet18", "--batch", "0"], "--batch"),
     ],
-    ids=["encoder", "weights", "root", "no encoder", "batch"],
+    ids=["static", "encoder", "weights", "root", "no encoder", "batch"],
 )
 def test_features_refused(coco: Path, arguments: list[str], said: str) -> None:
     before = files(coco)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from mlcl_utils import data
+from mlcl_utils.data import vectors
+from mlcl_utils.data.dataset import VECTORS
 from mlcl_utils.data.registry import EMBEDDED_VARIABLE
+from mlcl_utils.data.writing import register
 from mlcl_utils.errors import DataError, UsageError
 
 
@@ -116,3 +119,32 @@ def test_version_is_of_the_data_and_not_of_the_card(made: Path, monkeypatch: pyt
     assert after("card.md") == before
     assert after("features.safetensors") != before
     assert after("examples.parquet") != before
+
+
+def test_word_vectors_are_whole_and_no_part_of_the_version(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(EMBEDDED_VARIABLE, str(made))
+    folder = made / "debtags"
+    before, dataset = data.version("debtags"), data.load("debtags")
+    assert dataset.vectors == ()
+    vectors.write(folder / VECTORS, ("text", "title"), np.eye(2))
+    register(folder, VECTORS)
+    assert data.version("debtags") == data.load("debtags").version == before
+    assert data.load("debtags") != dataset  # or else a task that is kept of the one would serve the other
+    (file,) = data.load("debtags").vectors
+    assert vectors.read(file)[0] == ("text", "title")
+    flip(folder / VECTORS)
+    with pytest.raises(DataError, match=r"vectors\.safetensors is damaged .*git checkout"):
+        data.load("debtags")
+    vectors.write(folder / VECTORS, ("text", "titles"), np.eye(2))
+    register(folder, VECTORS)
+    (other,) = data.load("debtags").vectors
+    assert (other.path, other.sha256 == file.sha256) == (file.path, False)
+
+
+def test_the_same_vectors_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        vectors.write(tmp_path / name, ("é", "c++"), np.arange(6).reshape(2, 3))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

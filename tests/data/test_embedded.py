@@ -15,7 +15,7 @@ from mlcl_utils.data import dataset as stored
 from mlcl_utils.data.debtags import name_matching_scores, names_in_texts, words
 from mlcl_utils.data.registry import folder
 
-BUDGET_MB = {"debtags": 14, "emoji": 28, "fashion-scenes": 16}
+BUDGET_MB = {"debtags": 22, "emoji": 28, "fashion-scenes": 16}
 
 
 @pytest.fixture(scope="session", params=data.names())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mlcl_utils import data, models, training
+from mlcl_utils.data import vectors
+from mlcl_utils.data.words import MIN_TEXTS, WORD
 from mlcl_utils.errors import UsageError
 from mlcl_utils.models import bag, cnn
 from mlcl_utils.training import Recipe
@@ -15,7 +19,7 @@ from mlcl_utils.training import Recipe
 CPU = torch.device("cpu")
 TEXT = data.task("debtags", num_labels=10, train_fraction=0.1)
 IMAGE = data.task("fashion-scenes", num_labels=10, train_fraction=0.2)
-TASKS = {"frozen": TEXT, "bag": TEXT, "cnn": IMAGE}
+TASKS = {"frozen": TEXT, "bag": TEXT, "static": TEXT, "cnn": IMAGE}
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +31,8 @@ def _one_thread():
 
 
 def test_which_encoder_reads_what():
-    assert [models.suitable(name, "text") for name in ("frozen", "bag", "cnn")] == [True, True, False]
-    assert [models.suitable(name, "image") for name in ("frozen", "bag", "cnn")] == [True, False, True]
+    assert [models.suitable(name, "text") for name in TASKS] == [True, True, True, False]
+    assert [models.suitable(name, "image") for name in TASKS] == [True, False, False, True]
     with pytest.raises(UsageError, match="unknown encoder 'bagg'; did you mean 'bag'"):
         models.encoder_class("bagg")
 
@@ -45,7 +49,7 @@ def test_inputs_are_those_of_the_examples_of_each_part(name):
 def test_the_bag_knows_the_words_of_training_texts_and_no_others():
     inputs = models.encoder_class("bag").inputs(TEXT)
     texts = TEXT.dataset.texts()
-    known = TfidfVectorizer(min_df=bag.MIN_TEXTS, token_pattern=bag._WORD.pattern)
+    known = TfidfVectorizer(min_df=MIN_TEXTS, token_pattern=WORD.pattern)
     known.fit([texts[row] for row in TEXT.train.index])
     assert int(inputs["train"].max()) == len(known.vocabulary_)
     tokens = known.build_analyzer()
@@ -59,7 +63,7 @@ def test_the_bag_knows_the_words_of_training_texts_and_no_others():
 
 def test_the_baselines_read_the_tf_idf_of_scikit_learn():
     texts = TEXT.dataset.texts()
-    known = TfidfVectorizer(min_df=bag.MIN_TEXTS, token_pattern=bag._WORD.pattern)
+    known = TfidfVectorizer(min_df=MIN_TEXTS, token_pattern=WORD.pattern)
     known.fit([texts[row] for row in TEXT.train.index])
     tokens = known.build_analyzer()
     read = [
@@ -82,6 +86,51 @@ def test_the_bag_is_the_weighted_sum_of_embeddings():
     assert not table[0].any()
 
 
+def test_static_starts_from_the_vectors_of_all_words_of_a_text_weighted_by_their_rarity():
+    words, table = vectors.read(vectors.chosen(TEXT.dataset, None))
+    kind = models.encoder_class("static")
+    inputs = kind.inputs(TEXT)
+    encoder = kind.create(inputs["train"], width=256, dropout=0.3, augment="none").eval()
+    assert encoder.width == 256
+    there = set(words)
+    texts = [
+        [word for word in dict.fromkeys(WORD.findall(text.lower())) if word in there][: bag.MAX_WORDS]
+        for text in TEXT.dataset.texts()
+    ]
+    training_texts = [set(texts[row]) for row in TEXT.train.index]
+    unseen = 0
+    for part, position in (("train", 3), ("test", 0), ("test", 40)):
+        known = texts[getattr(TEXT, part).index[position]]
+        counts = [sum(word in text for text in training_texts) for word in known]
+        unseen += counts.count(0)
+        weights = np.log(len(TEXT.train) / np.maximum(counts, 1)) + 1
+        rows = [words.index(word) for word in known]
+        expected = weights @ table[rows].astype(np.float64) / np.linalg.norm(weights)
+        with torch.no_grad():
+            found = encoder(inputs[part][torch.tensor([position])])[0]
+        assert np.allclose(found, expected, atol=1e-5)
+    assert unseen  # words that no training text holds have a vector all the same
+
+
+def test_a_smaller_width_takes_the_first_dimensions_and_a_larger_one_all():
+    kind = models.encoder_class("static")
+    train = kind.inputs(TEXT)["train"]
+    narrow, wide = (kind.create(train, width=w, dropout=0.0, augment="none") for w in (32, 640))
+    assert (narrow.width, wide.width) == (32, 256)
+    assert torch.equal(narrow.words.weight[1:], train.vectors[:, :32].float())
+    assert torch.equal(wide.words.weight[1:], train.vectors.float())
+    assert not wide.words.weight[0].any()
+
+
+def test_all_vectors_of_the_words_of_training_texts_are_trained():
+    recipe = dataclasses.replace(Recipe.of("static", epochs=1), dropout=0.0)
+    fitted = training.fit(TEXT, "bce", recipe, encoder="static", hyperparameters={}, seed=0, device=CPU)
+    train = models.encoder_class("static").inputs(TEXT)["train"]
+    read = np.unique(train.store[train.index].numpy())
+    moved = (fitted.model.encoder.words.weight[1:] != train.vectors.float()).any(dim=1).numpy()
+    assert np.array_equal(np.flatnonzero(moved) + 1, read[read > 0])
+
+
 def test_images_are_moved_whole_and_only_in_training():
     image = torch.zeros(64, 1, 32, 32)
     image[:, :, 15, 15] = 1
@@ -97,10 +146,13 @@ def test_images_are_moved_whole_and_only_in_training():
     assert not torch.equal(encoder.train()(pixels), encoder(pixels))
 
 
-@pytest.mark.parametrize(("name", "loss"), [("bag", "bce"), ("bag", "reg"), ("cnn", "bce"), ("cnn", "msc")])
-def test_training_teaches_the_encoder(name, loss):
+@pytest.mark.parametrize(
+    ("name", "loss", "epochs"),
+    [("bag", "bce", 3), ("bag", "reg", 3), ("static", "bce", 20), ("cnn", "bce", 8), ("cnn", "msc", 8)],
+)
+def test_training_teaches_the_encoder(name, loss, epochs):
     task = TASKS[name]
-    recipe = Recipe.of(name, epochs=3 if name == "bag" else 8)
+    recipe = Recipe.of(name, epochs=epochs)
     fitted = training.fit(task, loss, recipe, encoder=name, hyperparameters={}, seed=0, device=CPU)
     fresh = training.untrained(task, recipe, encoder=name, seed=0, device=CPU)
     inputs = models.encoder_class(name).inputs(task)
@@ -113,7 +165,7 @@ def test_training_teaches_the_encoder(name, loss):
     assert found[0] > found[1] + 0.02
 
 
-@pytest.mark.parametrize("name", ["bag", "cnn"])
+@pytest.mark.parametrize("name", ["bag", "static", "cnn"])
 def test_training_from_raw_examples_continues_to_the_bit(name):
     task, recipe = TASKS[name], Recipe.of(name, epochs=3)
 

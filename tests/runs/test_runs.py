@@ -50,6 +50,7 @@ def test_identity_follows_from_every_field_and_nothing_else():
         config(label_draw=1, label_pool=100),
         config(recipe=None, loss="prior"),
         config(encoder="bag"),
+        config(encoder="static"),
         config(held_out="noto"),
         config(matched_to="emoji"),
         config(read_projection=True),

@@ -49,9 +49,10 @@ def test_steps_go_on_where_a_loss_leaves_a_head_out_and_trials_stay_alone(tmp_pa
     )
     trial = dataclasses.replace(CONFIG, stop=1, recipe=dataclasses.replace(recipe, epochs=2))
     bag = dataclasses.replace(CONFIG, encoder="bag")
-    grid = runs.carry_out([alone, trial, bag], results=tmp_path, devices=2, workers=1, progress=False)
+    static = dataclasses.replace(CONFIG, encoder="static")
+    grid = runs.carry_out([alone, trial, bag, static], results=tmp_path, devices=2, workers=1, progress=False)
     assert not grid.failures
-    assert [run.environment["devices"] for run in grid.runs] == [2, 1, 1]
+    assert [run.environment["devices"] for run in grid.runs] == [2, 1, 1, 1]
 
 
 def test_an_error_of_the_processes_is_that_of_the_run(tmp_path: Path) -> None:

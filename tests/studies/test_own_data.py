@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mlcl_utils import data, runs, studies
+from mlcl_utils import data, models, runs, studies
+from mlcl_utils.data import vectors
+from mlcl_utils.data.words import known_words
 from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import hyperband, tuning
@@ -82,6 +85,49 @@ def test_what_is_trained_on_raw_examples_needs_no_features(tmp_path: Path) -> No
     )
     grid = runs.carry_out(study.grid(parameters), results=tmp_path / "results", progress=False, workers=1)
     assert not grid.failures
+
+
+def write_vectors(root: Path, name: str, seed: int) -> vectors.WordVectors:
+    """Word vectors for the notes, as if they had been distilled."""
+    dataset = data.load("notes.csv", root)
+    path = vectors.place(dataset, root, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    words = known_words(dataset.texts())
+    vectors.write(path, words, np.random.default_rng(seed).normal(size=(len(words), 8)))
+    return vectors.chosen(data.load("notes.csv", root), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["01_missing_labels", "02_label_space", "04_temperature", "06_kernel_mixture"]
+)
+def test_a_study_whose_encoder_starts_from_word_vectors(name: str, tmp_path: Path) -> None:
+    write_table(tmp_path)
+    study = studies.get(name)
+    encoder = "encoders" if "encoders" in study.Parameters.model_fields else "encoder"
+    own = {**given(name, tmp_path), "datasets": ["notes.csv"], encoder: "static"}
+    with pytest.raises(DataError, match="'notes' has no word vectors yet; distil them with: mlcl features"):
+        study.grid(study.resolve(own))[0].id  # noqa: B018
+    file = write_vectors(tmp_path, "made-0123abcd", 0)
+    parameters = study.resolve(own)
+    trained = next(each for each in study.grid(parameters) if not each.is_baseline)
+    (run,) = runs.carry_out([trained], results=tmp_path / "results", progress=False).runs
+    assert run.config.encoder == "static"
+    digests, ids = [study.digest(parameters)], [trained.id]
+    file.path.unlink()
+    write_vectors(tmp_path, "made-0123abcd", 1)
+    digests.append(study.digest(parameters))
+    ids.append(trained.id)
+    assert len(set(digests)) == len(set(ids)) == 2
+    other = write_vectors(tmp_path, "other-0123abcd", 0)
+    parameters = study.resolve({**own, encoder: "static@other"})
+    named = next(each for each in study.grid(parameters) if each.loss == trained.loss)
+    assert named.id == ids[0]  # what counts is the vectors, not what they are called
+    assert models.encoder_class("static@other").inputs(task_for(named))["train"].vectors.shape == (
+        len(vectors.read(other)[0]),
+        8,
+    )
+    with pytest.raises(DataError, match="several word vectors"):
+        trained.id  # noqa: B018
 
 
 def test_photographs_of_any_size_are_read_by_the_small_network(root: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ _READERS = {
     "mulan": ("mulan:", ".arff"),
     "partial_labels": (".txt",),  # or libsvm, where its first line says so
     "libsvm": (".svm", ".libsvm"),
+    "generator": ("generator", "generator:"),
     "table": (".csv", ".tsv", ".parquet"),
 }
 

@@ -30,6 +30,7 @@ RATE_FACTORS = (1.0, 1 / 4, 4.0)
 VIEWS = {
     "frozen": "two draws of dropout, of features and units",
     "bag": "two draws of dropped words",
+    "static": "two draws of dropped words",
     "cnn": "two shifts by up to three pixels, and two draws of dropout",
     "torchvision": "two augmentations of the image",
     "transformers": "two draws of the network's own dropout",
