@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mlcl_utils.losses.hyperbolic import gyroplane_logits, into_ball
 from mlcl_utils.models.encoder import Encoder
+from mlcl_utils.models.mixture import Mixture
 from mlcl_utils.models.prototypes import equiangular
 
 EMBEDDING_WIDTH = 256
@@ -117,16 +118,32 @@ class Model(nn.Module):
         if "variance" in self.tensors:
             self.variance = nn.Linear(width, labels)
 
-    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        """The tensors that the loss takes, by name, for a batch of inputs.
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> dict[str, Tensor]:
+        """The tensors that the loss takes, by name, for a batch of inputs, or for mixtures of them.
 
         The second view of an example is a second pass of the encoder, which drops or shifts other parts of its input
         (for dropout: Gao, Yao and Chen, SimCSE, 2104.08821).
         """
+        if mixture is not None:
+            return self._of_mixtures(inputs, mixture)
         given = self.heads(self.encoder(inputs))
         if "views" in self.tensors:
             given["views"] = self.projection(self.encoder(inputs))
         return given
+
+    def _of_mixtures(self, inputs: Tensor, mixture: Mixture) -> dict[str, Tensor]:
+        plain: Tensor | None = None
+        if mixture.level == "input":
+            prepared = self.encoder.prepared(inputs)
+            mixed = self.encoder.encoded(mixture.of(prepared))
+            if mixture.beside:
+                plain = self.encoder.encoded(prepared)
+        else:
+            plain = self.encoder(inputs)
+            mixed = mixture.of(plain)
+        if plain is None or not mixture.beside:
+            return self.heads(mixed)
+        return {**self.heads(plain), "mixed": self.projection(mixed)}
 
     def heads(self, representation: Tensor) -> dict[str, Tensor]:
         """The tensors that follow from a representation of shape (n, width), by name: all but ``views``.

@@ -185,7 +185,7 @@ def test_every_example_is_mixed_with_another(batch, monkeypatch):
     tensors = tensors_of("metrix_supcon", labels)
     criterion = losses.create("metrix_supcon")
     seen = []
-    monkeypatch.setattr(criterion, "of_mixtures", lambda *given: seen.append(given[2:]) or given[1].sum())
+    monkeypatch.setattr(criterion, "of_mixtures", lambda *given: seen.append(given[2:4]) or given[1].sum())
     for seed in range(20):
         torch.manual_seed(seed)
         criterion(labels, **tensors)
@@ -374,3 +374,165 @@ def test_normals_must_be_as_many_as_prototypes():
     tensors = tensors_of("hyperbolic_ce", labels)
     with pytest.raises(ValueError, match=r"normals must have shape \(4, 5\), was \(3, 5\)"):
         losses.create("hyperbolic_ce")(labels, **tensors | {"normals": tensors["normals"][1:]})
+
+
+# mixtures that are given
+
+
+def given_mixtures(batch, dim=5, seed=3):
+    mixed = torch.randn(batch, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return {"mixed": mixed.requires_grad_(), "partners": partners_of(batch), "mixing": SHARE}
+
+
+def of_pairs_in_loops(labels, z, given, mode, margin):
+    """The mean over what costs something of tD, and of (1-t)[m - D]₊, of all anchors and given mixtures."""
+    z, mixed = contrast.unit(z), contrast.unit(given["mixed"])
+    sets = [{label for label, y in enumerate(row) if y > 0} for row in labels.tolist()]
+
+    def share(i, j):
+        return 0.0 if i == j else len(sets[i] & sets[j]) / max(1, len(sets[i] | sets[j]))
+
+    def negative(i, j):
+        return i != j and bool(sets[i]) and not sets[i] & sets[j]
+
+    pulled, pushed = [], []
+    for i, own in enumerate(sets):
+        alone = bool(own) and not any(share(i, j) for j in range(len(sets)))
+        for j, other in enumerate(given["partners"].tolist()):
+            t = None
+            for one, two, part in ((j, other, 0.7), (other, j, 0.3)):
+                if mode == "anchor_negative":
+                    if one == i and alone and negative(i, two):
+                        t = part
+                elif share(i, one) > 0 and negative(i, two):
+                    t = part * share(i, one)
+            if t is not None:
+                distance = (2 - 2 * z[i] @ mixed[j]).clamp(min=1e-12).sqrt()
+                pulled.append(t * distance)
+                pushed.append((1 - t) * (margin - distance).clamp(min=0))
+    total = z.sum() * 0 + mixed.sum() * 0
+    for terms in (pulled, pushed):
+        kept = [term for term in terms if term > 0]
+        total = total + (sum(kept) / len(kept) if kept else 0)
+    return total
+
+
+@pytest.mark.parametrize("mode", ["positive_negative", "anchor_negative"])
+@pytest.mark.parametrize(
+    ("batch", "count", "density", "seed"), [(9, 6, 0.3, 0), (14, 8, 0.15, 1), (12, 5, 0.4, 2)]
+)
+def test_pairs_with_given_mixtures_are_what_loops_say(mode, batch, count, density, seed):
+    labels = labels_of(batch, count, seed, density=density)
+    tensors = tensors_of("metrix", labels, seed)
+    given = given_mixtures(batch)
+    criterion = losses.create("metrix", mode=mode, margin=1.4)
+    found = criterion.terms(labels, **tensors, **given)["mixed"]
+    expected = of_pairs_in_loops(labels, tensors["embeddings"], given, mode, 1.4)
+    assert expected > 0 or mode == "anchor_negative"
+    same(found, expected, {**tensors, "mixed": given["mixed"]})
+
+
+def test_some_anchors_are_mixed_with_negatives_themselves():
+    labels = torch.eye(5, dtype=torch.int8)  # nobody has a positive
+    tensors, given = tensors_of("metrix", labels), given_mixtures(5)
+    criterion = losses.create("metrix", mode="anchor_negative", margin=2.0)
+    found = criterion.terms(labels, **tensors, **given)["mixed"]
+    assert found > 0
+    same(found, of_pairs_in_loops(labels, tensors["embeddings"], given, "anchor_negative", 2.0), tensors)
+    other = losses.create("metrix", margin=2.0).terms(labels, **tensors, **given)["mixed"]
+    assert other == 0
+
+
+def test_given_mixtures_of_embeddings_are_those_that_the_losses_make():
+    labels = labels_of(9, 5)
+    tensors = tensors_of("metrix_supcon", labels)
+    unit = contrast.unit(tensors["embeddings"])
+    partners = partners_of(9)
+    given = {"mixed": SHARE * unit + (1 - SHARE) * unit[partners], "partners": partners, "mixing": SHARE}
+    criterion = losses.create("metrix_supcon")
+    found = criterion(labels, **tensors, **given)
+    same(found, criterion.of_mixtures(labels, tensors["embeddings"], partners, SHARE), tensors)
+    # one positive and one negative for an anchor: the only mixture of them
+    labels = torch.tensor([[1, 0], [1, 0], [0, 1]])
+    z = tensors["embeddings"][:3]
+    unit = contrast.unit(z)
+    partners = torch.tensor([2, 2, 0])
+    mixed = SHARE * unit + (1 - SHARE) * unit[partners]
+    made = losses.create("metrix", mixing=0.7, pairing="all", margin=1.5)
+    got = losses.create("metrix", margin=1.5).terms(
+        labels, embeddings=z, mixed=mixed, partners=partners, mixing=SHARE
+    )
+    wanted = made.terms(labels, embeddings=z)
+    torch.testing.assert_close(got["clean"], wanted["clean"])
+    # anchor 0 with (1, 2); anchor 1 with (0, 2), and with (2, 0), whose share of 0 is the rest
+    degrees = torch.tensor([0.7, 0.7, 0.3], dtype=torch.float64)
+    d = (2 - 2 * (unit[[0, 1, 1]] * contrast.unit(mixed)[[1, 0, 2]]).sum(dim=1)).sqrt()
+    hinges = (1 - degrees) * (1.5 - d).clamp(min=0)
+    expected = (degrees * d).mean() + hinges.sum() / (hinges > 0).sum().clamp(min=1)
+    torch.testing.assert_close(got["mixed"], expected)
+
+
+@pytest.mark.parametrize("name", ["metrix", "metrix_supcon"])
+def test_given_mixtures_have_the_numerical_gradient(name):
+    labels = labels_of(8, 5)
+    tensors, given = tensors_of(name, labels), given_mixtures(8)
+    criterion = losses.create(name)
+
+    def value(embeddings, mixed):
+        return criterion(labels, embeddings=embeddings, **given | {"mixed": mixed})
+
+    assert torch.autograd.gradcheck(value, (tensors["embeddings"], given["mixed"]))
+
+
+def test_given_mixtures_go_to_the_parts_of_a_sum_that_take_them():
+    labels = labels_of(8, 5)
+    tensors, given = tensors_of("bce+metrix_supcon+metrix", labels), given_mixtures(8)
+    both = losses.create("bce+metrix_supcon+metrix")
+    assert both.takes_mixtures
+    assert not losses.create("bce+prototype").takes_mixtures
+    z = {"embeddings": tensors["embeddings"]}
+    expected = losses.create("bce")(labels, logits=tensors["logits"])
+    for name in ("metrix_supcon", "metrix"):
+        expected = expected + losses.create(name)(labels, **z, **given)
+    same(both(labels, **tensors, **given), expected, tensors)
+
+
+@pytest.mark.parametrize("name", ["metrix", "metrix_supcon"])
+def test_given_mixtures_that_are_refused(name):
+    labels = labels_of(6, 4)
+    z, given = tensors_of(name, labels), given_mixtures(6)
+    criterion = losses.create(name)
+    for change, words in (
+        ({"mixed": given["mixed"][1:]}, r"mixed must have shape \(6, 5\), was \(5, 5\)"),
+        ({"partners": given["partners"].double()}, r"partners must be an integer tensor, was torch.float64"),
+        ({"partners": given["partners"] + 1}, "partners must be below 6, was 6"),
+        ({"partners": given["partners"] - 1}, "partners must be at least 0, was -1"),
+        ({"mixing": torch.tensor(1.5)}, "mixing must be at least 0 and at most 1, was 1.5"),
+        ({"mixing": torch.tensor([0.5])}, r"mixing must have shape \(\), was \(1,\)"),
+        ({"mixing": 0.5}, "mixing must be a floating-point tensor, was float"),
+        ({"mixed": given["mixed"] * torch.nan}, "mixed must be finite, was nan"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            criterion(labels, **z, **given | change)
+    for missing in given:
+        rest = {key: value for key, value in given.items() if key != missing}
+        with pytest.raises(ValueError, match=f"{name} takes embeddings, mixed, partners, mixing, was given"):
+            criterion(labels, **z, **rest)
+    with pytest.raises(ValueError, match="jaccard_supcon takes embeddings, was given"):
+        losses.create("jaccard_supcon")(labels, **z, **given)
+
+
+@pytest.mark.parametrize("name", ["metrix", "metrix_supcon"])
+@pytest.mark.parametrize("batch", [0, 1])
+def test_a_batch_of_few_with_given_mixtures_is_zero(name, batch):
+    labels = torch.ones(batch, 3)
+    z = torch.randn(batch, 5, requires_grad=True)
+    given = {
+        "mixed": torch.randn(batch, 5, requires_grad=True),
+        "partners": torch.arange(batch),
+        "mixing": SHARE,
+    }
+    value = losses.create(name)(labels, embeddings=z, **given)
+    value.backward()
+    assert value == 0
+    assert z.grad is not None
