@@ -42,7 +42,7 @@ class Combined(nn.Module):
         self.tensors = _union(self._part_tensors.values())
         self.reported: Tensor | None = None
         first = next(iter(self.parts))
-        if hasattr(self.parts[first], "scores"):
+        if getattr(self.parts[first], "scores", None) is not None:
             self.scores = functools.partial(self._scores_of, first)
 
     def _scores_of(self, part: str, **tensors: Tensor) -> Tensor:

@@ -94,8 +94,7 @@ class Mixup(nn.Module):
         self.starts_at_half = criterion.starts_at_half
         self.takes_mixtures = False  # embedded beside the examples
         self.reported: Tensor | None = None
-        if hasattr(criterion, "scores"):
-            self.scores = criterion.scores
+        self.scores = getattr(criterion, "scores", None)
 
     def forward(
         self,

@@ -536,3 +536,83 @@ def test_a_batch_of_few_with_given_mixtures_is_zero(name, batch):
     value.backward()
     assert value == 0
     assert z.grad is not None
+
+
+# centroids in the place of prototypes
+
+
+def to_centroids(labels, z, positive="mean", margin=0.5):
+    """Each example by its own prototypes: the means of the others of each label."""
+    values = []
+    for i in range(len(z)):
+        others = [
+            [j for j in range(len(z)) if j != i and labels[j, label] > 0] for label in range(labels.shape[1])
+        ]
+        known = [label for label, rows in enumerate(others) if rows]
+        if not known:
+            continue
+        means = torch.stack([z[others[label]].mean(dim=0) for label in known])
+        own = labels[i : i + 1, known]
+        if not (own > 0).any() or (own > 0).all():
+            continue
+        criterion = losses.create("proto_triplet", positive=positive, margin=margin)
+        values.append(criterion(own, embeddings=z[i : i + 1], prototypes=means))
+    return sum(values, z.sum() * 0) / max(1, len(values))
+
+
+CENTROIDS = [
+    labels_of(9, 6),
+    labels_of(14, 8, 1, density=0.15),
+    torch.eye(4, dtype=torch.int8),  # nobody shares a label
+    torch.ones(4, 3),
+    torch.tensor([[1, 0, 1]]),
+    torch.zeros(3, 2),
+    torch.full((3, 2), -1),
+    torch.tensor([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, -1]]),  # a label with one example, one without
+]
+
+
+@pytest.mark.parametrize("labels", CENTROIDS)
+@pytest.mark.parametrize("positive", ["mean", "max"])
+def test_centroids_leave_the_example_out(labels, positive):
+    z = tensors_of("metrix", labels)["embeddings"]
+    criterion = losses.create("proto_triplet", positive=positive, margin=2.0, centroids=True)
+    same(criterion(labels, embeddings=z), to_centroids(labels, z, positive, 2.0), {"embeddings": z})
+
+
+def test_centroids_of_one_label_each_are_the_published_prototypes():
+    """With a support set and queries: the distance to the mean of the support, for each query."""
+    labels = one_label_each(12, 3)
+    z = tensors_of("metrix", labels)["embeddings"]
+    classes, d = labels.argmax(dim=1), []
+    for i in range(12):
+        means = [z[[j for j in range(12) if j != i and classes[j] == c]].mean(dim=0) for c in range(3)]
+        d.append([(((z[i] - mean) ** 2).sum() + 1e-6).sqrt() for mean in means])
+    hinges = [
+        torch.relu(row[c] - min(row[k] for k in range(3) if k != c) + 0.5)
+        for row, c in zip(d, classes.tolist(), strict=True)
+    ]
+    value = losses.create("proto_triplet", centroids=True)(labels, embeddings=z)
+    same(value, torch.stack(hinges).mean(), {"embeddings": z})
+
+
+def test_centroids_have_the_numerical_gradient():
+    labels = labels_of(9, 5)
+    criterion = losses.create("proto_triplet", centroids=True, margin=2.0)
+    z = tensors_of("metrix", labels)["embeddings"]
+    assert torch.autograd.gradcheck(lambda x: criterion(labels, embeddings=x), (z,))
+
+
+def test_centroids_take_no_prototypes():
+    labels = labels_of(6, 4)
+    tensors = tensors_of("proto_triplet", labels)
+    criterion = losses.create("proto_triplet", centroids=True)
+    assert criterion.tensors == ("embeddings",)
+    assert criterion.scores is None
+    with pytest.raises(ValueError, match="proto_triplet takes embeddings, was given embeddings, prototypes"):
+        criterion(labels, **tensors)
+    both = losses.create("proto_triplet+tcm", proto_triplet={"centroids": True})
+    assert both.tensors == ("embeddings",)
+    assert getattr(both, "scores", None) is None
+    assert both(labels, embeddings=tensors["embeddings"]).isfinite()
+    assert losses.create("proto_triplet+tcm").scores(**tensors).shape == (6, 4)
