@@ -101,6 +101,7 @@ class Loss(nn.Module):
     version: ClassVar[int]
     takes_sparse_labels: ClassVar[bool] = False
     starts_at_half: ClassVar[bool] = False  # whether logits should start near 0, not at the labels' prior
+    compares_examples: ClassVar[bool] = False  # with each other, not with labels alone
     of_own_mixtures: ClassVar[tuple[str, ...]] = ()  # hyperparameters of mixtures that it makes itself
     compute: Callable[..., Tensor]
     examples: Callable[..., Examples]  # as compute, where the loss is a mean or a sum over the examples

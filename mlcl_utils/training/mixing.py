@@ -118,9 +118,8 @@ class Mixup(nn.Module):
 
 def _check(criterion: Loss | Combined, recipe: Recipe, loss: str) -> None:
     parts = [part for part in criterion.modules() if isinstance(part, Loss)]
-    contrasts = any(part.takes_anchors or "views" in part.tensors for part in parts)
     reason = ""
-    if contrasts:
+    if any(part.compares_examples for part in parts):
         reason = "contrasts examples with each other; metrix and metrix_supcon are losses that take mixtures"
     elif INDEX in criterion.tensors:
         reason = "keeps something of each training example, and a mixture is none of them"

@@ -154,7 +154,7 @@ FAULTS = [
     ("takes shares beyond one", "base.py", 'name == "mixing" and not 0 <= tensor <= 1', "False"),
     ("does not average the directions", "instance_simple.py", "self._negatives(similarity.T)", "self._negatives(similarity)"),
     ("keeps the farthest negatives", "instance_simple.py", "return negatives.topk(kept, dim=1)", "return negatives.topk(kept, dim=1, largest=False)"),
-    ("pushes the positive too", "instance_simple.py", "(similarity.sum() - similarity.diagonal().sum())", "similarity.sum()"),
+    ("pushes the positive too", "instance_simple.py", "similarity.sum(dim=1) - similarity.diagonal()", "similarity.sum(dim=1)"),
     ("forgets the weight of the negatives", "instance_simple.py", "self.weight * pushed", "pushed"),
     ("does not cut embeddings", "hyperbolic.py", "lengths.clamp(max=radius)", "lengths"),
     ("lets points reach the edge", "hyperbolic.py", ".clamp(max=_EDGE)", ""),

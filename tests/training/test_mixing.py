@@ -257,6 +257,9 @@ def test_mixtures_are_given_in_training_alone(loss, monkeypatch):
     [
         ("jaccard_supcon", "contrasts examples with each other; metrix and metrix_supcon"),
         ("instance", "contrasts examples with each other"),
+        ("instance_simple", "contrasts examples with each other"),
+        ("unpg", "contrasts examples with each other"),
+        ("tcm", "is no mean over examples"),
         ("bce+msc", "contrasts examples with each other"),
         ("kmcl", "is no mean over examples"),
         ("anyloss", "is no mean over examples"),
