@@ -185,6 +185,11 @@ def test_anyloss_of_sure_answers_is_one_minus_the_metric(average, seed):
         value = losses.create("anyloss", metric="balanced_accuracy")(labels, logits=logits)
         expected = sum(balanced_accuracy_score(t, a) for t, a in both) / len(both)
         assert value.item() == pytest.approx(1 - expected, abs=1e-6)
+        value = losses.create("anyloss", metric="gmean")(labels, logits=logits)
+        expected = sum(
+            (a[t == 1].mean() * (1 - a[t == 0].mean())) ** 0.5 if a[t == 1].any() else 1e-6 for t, a in both
+        ) / len(both)
+        assert value.item() == pytest.approx(1 - expected, abs=1e-6)
         value = losses.create("anyloss", metric="accuracy")(labels, logits=logits)
         expected = (labels.numpy() == (logits > 0).numpy()).mean()
         assert value.item() == pytest.approx(1 - expected, abs=1e-6)
