@@ -77,6 +77,7 @@ _LOOKS = {
     "ldr": Look("LDR", "#5D8AA8", (7, 2, 30), DASHED),
     "aldr": Look("ALDR", "#1F4E79", (5, 2, 36), DASHED),
     "ensloss": Look("EnsLoss", "#66A3A3", (8, 2, 0), DASHED),
+    "z_loss": Look("Z-loss", "#A6CEE3", (8, 0, 0), DASHED),
     "reg": Look("REG", "#D55E00", "D", SOLID),
     "msc": Look("MSC", "#E69F00", "^", SOLID),
     "jaccard_supcon": Look("Jaccard SupCon", "#CC79A7", "v", SOLID),

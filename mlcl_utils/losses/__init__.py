@@ -55,6 +55,7 @@ _CLASSES = {  # name: module.class
     "tcm": "tcm.TCM",
     "tcm_prototypes": "tcm.TCMPrototypes",
     "unpg": "unpg.UNPG",
+    "z_loss": "z_loss.ZLoss",
     "zlpr": "zlpr.ZLPR",
 }
 

@@ -237,6 +237,22 @@ def mw(labels, embeddings, prototypes, epoch, temperature=0.1, **how):
     return mw_logits(labels, scores, epoch, temperature, **how)
 
 
+def z_loss(labels, logits, epoch, sharpness=1.0, location=0.0, ignore_unobserved=False):
+    total, examples = ZERO, 0
+    for row, x in zip(labels, logits, strict=True):
+        kept = [j for j, y in enumerate(row) if y != -1 or not ignore_unobserved]
+        own = [j for j in kept if row[j] == 1]
+        if not own:
+            continue
+        examples += 1
+        mean = sum(x[j] for j in kept) / len(kept)
+        deviation = torch.sqrt(sum((x[j] - mean) ** 2 for j in kept) / len(kept) + 1e-12)
+        for j in own:
+            z = (x[j] - mean) / deviation
+            total = total + torch.log(1 + torch.exp(sharpness * (location - z))) / sharpness / len(own)
+    return total / max(examples, 1)
+
+
 def anyloss(
     labels, logits, epoch, metric="fbeta", beta=1.0, amplification=73.0, average="macro", ignore_unobserved=False
 ):  # fmt: skip

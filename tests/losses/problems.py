@@ -53,6 +53,8 @@ SETTINGS = [
     ("aldr", {}, 0),
     ("aldr", {"strength": 0.5, "normalise": "softplus_l1", "iterations": 3, "ignore_unobserved": True}, 0),
     ("aldr", {"normalise": "none", "adaptivity": 1.2, "margin": 1.0}, 0),
+    ("z_loss", {}, 0),
+    ("z_loss", {"sharpness": 5.0, "location": 1.0, "ignore_unobserved": True}, 0),
     ("cosine_bce", {}, 0),
     ("cosine_bce", {"scale": 3.0, "bias": 0.5, "reduction": "mean", "ignore_unobserved": True}, 0),
     ("jaccard_supcon", {}, 0),

@@ -44,6 +44,8 @@ def call(name, change):
         ("aldr", {"adaptivity": 1.0}, "adaptivity must be a number above 1, was 1.0"),
         ("aldr", {"iterations": 0}, "iterations must be a whole number at least 1, was 0"),
         ("ensloss", {"box_cox": 1.5}, "box_cox must be a number at least -1 and at most 1, was 1.5"),
+        ("z_loss", {"sharpness": 0}, "sharpness must be a number above 0, was 0"),
+        ("z_loss", {"location": float("nan")}, "location must be a number, was nan"),
         ("proto_triplet", {"centroids": 1}, "centroids must be true or false, was 1"),
         (
             "reg",

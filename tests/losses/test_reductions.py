@@ -396,3 +396,55 @@ def test_values_of_examples_are_those_of_their_drawn_negatives():
 def test_a_number_of_negatives_that_is_none_is_refused(negatives):
     with pytest.raises(ValueError, match="negatives must be a whole number at least 1, or none"):
         losses.create("mw", negatives=negatives)
+
+
+# z_loss
+
+
+@pytest.mark.parametrize("given", [{}, {"sharpness": 5.0, "location": 1.5}])
+def test_z_loss_sees_neither_level_nor_size_of_a_row(given):
+    labels = labels_of(9, 6)
+    tensors = tensors_of("z_loss", labels)
+    criterion = losses.create("z_loss", **given)
+    value = criterion(labels, **tensors)
+    steps = torch.arange(9.0, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(criterion(labels, logits=tensors["logits"] * (1 + steps) + steps), value)
+    slope = gradients(value, tensors)["logits"]
+    for along in (torch.ones_like(slope), tensors["logits"]):
+        torch.testing.assert_close((slope * along).sum(dim=1), torch.zeros(9, dtype=torch.float64))
+
+
+def test_z_loss_of_one_positive_each_is_published():
+    labels = single()
+    x = tensors_of("z_loss", labels)["logits"]
+    z = (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True, correction=0)
+    expected = torch.nn.functional.softplus(3.0 * (0.5 - z[labels == 1])).mean() / 3
+    value = losses.create("z_loss", sharpness=3.0, location=0.5)(labels, logits=x)
+    torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_z_loss_of_equal_logits_has_a_finite_gradient(level):
+    labels = labels_of(9, 6)
+    x = torch.full((9, 6), level, requires_grad=True)
+    value = losses.create("z_loss")(labels, logits=x)
+    value.backward()
+    torch.testing.assert_close(value.detach(), torch.tensor(2.0).log())
+    assert x.grad.isfinite().all()
+    assert x.grad.any()
+
+
+def test_z_loss_of_one_label_is_a_constant():
+    x = torch.randn(4, 1, requires_grad=True)
+    value = losses.create("z_loss", location=1.0)(torch.ones(4, 1), logits=x)
+    value.backward()
+    torch.testing.assert_close(value.detach(), torch.nn.functional.softplus(torch.tensor(1.0)))
+    assert not x.grad.any()
+
+
+def test_z_loss_answers_by_its_location():
+    labels = labels_of(9, 6)
+    x = tensors_of("z_loss", labels)["logits"].detach()
+    scores = losses.create("z_loss", location=0.7).scores(logits=x)
+    z = (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True, correction=0)
+    torch.testing.assert_close(scores, z - 0.7)
