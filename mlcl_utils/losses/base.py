@@ -20,6 +20,7 @@ from mlcl_utils.losses.info import Family, Hyperparameter, LossInfo
 _SHAPES = {
     "embeddings": ("batch", "dim"),
     "views": ("batch", "dim"),
+    "confused": ("batch", "dim"),
     "prototypes": ("labels", "dim"),
     "normals": ("labels", "dim"),
     "logits": ("batch", "labels"),

@@ -97,7 +97,7 @@ class Model(nn.Module):
                 self.classifier.bias.copy_(torch.logit(prior, eps=1e-4))
         elif "logits" in self.tensors:
             self.classifier = HyperbolicHead(width, prior, CURVATURE if head == "hyperbolic" else 0.0)
-        if "embeddings" in self.tensors:
+        if "embeddings" in self.tensors or "confused" in self.tensors:
             self.projection = nn.Sequential(
                 nn.Linear(width, width), nn.ReLU(), nn.Linear(width, EMBEDDING_WIDTH)
             )
@@ -158,6 +158,8 @@ class Model(nn.Module):
                     given[name] = self.classifier(representation)
                 case "embeddings":
                     given[name] = self.projection(representation)
+                case "confused":  # no gradient beyond the head but zero: several devices wait for that of all
+                    given[name] = self.projection(representation.detach() + 0 * representation)
                 case "prototypes":
                     given[name] = self.prototypes
                 case "normals":

@@ -5,8 +5,10 @@ import torch
 
 from mlcl_utils import losses
 from mlcl_utils.losses import contrast, hyperbolic
+from mlcl_utils.losses.pairs import relations
 from tests.losses import oracles
-from tests.losses.problems import gradients, labels_of, tensors_of
+from tests.losses.problems import SETTINGS, gradients, labels_of, tensors_of
+from tests.losses.test_oracle import check
 
 SHARE = torch.tensor(0.7, dtype=torch.float64)
 
@@ -472,6 +474,22 @@ def test_given_mixtures_of_embeddings_are_those_that_the_losses_make():
     torch.testing.assert_close(got["mixed"], expected)
 
 
+def test_supcon_with_given_mixtures_is_a_loop():
+    labels = labels_of(8, 5)
+    tensors, given = tensors_of("metrix_supcon", labels), given_mixtures(8)
+    z, mixed = contrast.unit(tensors["embeddings"]), contrast.unit(given["mixed"])
+    index, _ = relations((labels > 0).double())
+    partners, terms = given["partners"].tolist(), []
+    for i in range(8):
+        rest = [j for j in range(8) if j != i and partners[j] != i]
+        weights = torch.stack([0.7 * index[i, j] + 0.3 * index[i, partners[j]] for j in rest])
+        if weights.sum() > 0:
+            log_p = torch.stack([z[i] @ mixed[j] / 0.1 for j in rest]).log_softmax(dim=0)
+            terms.append(-(weights * log_p).sum() / weights.sum())
+    value = losses.create("metrix_supcon")(labels, **tensors, **given)
+    same(value, sum(terms) / len(terms), {**tensors, "mixed": given["mixed"]})
+
+
 @pytest.mark.parametrize("name", ["metrix", "metrix_supcon"])
 def test_given_mixtures_have_the_numerical_gradient(name):
     labels = labels_of(8, 5)
@@ -616,3 +634,226 @@ def test_centroids_take_no_prototypes():
     assert getattr(both, "scores", None) is None
     assert both(labels, embeddings=tensors["embeddings"]).isfinite()
     assert losses.create("proto_triplet+tcm").scores(**tensors).shape == (6, 4)
+
+
+WITH_STRANGERS = [
+    s
+    for s in SETTINGS
+    if s[0] in {"tcm", "unpg", "metrix", "snr_contrastive", "snr_triplet", "energy_confusion", "icnn"}
+]
+
+
+def sparse(batch, count, seed=0):
+    """Labels with many pairs that share none, and an example without any."""
+    labels = (torch.rand(batch, count, generator=torch.Generator().manual_seed(seed)) < 0.2).to(torch.int8)
+    labels[1] = 0
+    return labels
+
+
+@pytest.mark.parametrize(("name", "given", "epoch"), WITH_STRANGERS)
+@pytest.mark.parametrize("seed", range(2))
+def test_where_many_pairs_share_nothing_a_loss_is_its_oracle(name, given, epoch, seed):
+    labels = sparse(12, 8, seed)
+    assert relations((labels > 0).double())[1].sum() > 20
+    check(name, given, epoch, labels, tensors_of(name, labels, seed))
+
+
+# the signal-to-noise distance
+
+
+def distances_of(labels, z):
+    from mlcl_utils.losses.snr import SNR
+
+    return SNR.pairs(labels, z)[0]
+
+
+def test_the_distance_is_one_of_variances_and_not_symmetric():
+    z = tensors_of("snr_triplet", labels_of(6, 4))["embeddings"].detach()
+    d = distances_of(torch.ones(6, 1), z)
+    expected = (z - z[:, None]).var(dim=2) / z.var(dim=1)[:, None]
+    torch.testing.assert_close(d, expected)
+    assert not torch.allclose(d, d.T)
+    centred = contrast.unit(z - z.mean(dim=1, keepdim=True))
+    torch.testing.assert_close(distances_of(torch.ones(6, 1), centred), 2 - 2 * centred @ centred.T)
+
+
+@pytest.mark.parametrize("name", ["snr_contrastive", "snr_triplet"])
+def test_neither_a_common_scale_nor_levels_change_the_distance(name):
+    labels = labels_of(9, 5)
+    z = tensors_of(name, labels)["embeddings"].detach()
+    given = {} if name == "snr_contrastive" else {"regularisation": 0.0}
+    criterion = losses.create(name, **given)
+    value = criterion(labels, embeddings=z)
+    torch.testing.assert_close(criterion(labels, embeddings=100 * z), value)
+    levels = torch.arange(9.0, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(criterion(labels, embeddings=z + levels), value)
+    stretched = criterion(labels, embeddings=z * (1 + levels))
+    assert not torch.isclose(stretched, value)
+    same_norms = losses.create(name, normalise=True, **given)
+    torch.testing.assert_close(
+        same_norms(labels, embeddings=z * (1 + levels)), same_norms(labels, embeddings=z)
+    )
+
+
+@pytest.mark.parametrize("name", ["snr_contrastive", "snr_triplet"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_constant_and_coinciding_embeddings_have_finite_gradients(name, dtype):
+    labels = labels_of(8, 3, unobserved=False)
+    z = torch.randn(8, 6, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    z[0] = 3.7  # no signal
+    z[1] = 0
+    z[3] = z[2]
+    z[4] = z[5] + 1
+    z.requires_grad_()
+    value = losses.create(name)(labels, embeddings=z)
+    value.backward()
+    assert value.isfinite()
+    assert z.grad.isfinite().all()
+    alone = torch.full((4, 6), 2.5, dtype=dtype, requires_grad=True)  # everything is constant
+    value = (
+        losses.create(name, regularisation=0.0)(labels[:4], embeddings=alone)
+        if "triplet" in name
+        else (losses.create(name)(labels[:4], embeddings=alone))
+    )
+    value.backward()
+    assert value == 0
+    assert not alone.grad.any()
+
+
+def test_rounding_is_no_distance_of_equal_embeddings():
+    labels = torch.ones(6, 1)
+    z = torch.randn(1, 64, generator=torch.Generator().manual_seed(0)).repeat(6, 1)
+    assert not distances_of(labels, z).any()
+    assert losses.create("snr_contrastive")(labels, embeddings=z) == 0
+
+
+def test_triplets_of_many_examples_are_the_loop_in_little_memory():
+    labels = labels_of(60, 8, density=0.15)
+    z = tensors_of("snr_triplet", labels, dim=9)["embeddings"]
+    value = losses.create("snr_triplet")(labels, embeddings=z)
+    d = distances_of(labels, z)
+    index, negative = relations((labels > 0).double())
+    hinges = (d[:, :, None] - d[:, None] + 0.2).clamp(min=0) * negative[:, None] * (index > 0)[:, :, None]
+    weights = index[:, :, None] * (hinges > 0)
+    triplets = (negative[:, None] & (index > 0)[:, :, None]).sum(dim=(1, 2))
+    levels = (triplets * z.sum(dim=1).abs()).sum() / triplets.sum()
+    same(value, (weights * hinges).sum() / weights.sum() + 0.005 * levels, {"embeddings": z})
+
+
+# energy confusion
+
+
+def test_confusion_is_half_the_mean_squared_distance_of_examples_that_share_nothing():
+    labels = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 0]])
+    z = torch.tensor([[0.0, 0], [0, 0], [2, 0], [9, 9]], requires_grad=True)
+    value = losses.create("energy_confusion")(labels, confused=z)
+    torch.testing.assert_close(value, torch.tensor(2 + 1e-6).log())
+    value.backward()
+    assert z.grad[2, 0] > 0  # a step against it draws the two kinds together
+    assert not z.grad[3].any()
+
+
+def test_confusion_takes_either_tensor():
+    labels = labels_of(7, 5)
+    z = tensors_of("energy_confusion", labels)["confused"]
+    ordinary = losses.create("energy_confusion", head_only=False)
+    assert ordinary.tensors == ("embeddings",)
+    same(
+        ordinary(labels, embeddings=z), losses.create("energy_confusion")(labels, confused=z), {"confused": z}
+    )
+    with pytest.raises(ValueError, match="energy_confusion takes confused, was given embeddings"):
+        losses.create("energy_confusion")(labels, embeddings=z)
+    with pytest.raises(ValueError, match="energy_confusion takes embeddings, was given confused"):
+        ordinary(labels, confused=z)
+
+
+def test_confusion_of_lengths_alone_is_what_normalising_takes_out():
+    labels = sparse(7, 5)
+    assert relations((labels > 0).double())[1].any()
+    z = tensors_of("energy_confusion", labels)["confused"].detach()
+    plain, scaled = (losses.create("energy_confusion", normalise=n) for n in (False, True))
+    assert plain(labels, confused=z / 10) < plain(labels, confused=z) - 4
+    torch.testing.assert_close(scaled(labels, confused=z / 10), scaled(labels, confused=z))
+
+
+@pytest.mark.parametrize("pairs", ["negative", "all"])
+def test_confusion_of_a_collapsed_batch_has_a_finite_gradient(pairs):
+    labels = sparse(7, 5)
+    assert relations((labels > 0).double())[1].any()
+    z = torch.ones(7, 4, requires_grad=True)
+    value = losses.create("energy_confusion", pairs=pairs)(labels, confused=z)
+    value.backward()
+    torch.testing.assert_close(value.detach(), torch.tensor(1e-6).log())
+    assert z.grad.isfinite().all()
+
+
+# neighbours
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "horizon"), [(4, None), (4, 6), (1, None), (2, 9), (30, 40), (9, None)]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_icnn_is_the_logarithm_of_the_metric(neighbours, horizon, seed):
+    from mlcl_utils import metrics
+
+    labels = labels_of(12, 6, seed)
+    z = tensors_of("icnn", labels, seed)["embeddings"]
+    value = losses.create("icnn", neighbours=neighbours, horizon=horizon)(labels, embeddings=z)
+    score = metrics.icnn_score(z.detach().numpy(), labels.numpy(), neighbours=neighbours, horizon=horizon)[
+        "icnn_score"
+    ]
+    assert value.exp().item() == pytest.approx(1 / score, rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_icnn_of_few_examples_with_a_label(count):
+    labels = torch.zeros(6, 2)
+    labels[:count, 0] = 1
+    z = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    value = losses.create("icnn")(labels, embeddings=z)
+    value.backward()
+    assert value.isfinite()
+    assert z.grad.isfinite().all()
+    if count < 3:
+        assert value == 0
+        assert not z.grad.any()
+
+
+def test_icnn_does_not_change_with_scale_and_has_no_gradient_by_the_examples_it_leaves_out():
+    labels = labels_of(12, 6)
+    z = tensors_of("icnn", labels)["embeddings"]
+    criterion = losses.create("icnn")
+    value = criterion(labels, embeddings=z)
+    torch.testing.assert_close(criterion(labels, embeddings=100 * z), value, rtol=1e-5, atol=1e-6)
+    (slope,) = torch.autograd.grad(value, z)
+    assert not slope[(labels < 1).all(dim=1)].any()
+    assert slope.any()
+
+
+def test_icnn_of_coinciding_examples_has_a_finite_gradient():
+    labels = labels_of(9, 4)
+    z = torch.ones(9, 3, requires_grad=True)
+    value = losses.create("icnn")(labels, embeddings=z)
+    value.backward()
+    assert value.isfinite()
+    assert z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("snr_contrastive", {"negative_margin": 0}, "negative_margin must be a number above 0, was 0"),
+        ("snr_contrastive", {"positive_margin": -1}, "positive_margin must be a number at least 0, was -1"),
+        ("snr_triplet", {"margin": -0.1}, "margin must be a number at least 0, was -0.1"),
+        ("snr_triplet", {"regularisation": -1}, "regularisation must be a number at least 0, was -1"),
+        ("snr_triplet", {"normalise": 1}, "normalise must be true or false, was 1"),
+        ("energy_confusion", {"weight": -1}, "weight must be a number at least 0, was -1"),
+        ("energy_confusion", {"pairs": "positive"}, "pairs must be negative or all, was 'positive'"),
+        ("icnn", {"neighbours": 0}, "neighbours must be a whole number at least 1, was 0"),
+        ("icnn", {"horizon": 3}, "horizon must be at least neighbours, was 3 and 4"),
+    ],
+)
+def test_hyperparameters_of_the_third_part_out_of_range(name, given, words):
+    with pytest.raises(ValueError, match=words):
+        losses.create(name, **given)
