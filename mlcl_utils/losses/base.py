@@ -257,7 +257,7 @@ class Loss(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The input checked, dense, and the tensors in one type of at least 32 bits."""
         taken = self.tensors
-        if self.takes_mixtures and not tensors.keys().isdisjoint(MIXTURES):
+        if self.takes_mixtures and any(name in tensors for name in MIXTURES):
             taken += MIXTURES
         check_names(self.name, tensors, taken, self.training)
         # what is kept of training examples says nothing of others; in their order, for the shapes that each fixes
