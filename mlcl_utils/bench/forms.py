@@ -110,7 +110,15 @@ def _products(name: str, size: Size) -> Iterator[tuple[int, int, int]]:
         yield from [(batch, dim, count), (batch, count, dim), (count, batch, dim)]
     elif name in ("instance", "instance_simple"):
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim)]
-    elif name in ("tcm", "metrix", "metrix_supcon"):
+    elif name in (
+        "tcm",
+        "metrix",
+        "metrix_supcon",
+        "snr_contrastive",
+        "snr_triplet",
+        "energy_confusion",
+        "icnn",
+    ):
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim), (batch, count, batch)]
     elif name == "unpg":
         yield from [(batch, dim, batch), (batch, batch, dim), (batch, batch, dim), (batch, count, batch)]

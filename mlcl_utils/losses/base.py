@@ -20,6 +20,7 @@ from mlcl_utils.losses.info import Family, Hyperparameter, LossInfo
 _SHAPES = {
     "embeddings": ("batch", "dim"),
     "views": ("batch", "dim"),
+    "confused": ("batch", "dim"),
     "prototypes": ("labels", "dim"),
     "normals": ("labels", "dim"),
     "logits": ("batch", "labels"),
@@ -27,12 +28,18 @@ _SHAPES = {
     "mean": ("batch", "labels", "width"),
     "variance": ("batch", "labels", "width"),
     "index": ("anchors",),
+    "mixed": ("batch", "dim"),
+    "partners": ("batch",),
+    "mixing": (),
 }
 _MAY_LACK_WIDTH = ("mean", "variance")  # one value a label stands for all dimensions
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 INDEX = "index"
 """The tensor that says which example of the training part each of the batch is: integers, given in training alone."""
-_NO_TENSORS = ("epoch", "anchors")  # what a loss may take besides tensors
+MIXTURES = ("mixed", "partners", "mixing")
+"""Mixtures of two examples each, for losses that contrast examples with them: all three are given, or none."""
+_WHOLE = (INDEX, "partners")  # tensors of integers
+_NO_TENSORS = ("epoch", "anchors", *MIXTURES)  # what a loss may take besides the tensors that it declares
 
 
 def hyperparameter(default: bool | int | float | str | None, description: str, **bounds: Any) -> Any:
@@ -83,6 +90,8 @@ class Loss(nn.Module):
 
     Attributes:
         tensors: names of the tensors that it takes, with these hyperparameters.
+        takes_anchors: whether it contrasts examples with each other, and takes more of them as candidates alone.
+        takes_mixtures: whether it contrasts examples with mixtures, and takes such as were made elsewhere.
         reported: after a call in training, what to report of the batch where the value is no loss but a surrogate that
             has its gradient; a scalar without gradient. None where the value itself is the loss.
     """
@@ -93,6 +102,8 @@ class Loss(nn.Module):
     version: ClassVar[int]
     takes_sparse_labels: ClassVar[bool] = False
     starts_at_half: ClassVar[bool] = False  # whether logits should start near 0, not at the labels' prior
+    compares_examples: ClassVar[bool] = False  # with each other, not with labels alone
+    of_own_mixtures: ClassVar[tuple[str, ...]] = ()  # hyperparameters of mixtures that it makes itself
     compute: Callable[..., Tensor]
     examples: Callable[..., Examples]  # as compute, where the loss is a mean or a sum over the examples
 
@@ -115,6 +126,7 @@ class Loss(nn.Module):
         self.tensors = tuple(name for name in keywords if name not in _NO_TENSORS)
         self._uses_epoch = "epoch" in keywords
         self.takes_anchors = "anchors" in keywords
+        self.takes_mixtures = "mixed" in keywords
 
     @classmethod
     def _declared(cls) -> dict[str, Hyperparameter]:
@@ -157,7 +169,9 @@ class Loss(nn.Module):
             anchors: how many examples of the batch, the first, are anchors; the others are candidates alone, such as
                 those of a momentum queue. None: all. For the losses that contrast examples with each other.
             tensors: exactly those that the loss declares, floating point; but ``index`` int64, one for each anchor, and
-                left out in evaluation mode.
+                left out in evaluation mode. For a loss with ``takes_mixtures`` also, all or none of them: ``mixed``
+                (batch, dim), embeddings of mixtures of each example with another; ``partners`` (batch,) int64, with
+                which; and ``mixing``, a scalar in [0, 1], the share of the first.
 
         Returns:
             A scalar. Where nothing contributes it is an exact zero that still has a gradient path.
@@ -179,6 +193,8 @@ class Loss(nn.Module):
             given["epoch"] = epoch
         if self.takes_anchors:
             given["anchors"] = anchors
+        if self.takes_mixtures:
+            given.update({name: tensors.get(name) for name in MIXTURES})
         return given
 
     @property
@@ -240,9 +256,12 @@ class Loss(nn.Module):
         self, labels: Tensor, epoch: int, tensors: dict[str, Tensor], anchors: int | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The input checked, dense, and the tensors in one type of at least 32 bits."""
-        check_names(self.name, tensors, self.tensors, self.training)
+        taken = self.tensors
+        if self.takes_mixtures and any(name in tensors for name in MIXTURES):
+            taken += MIXTURES
+        check_names(self.name, tensors, taken, self.training)
         # what is kept of training examples says nothing of others; in their order, for the shapes that each fixes
-        wanted = [name for name in self.tensors if self.training or name != INDEX]
+        wanted = [name for name in taken if self.training or name != INDEX]
         tensors = {name: tensors[name] for name in wanted}
         if not isinstance(epoch, int) or epoch < 0:
             raise ValueError(f"epoch must be a whole number at least 0, was {epoch!r}")
@@ -253,11 +272,11 @@ class Loss(nn.Module):
         dtype = torch.float32
         for name, tensor in tensors.items():
             _check_tensor(name, tensor, sizes, labels.device)
-            dtype = torch.promote_types(dtype, tensor.dtype if name != INDEX else dtype)
+            dtype = torch.promote_types(dtype, tensor.dtype if name not in _WHOLE else dtype)
         if labels.device.type == "cpu" and not torch.compiler.is_compiling():
             _check_values(labels, tensors)
         return labels, {
-            name: tensor.long() if name == INDEX else tensor.to(dtype) for name, tensor in tensors.items()
+            name: tensor.long() if name in _WHOLE else tensor.to(dtype) for name, tensor in tensors.items()
         }
 
     def _dense(self, labels: Tensor) -> Tensor:
@@ -287,14 +306,14 @@ def check_names(loss: str, given: Iterable[str], taken: Sequence[str], training:
 
 def _nothing(tensors: dict[str, Tensor]) -> Tensor:
     """An exact zero with a gradient path to every tensor."""
-    return torch.stack([tensor.sum() * 0 for name, tensor in tensors.items() if name != INDEX]).sum()
+    return torch.stack([tensor.sum() * 0 for name, tensor in tensors.items() if name not in _WHOLE]).sum()
 
 
 def _check_tensor(name: str, tensor: Tensor, sizes: dict[str, int], device: torch.device) -> None:
     """Check one tensor against the sizes known so far, and note the sizes that it fixes."""
-    kind = "n integer" if name == INDEX else " floating-point"
+    kind = "n integer" if name in _WHOLE else " floating-point"
     fits = isinstance(tensor, Tensor) and (
-        tensor.dtype in _INTEGERS if name == INDEX else tensor.is_floating_point()
+        tensor.dtype in _INTEGERS if name in _WHOLE else tensor.is_floating_point()
     )
     if not fits:
         was = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
@@ -314,15 +333,19 @@ def _check_values(labels: Tensor, tensors: dict[str, Tensor]) -> None:
         wrong = labels[labels != labels.sign()][0].item()
         raise ValueError(f"labels must be -1, 0 or 1, was {wrong}")
     for name, tensor in tensors.items():
-        if name == INDEX:
+        if name in _WHOLE:
             if (tensor < 0).any():
                 raise ValueError(f"{name} must be at least 0, was {tensor.min().item()}")
+            if name == "partners" and (tensor >= len(labels)).any():
+                raise ValueError(f"partners must be below {len(labels)}, was {tensor.max().item()}")
             continue
         # a sum is the cheapest look at every value; only if it is not finite are the values looked at one by
         # one
         if not tensor.detach().sum().isfinite() and not tensor.detach().isfinite().all():
             wrong = tensor.detach()[~tensor.detach().isfinite()][0].item()
             raise ValueError(f"{name} must be finite, was {wrong}")
+        if name == "mixing" and not 0 <= tensor <= 1:
+            raise ValueError(f"mixing must be at least 0 and at most 1, was {tensor.item():g}")
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlcl_utils.errors import unknown
-from mlcl_utils.losses.base import Examples, Loss, check_names
+from mlcl_utils.losses.base import MIXTURES, Examples, Loss, check_names
 from mlcl_utils.losses.info import LossInfo
 
 
@@ -42,7 +42,7 @@ class Combined(nn.Module):
         self.tensors = _union(self._part_tensors.values())
         self.reported: Tensor | None = None
         first = next(iter(self.parts))
-        if hasattr(self.parts[first], "scores"):
+        if getattr(self.parts[first], "scores", None) is not None:
             self.scores = functools.partial(self._scores_of, first)
 
     def _scores_of(self, part: str, **tensors: Tensor) -> Tensor:
@@ -57,7 +57,8 @@ class Combined(nn.Module):
         Raises:
             ValueError: other tensors than the parts take together, or what a part refuses.
         """
-        check_names("+".join(self.parts), tensors, self.tensors, self.training)
+        given = [name for name in tensors if not (self.takes_mixtures and name in MIXTURES)]
+        check_names("+".join(self.parts), given, self.tensors, self.training)
         values = [
             part(labels, epoch=epoch, **self._of_part(name, tensors)) for name, part in self.parts.items()
         ]
@@ -70,10 +71,17 @@ class Combined(nn.Module):
         return torch.stack(values).sum()
 
     def _of_part(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {key: tensors[key] for key in self._part_tensors[name] if key in tensors}
+        part = self.parts[name]
+        mixtures = MIXTURES if isinstance(part, Loss) and part.takes_mixtures else ()
+        return {key: tensors[key] for key in (*self._part_tensors[name], *mixtures) if key in tensors}
 
     def _named(self) -> list[tuple[str, Loss]]:
         return [(name, part) for name, part in self.parts.items() if isinstance(part, Loss)]
+
+    @property
+    def takes_mixtures(self) -> bool:
+        """Whether a part contrasts examples with mixtures; it alone is given them."""
+        return any(part.takes_mixtures for _, part in self._named())
 
     @property
     def by_example(self) -> bool:

@@ -59,6 +59,7 @@ class PairwiseLoss(ContrastiveLoss):
     """
 
     takes_sparse_labels: ClassVar[bool] = True
+    compares_examples: ClassVar[bool] = True
     block: int | None = hyperparameter(
         None, "anchors at a time; none: all of them where the memory allows", least=1, optional=int
     )

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mlcl_utils.losses.base import Loss, hyperparameter
+from mlcl_utils.losses.base import Examples, Loss, hyperparameter
 from mlcl_utils.losses.contrast import positives
 from mlcl_utils.losses.pairs import relations
 
@@ -105,12 +105,19 @@ class HyperbolicCE(Hyperbolic):
 
     def compute(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor, normals: Tensor) -> Tensor:
         """Mean over the examples with a label of the mean over their labels of -log p."""
+        each = self.examples(labels, embeddings=embeddings, prototypes=prototypes, normals=normals)
+        return each.values.sum() / each.counted.sum().clamp(min=1)
+
+    def examples(
+        self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor, normals: Tensor
+    ) -> Examples:
+        """The terms of the mean; an example without a label has 0 and does not count."""
         positive = positives(labels, embeddings)
         sizes = positive.sum(dim=1)
         logits = self.scores(embeddings=embeddings, prototypes=prototypes, normals=normals)
         per_example = logits.logsumexp(dim=1) - (positive * logits).sum(dim=1) / sizes.clamp(min=1)
         labelled = sizes > 0
-        return per_example.where(labelled, 0).sum() / labelled.sum().clamp(min=1)
+        return Examples(per_example.where(labelled, 0), labelled)
 
     def scores(self, *, embeddings: Tensor, prototypes: Tensor, normals: Tensor) -> Tensor:
         """Logits (batch, labels), which are the scores of the loss's own head."""

@@ -17,6 +17,7 @@ class Instance(ContrastiveLoss):
     name = "instance"
     paper = "Wang, Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, arXiv 2012.09740"
     version = 1
+    compares_examples = True
 
     hard_fraction: float = hyperparameter(
         1.0, "share of the negatives, the nearest, that each anchor keeps; 1: all", above=0, most=1

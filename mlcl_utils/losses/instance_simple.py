@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mlcl_utils.losses.base import Loss, hyperparameter
+from mlcl_utils.losses.base import Examples, Loss, hyperparameter
 from mlcl_utils.losses.contrast import unit
 
 
@@ -18,6 +18,7 @@ class InstanceSimple(Loss):
     family = "contrastive"
     paper = "Wang, Liu, Understanding the Behaviour of Contrastive Loss, CVPR 2021, arXiv 2012.09740, eq. 4"
     version = 1
+    compares_examples = True
 
     weight: float = hyperparameter(
         1.0,
@@ -30,15 +31,20 @@ class InstanceSimple(Loss):
 
     def compute(self, labels: Tensor, *, embeddings: Tensor, views: Tensor) -> Tensor:
         """Mean over the examples of -s_ii plus the weighted negatives, both directions averaged."""
+        return self.examples(labels, embeddings=embeddings, views=views).values.mean()
+
+    def examples(self, labels: Tensor, *, embeddings: Tensor, views: Tensor) -> Examples:
+        """The terms of the mean; all examples count."""
         similarity = unit(embeddings) @ unit(views).T
         pushed = (self._negatives(similarity) + self._negatives(similarity.T)) / 2
-        return self.weight * pushed - similarity.diagonal().mean()
+        counted = torch.ones(len(similarity), dtype=torch.bool, device=similarity.device)
+        return Examples(self.weight * pushed - similarity.diagonal(), counted)
 
     def _negatives(self, similarity: Tensor) -> Tensor:
-        """Mean over the anchors, the rows, of the sum of the similarities of the negatives that are kept."""
+        """For each anchor, a row, the sum of the similarities of the negatives that are kept."""
         others = len(similarity) - 1
         kept = math.ceil(self.hard_fraction * others)
         if kept == others:
-            return (similarity.sum() - similarity.diagonal().sum()) / len(similarity)
+            return similarity.sum(dim=1) - similarity.diagonal()
         negatives = similarity.clone().fill_diagonal_(-torch.inf)
-        return negatives.topk(kept, dim=1).values.sum(dim=1).mean()
+        return negatives.topk(kept, dim=1).values.sum(dim=1)

@@ -54,23 +54,48 @@ class Metrix(Loss):
     )
     negatives: int = hyperparameter(3, "how many nearest negatives, where they are sampled", least=1)
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor) -> Tensor:
+    of_own_mixtures = ("alpha", "mixing", "pairing", "negatives")
+
+    def compute(
+        self,
+        labels: Tensor,
+        *,
+        embeddings: Tensor,
+        mixed: Tensor | None = None,
+        partners: Tensor | None = None,
+        mixing: Tensor | None = None,
+    ) -> Tensor:
         """The loss of the pairs, and with its weight that of the mixtures."""
-        terms = self.terms(labels, embeddings=embeddings)
+        terms = self.terms(labels, embeddings=embeddings, mixed=mixed, partners=partners, mixing=mixing)
         return terms["clean"] + self.weight * terms["mixed"]
 
-    def terms(self, labels: Tensor, *, embeddings: Tensor) -> dict[str, Tensor]:
-        """The two terms by name: ``clean`` of the pairs and ``mixed``, not yet weighted, of the mixtures."""
+    def terms(
+        self,
+        labels: Tensor,
+        *,
+        embeddings: Tensor,
+        mixed: Tensor | None = None,
+        partners: Tensor | None = None,
+        mixing: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The two terms by name: ``clean`` of the pairs and ``mixed``, not yet weighted, of the mixtures.
+
+        Mixtures of the embeddings are made here, unless such are given as were made before the embeddings.
+        """
         positive = positives(labels, embeddings)
         index, _ = relations(positive)
         labelled = positive.any(dim=1, keepdim=True)
         pairs = labelled & ~torch.eye(len(index), dtype=torch.bool, device=index.device)
         vectors = unit(embeddings)
         similarity = vectors @ vectors.T
-        mixing = share(self, embeddings)
+        negative = pairs & (index == 0)
+        if mixed is None or partners is None or mixing is None:
+            mixtures = self._mixtures(similarity, index, negative, share(self, embeddings))
+        else:
+            mixtures = self._of_given(vectors @ unit(mixed).T, index, negative, partners, mixing)
         return {
             "clean": self._means([_pulled_and_pushed(similarity, index, pairs, self.margin)]),
-            "mixed": self._means(self._mixtures(similarity, index, pairs & (index == 0), mixing)),
+            "mixed": self._means(mixtures),
         }
 
     @staticmethod
@@ -78,6 +103,23 @@ class Metrix(Loss):
         """The mean over what costs something of both kinds, from sums and numbers of several parts."""
         pulled, count_pulled, pushed, count_pushed = torch.stack(list(parts)).sum(dim=0).unbind()
         return pulled / count_pulled.detach().clamp(min=1) + pushed / count_pushed.detach().clamp(min=1)
+
+    def _of_given(
+        self, similarity: Tensor, index: Tensor, negative: Tensor, partners: Tensor, mixing: Tensor
+    ) -> Iterator[Tensor]:
+        """What :func:`_pulled_and_pushed` gives of mixtures of each example j with its partner π(j).
+
+        They count for the anchors to which one of the two is a positive and the other a negative, or, by ``mode``, for
+        those without a positive that are one of the two themselves, where the other is a negative.
+        """
+        positive = index > 0
+        if self.mode == "anchor_negative":
+            own = torch.eye(len(index), dtype=torch.bool, device=index.device)
+            positive = own & ~positive.any(dim=1, keepdim=True)
+            index = positive.to(index.dtype)
+        first, second = positive & negative[:, partners], negative & positive[:, partners]
+        degree = mixing * index + (1 - mixing) * index[:, partners]
+        yield _pulled_and_pushed(similarity, degree, first | second, self.margin)
 
     def _mixtures(
         self, similarity: Tensor, index: Tensor, negative: Tensor, mixing: Tensor
@@ -139,16 +181,36 @@ class MetrixSupCon(ContrastiveLoss):
 
     alpha: float = ALPHA
     mixing: float | None = MIXING
+    of_own_mixtures = ("alpha", "mixing")
 
-    def compute(self, labels: Tensor, *, embeddings: Tensor) -> Tensor:
-        """Mean over the anchors with a positive; every example is mixed with one other, drawn at random."""
+    def compute(
+        self,
+        labels: Tensor,
+        *,
+        embeddings: Tensor,
+        mixed: Tensor | None = None,
+        partners: Tensor | None = None,
+        mixing: Tensor | None = None,
+    ) -> Tensor:
+        """Mean over the anchors with a positive; every example is mixed with one other, drawn at random.
+
+        Mixtures of the embeddings are made here, unless such are given as were made before the embeddings.
+        """
         if len(embeddings) < 2:
             return embeddings.sum() * 0
-        order = torch.rand(len(embeddings), device=embeddings.device).argsort()
-        partners = torch.empty_like(order).scatter(0, order, order.roll(1))
-        return self.of_mixtures(labels, embeddings, partners, share(self, embeddings))
+        if partners is None or mixing is None:
+            partners = random_partners(torch.rand(len(embeddings), device=embeddings.device))
+            mixing = share(self, embeddings)
+        return self.of_mixtures(labels, embeddings, partners, mixing, mixed)
 
-    def of_mixtures(self, labels: Tensor, embeddings: Tensor, partners: Tensor, mixing: Tensor) -> Tensor:
+    def of_mixtures(
+        self,
+        labels: Tensor,
+        embeddings: Tensor,
+        partners: Tensor,
+        mixing: Tensor,
+        mixed: Tensor | None = None,
+    ) -> Tensor:
         """The loss with the candidates m_j = λ z_j + (1-λ) z_π(j), scaled to unit norm.
 
         Args:
@@ -156,10 +218,11 @@ class MetrixSupCon(ContrastiveLoss):
             embeddings: (batch, dim).
             partners: (batch,) π, whole numbers.
             mixing: λ, a scalar.
+            mixed: (batch, dim) what to take for the candidates; not yet scaled.
         """
         index, _ = relations(positives(labels, embeddings))
         vectors = unit(embeddings)
-        candidates = unit(mixing * vectors + (1 - mixing) * vectors[partners])
+        candidates = unit(mixing * vectors + (1 - mixing) * vectors[partners] if mixed is None else mixed)
         own = torch.arange(len(vectors), device=vectors.device)
         allowed = (own[:, None] != own) & (partners != own[:, None])
         weights = (mixing * index + (1 - mixing) * index[:, partners]) * allowed
@@ -176,8 +239,23 @@ def share(loss: Metrix | MetrixSupCon, like: Tensor) -> Tensor:
     """The share λ of the first partner: one for the whole batch, given or drawn from Beta(alpha, alpha)."""
     if loss.mixing is not None:
         return like.new_full((), loss.mixing)
-    first, second = torch._standard_gamma(like.new_full((2,), loss.alpha)).unbind()
-    return first / (first + second).clamp(min=torch.finfo(like.dtype).tiny)
+    return drawn_share(like.new_full((2,), loss.alpha))
+
+
+def drawn_share(alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A draw from Beta(alpha[0], alpha[1]); from torch's own generator by default."""
+    first, second = torch._standard_gamma(alpha, generator).unbind()
+    return first / (first + second).clamp(min=torch.finfo(alpha.dtype).tiny)
+
+
+def random_partners(keys: Tensor) -> Tensor:
+    """A permutation (n,) of n examples in one cycle, so that with two or more none is its own partner.
+
+    Args:
+        keys: (n,) random numbers, whose order decides.
+    """
+    order = keys.argsort()
+    return torch.empty_like(order).scatter(0, order, order.roll(1))
 
 
 def _length(between: Tensor, mixing: Tensor) -> Tensor:

@@ -27,6 +27,12 @@ class MannWhitney:
         "pairs: mean over the pairs of a group; negatives_summed: mean over its positives of the sum over negatives",
         choices=("pairs", "negatives_summed"),
     )
+    negatives: int | None = hyperparameter(
+        None,
+        "at most so many negatives of a group, drawn anew in each call; none: all",
+        least=1,
+        optional=int,
+    )
     ignore_unobserved: bool = IGNORE_UNOBSERVED
 
     @property
@@ -56,15 +62,27 @@ class MannWhitney:
         rows, here, against = (
             (each.T if turned else each).reshape(shape) for each in (scores, positive, negative)
         )
-        number, rivals = here.sum(dim=1), against.sum(dim=1)
+        number, every = here.sum(dim=1), against.sum(dim=1)
+        against = self._drawn(against)
+        rivals = against.sum(dim=1)
         counted = (number > 0) & (rivals > 0)
         weight = 1 / number.clamp(min=1).to(rows.dtype)
         if self.normalise == "pairs":
             weight /= rivals.clamp(min=1)
+        elif self.negatives is not None:  # those that are drawn stand for all
+            weight *= every / rivals.clamp(min=1)
         pairs = _pairs(rows / self.temperature, here, against)
         values, gradient = pairs.values * weight, pairs.slopes * (weight[:, None] / self.temperature)
         gradient = gradient.reshape(scores.T.shape if turned else scores.shape)
         return values, counted, gradient.T if turned else gradient
+
+    def _drawn(self, against: Tensor) -> Tensor:
+        """Which of the negatives (groups, entries) of each group are compared."""
+        if self.negatives is None or self.negatives >= against.shape[1]:
+            return against
+        keys = torch.rand(against.shape, device=against.device).masked_fill(~against, -1)
+        chosen = keys.topk(self.negatives, dim=1).indices
+        return against & torch.zeros_like(against).scatter_(1, chosen, True)
 
 
 class _Pairs(NamedTuple):

@@ -29,10 +29,10 @@ def nonzero_mean(values: Tensor) -> Tensor:
     return values.sum() / (values > 0).sum().clamp(min=1)
 
 
-def distances(left: Tensor, right: Tensor) -> Tensor:
-    """√(‖x - y‖² + 1e-6) of each row x of one matrix to each row y of another, as a matrix."""
+def distances(left: Tensor, right: Tensor, factors: Tensor | float = 1.0) -> Tensor:
+    """√(f²‖x - y‖² + 1e-6) of each row x of one matrix to each row y of another, as a matrix; f by default 1."""
     squares = left.square().sum(dim=1)[:, None] + right.square().sum(dim=1) - 2 * left @ right.T
-    return (squares.clamp(min=0) + 1e-6).sqrt()
+    return (squares.clamp(min=0) * factors**2 + 1e-6).sqrt()
 
 
 def logsumexp(values: Tensor, kept: Tensor, dim: int | tuple[int, ...]) -> Tensor:

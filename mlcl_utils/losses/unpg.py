@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlcl_utils.losses.base import Loss, hyperparameter
+from mlcl_utils.losses.base import Examples, Loss, hyperparameter
 from mlcl_utils.losses.contrast import positives, unit
 from mlcl_utils.losses.pairs import logsumexp, relations
 
@@ -23,6 +23,7 @@ class UNPG(Loss):
         "arXiv 2203.11593"
     )
     version = 1
+    compares_examples = True
 
     scale: float = hyperparameter(64.0, "multiplies the cosines; 1/temperature", above=0)
     margin: float = hyperparameter(
@@ -42,7 +43,12 @@ class UNPG(Loss):
     pool: bool = hyperparameter(True, "whether negative pairs of examples are in the denominators")
 
     def compute(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Tensor:
-        """Mean over the examples with a label of the mean over their labels of softplus(B_i - s f(c_il)).
+        """Mean over the examples with a label."""
+        each = self.examples(labels, embeddings=embeddings, prototypes=prototypes)
+        return each.values.sum() / each.counted.sum().clamp(min=1)
+
+    def examples(self, labels: Tensor, *, embeddings: Tensor, prototypes: Tensor) -> Examples:
+        """The terms of the mean: that over an example's labels of softplus(B_i - s f(c_il)).
 
         The pool is one number for the whole batch, A = log Σ_u e^{su}, so that B_i is a sum of two exponentials: over
         the prototypes of labels that i lacks, and A.
@@ -57,7 +63,7 @@ class UNPG(Loss):
             pooled = logsumexp(self.scale * similarity, self._pool(similarity, positive), dim=(0, 1))
             against = torch.logaddexp(against, pooled)
         entries = positive * F.softplus(against[:, None] - self.scale * self._lowered(cosines))
-        return (entries.sum(dim=1) / sizes.clamp(min=1)).sum() / (sizes > 0).sum().clamp(min=1)
+        return Examples(entries.sum(dim=1) / sizes.clamp(min=1), sizes > 0)
 
     def _lowered(self, cosines: Tensor) -> Tensor:
         """The cosines of positives, less the margin."""

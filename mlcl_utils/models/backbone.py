@@ -41,6 +41,7 @@ class ImageBackbone(Encoder):
 
     source: ClassVar[Pretrained]
     evaluation_batch = 64
+    mixes_inputs = True
     mean: Tensor
     scale: Tensor
 
@@ -54,10 +55,17 @@ class ImageBackbone(Encoder):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Representation (batch, width) of uint8 pixels (batch, 3, side, side)."""
+        return self.encoded(self.prepared(inputs))
+
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Normalised pixels, which training augments."""
         if self.training and self._augment is not None:
             inputs = torch.stack([self._augment(image) for image in inputs])
-        values = (inputs / 255 - self.mean[:, None, None]) / self.scale[:, None, None]
-        features: Tensor = self.model(values.contiguous(memory_format=torch.channels_last))
+        return (inputs / 255 - self.mean[:, None, None]) / self.scale[:, None, None]
+
+    def encoded(self, prepared: Tensor) -> Tensor:
+        """Representation (batch, width) of normalised pixels."""
+        features: Tensor = self.model(prepared.contiguous(memory_format=torch.channels_last))
         return features.flatten(1)
 
     @property

@@ -38,6 +38,7 @@ class SmallCNN(Encoder):
         dropout: probability of dropping a unit, in [0, 1).
     """
 
+    mixes_inputs = True
     mean: Tensor
     scale: Tensor
 
@@ -64,10 +65,16 @@ class SmallCNN(Encoder):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Representation (batch, width) of uint8 pixels (batch, channels, SIDE, SIDE)."""
+        return self.encoded(self.prepared(inputs))
+
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Standardised pixels, which training shifts."""
         pixels = (inputs - self.mean[:, None, None]) / self.scale[:, None, None]
-        if self.training:
-            pixels = _shifted(pixels)
-        out: Tensor = self.layer(self.convolutions(pixels))
+        return _shifted(pixels) if self.training else pixels
+
+    def encoded(self, prepared: Tensor) -> Tensor:
+        """Representation (batch, width) of standardised pixels."""
+        out: Tensor = self.layer(self.convolutions(prepared))
         return out
 
     @staticmethod

@@ -54,10 +54,13 @@ class Encoder(nn.Module):
     Attributes:
         width: of the representation.
         evaluation_batch: examples at a time where no gradient is needed.
+        mixes_inputs: whether its inputs are measured, such as pixels, so that a mixture of two is an input again; then
+            it has :meth:`prepared` and :meth:`encoded`.
     """
 
     width: int
     evaluation_batch: ClassVar[int] = 4096
+    mixes_inputs: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod
@@ -91,3 +94,11 @@ class Encoder(nn.Module):
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Representation of shape (batch, width)."""
+
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """What :meth:`encoded` takes: the inputs in floating point, as training changes them, and standardised."""
+        raise NotImplementedError(f"{type(self).__name__} does not mix its inputs")
+
+    def encoded(self, prepared: Tensor) -> Tensor:
+        """Representation of shape (batch, width) of prepared inputs."""
+        raise NotImplementedError(f"{type(self).__name__} does not mix its inputs")

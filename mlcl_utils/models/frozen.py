@@ -26,6 +26,7 @@ class FrozenFeatures(Encoder):
         dropout: probability of dropping a unit, in [0, 1).
     """
 
+    mixes_inputs = True
     mean: Tensor
     scale: Tensor
 
@@ -49,8 +50,15 @@ class FrozenFeatures(Encoder):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Representation of shape (n, width) of features of shape (n, d)."""
-        x = (inputs - self.mean) / self.scale
-        out: Tensor = self.linear(x) + self.mlp(x)
+        return self.encoded(self.prepared(inputs))
+
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Standardised features (n, d)."""
+        return (inputs - self.mean) / self.scale
+
+    def encoded(self, prepared: Tensor) -> Tensor:
+        """Representation of shape (n, width) of standardised features."""
+        out: Tensor = self.linear(prepared) + self.mlp(prepared)
         return out
 
     @staticmethod

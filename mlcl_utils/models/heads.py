@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mlcl_utils.losses.hyperbolic import gyroplane_logits, into_ball
 from mlcl_utils.models.encoder import Encoder
+from mlcl_utils.models.mixture import Mixture
 from mlcl_utils.models.prototypes import equiangular
 
 EMBEDDING_WIDTH = 256
@@ -96,7 +97,7 @@ class Model(nn.Module):
                 self.classifier.bias.copy_(torch.logit(prior, eps=1e-4))
         elif "logits" in self.tensors:
             self.classifier = HyperbolicHead(width, prior, CURVATURE if head == "hyperbolic" else 0.0)
-        if "embeddings" in self.tensors:
+        if "embeddings" in self.tensors or "confused" in self.tensors:
             self.projection = nn.Sequential(
                 nn.Linear(width, width), nn.ReLU(), nn.Linear(width, EMBEDDING_WIDTH)
             )
@@ -117,16 +118,32 @@ class Model(nn.Module):
         if "variance" in self.tensors:
             self.variance = nn.Linear(width, labels)
 
-    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        """The tensors that the loss takes, by name, for a batch of inputs.
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> dict[str, Tensor]:
+        """The tensors that the loss takes, by name, for a batch of inputs, or for mixtures of them.
 
         The second view of an example is a second pass of the encoder, which drops or shifts other parts of its input
         (for dropout: Gao, Yao and Chen, SimCSE, 2104.08821).
         """
+        if mixture is not None:
+            return self._of_mixtures(inputs, mixture)
         given = self.heads(self.encoder(inputs))
         if "views" in self.tensors:
             given["views"] = self.projection(self.encoder(inputs))
         return given
+
+    def _of_mixtures(self, inputs: Tensor, mixture: Mixture) -> dict[str, Tensor]:
+        plain: Tensor | None = None
+        if mixture.level == "input":
+            prepared = self.encoder.prepared(inputs)
+            mixed = self.encoder.encoded(mixture.of(prepared))
+            if mixture.beside:
+                plain = self.encoder.encoded(prepared)
+        else:
+            plain = self.encoder(inputs)
+            mixed = mixture.of(plain)
+        if plain is None or not mixture.beside:
+            return self.heads(mixed)
+        return {**self.heads(plain), "mixed": self.projection(mixed)}
 
     def heads(self, representation: Tensor) -> dict[str, Tensor]:
         """The tensors that follow from a representation of shape (n, width), by name: all but ``views``.
@@ -141,6 +158,8 @@ class Model(nn.Module):
                     given[name] = self.classifier(representation)
                 case "embeddings":
                     given[name] = self.projection(representation)
+                case "confused":  # no gradient beyond the head but zero: several devices wait for that of all
+                    given[name] = self.projection(representation.detach() + 0 * representation)
                 case "prototypes":
                     given[name] = self.prototypes
                 case "normals":

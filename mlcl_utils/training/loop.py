@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from mlcl_utils.losses.combined import Combined
 from mlcl_utils.losses.correction import Correction
 from mlcl_utils.models import Model
 from mlcl_utils.models.heads import OF_LABELS
+from mlcl_utils.models.mixture import Mixture
 from mlcl_utils.training import parallel
 from mlcl_utils.training.averages import Average, MomentumQueue
 from mlcl_utils.training.batches import Batches
 from mlcl_utils.training.keeping import Keeper
+from mlcl_utils.training.mixing import Draw, Mixup, draws, for_mixtures
 from mlcl_utils.training.optimisers import Optimisers
 from mlcl_utils.training.randomness import RandomState
 from mlcl_utils.training.recipe import Recipe
@@ -75,7 +77,8 @@ class Training:
         device: where to train.
 
     Raises:
-        UsageError: the recipe asks for a kind of head or prototypes, and the loss takes none.
+        UsageError: the recipe asks for a kind of head or prototypes, and the loss takes none; or for weights or
+            mixtures of examples that the loss, or the encoder, does not go with.
 
     Attributes:
         model: being trained.
@@ -96,6 +99,10 @@ class Training:
         device: torch.device,
     ) -> None:
         self._loss, self._recipe, self._device = loss, recipe, device
+        if recipe.mix == "input" and not models.encoder_class(encoder).mixes_inputs:
+            raise UsageError(
+                f"mix=input: the encoder '{encoder}' reads words, and a mixture of two texts is none; take mix=feature"
+            )
         self._criterion = self._created(task, hyperparameters)
         tensors = tuple(name for name in self._criterion.tensors if name != INDEX)
         _check_heads(loss, recipe, tensors)
@@ -129,13 +136,18 @@ class Training:
             (self.model, self._criterion), recipe, device, steps=self.epochs * self._steps_per_epoch
         )
         self._order = torch.Generator().manual_seed(seed)
+        self._mixing_seed = (seed + 2) << 24
         # dropout must not repeat the draws of the initialisation, nor those of another process
         self._random = RandomState(device, seed + 1 + (parallel.rank() << 32))
         self._seconds = 0.0
 
-    def _created(self, task: Task, hyperparameters: Mapping[str, Any]) -> Loss | Combined | Reweighted:
-        """The loss, its examples weighed where the recipe asks for it."""
+    def _created(
+        self, task: Task, hyperparameters: Mapping[str, Any]
+    ) -> Loss | Combined | Reweighted | Mixup:
+        """The loss, its examples weighed or mixed where the recipe asks for it."""
         criterion = losses.create(self._loss, **hyperparameters).to(self._device)
+        if self._recipe.mix != "none":
+            return for_mixtures(criterion, self._recipe, loss=self._loss)
         if self._recipe.reweight == "none":
             return criterion
         examples = len(task.train)
@@ -172,8 +184,14 @@ class Training:
         batches = permutation.tensor_split(self._steps_per_epoch)
         shares = [parallel.share(batch) for batch in batches]
         there = permutation.to(self._device).tensor_split(self._steps_per_epoch)
-        for number, (batch, inputs) in enumerate(zip(there, self._inputs["train"].over(shares), strict=True)):
-            value = self._step(first + number, inputs, labels[batch], batch)
+        mixed: list[Draw] | list[None] = [None] * len(batches)
+        if self._recipe.mix != "none":
+            # by the epoch, apart from what orders the batches: they are those of a training without mixtures
+            generator = torch.Generator().manual_seed((self._mixing_seed + self.epoch) % 2**63)
+            mixed = draws([len(batch) for batch in batches], self._recipe, generator, self._device)
+        every = zip(there, self._inputs["train"].over(shares), mixed, strict=True)
+        for number, (batch, inputs, drawn) in enumerate(every):
+            value = self._step(first + number, inputs, labels[batch], batch, drawn)
             total += value * len(batch)
         mean = float(total) / len(labels)  # the one wait for the device an epoch
         if not math.isfinite(mean):
@@ -189,7 +207,7 @@ class Training:
         )
         self.epoch += 1
 
-    def _step(self, number: int, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+    def _step(self, number: int, inputs: Tensor, labels: Tensor, index: Tensor, drawn: Draw | None) -> Tensor:
         """One step on a batch; the value of the loss, without gradient, or what it reports in the place of it.
 
         Args:
@@ -197,14 +215,16 @@ class Training:
             inputs: of this process's share of the batch.
             labels: of the whole batch.
             index: positions of its examples in the training part.
+            drawn: what is mixed in it, if anything.
         """
         self._optimisers.clear()
         if self._recipe.accumulate > 1:
-            value = self._backward_in_parts(inputs, labels, index)
+            value = self._backward_in_parts(inputs, labels, index, drawn)
         else:
             with _autocast(self._device):
-                given = self._joint(inputs)
-            value = parallel.reaching_all(self._value(labels, given, index), given)
+                (mixture,) = self._mixtures(drawn, [len(inputs)])
+                given = self._joint(inputs) if mixture is None else self._joint(inputs, mixture)
+            value = parallel.reaching_all(self._value(labels, given, index, drawn), given)
             torch.autograd.backward(self._recipe.loss_scale * value)
         self._optimisers.step(number)
         if self._average is not None:
@@ -216,7 +236,33 @@ class Training:
         reported: Tensor | None = self._criterion.reported
         return value.detach() if reported is None else reported
 
-    def _value(self, labels: Tensor, given: Mapping[str, Tensor], index: Tensor | None = None) -> Tensor:
+    def _mixtures(self, drawn: Draw | None, parts: Sequence[int]) -> list[Mixture | None]:
+        """What is mixed in each part of this process's share of a batch.
+
+        Args:
+            drawn: what is mixed in the batch, if anything.
+            parts: their sizes.
+        """
+        if drawn is None:
+            return [None] * len(parts)
+        level, beside = self._recipe.mix, getattr(self._criterion, "takes_mixtures", False)
+        assert level != "none"
+        sizes = [len(part) for part in torch.empty(len(drawn.partners)).tensor_split(parallel.size())]
+        start = sum(sizes[: parallel.rank()])
+        found: list[Mixture | None] = []
+        for size in parts:
+            partners = drawn.partners[start : start + size] - start
+            found.append(Mixture(partners, drawn.mixing, level, beside))
+            start += size
+        return found
+
+    def _value(
+        self,
+        labels: Tensor,
+        given: Mapping[str, Tensor],
+        index: Tensor | None = None,
+        drawn: Draw | None = None,
+    ) -> Tensor:
         """The loss of a batch, from the tensors of this process's share of it.
 
         Args:
@@ -224,6 +270,7 @@ class Training:
             given: what the model gives for the share.
             index: positions of the whole batch in the training part; None for other examples, which have no queue
                 either.
+            drawn: what is mixed in the batch, if anything.
         """
         gathered = {
             name: tensor if name in OF_LABELS else parallel.gather(tensor, len(labels))
@@ -231,6 +278,8 @@ class Training:
         }
         if index is not None and INDEX in self._criterion.tensors:
             gathered[INDEX] = index
+        if drawn is not None:
+            gathered.update(drawn._asdict())
         anchors: dict[str, int] = {}
         if self._queue is not None and index is not None:
             anchors["anchors"] = len(labels)
@@ -241,7 +290,7 @@ class Training:
             raise _diverged(self._loss, self.epoch, self._recipe, str(error)) from error
         return value
 
-    def _backward_in_parts(self, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+    def _backward_in_parts(self, inputs: Tensor, labels: Tensor, index: Tensor, drawn: Draw | None) -> Tensor:
         """The loss of a whole batch and its gradient, with the encoder on one part of the batch at a time.
 
         A contrastive loss of a part is not part of the loss: its examples would meet each other alone. So the parts
@@ -250,17 +299,18 @@ class Training:
         is the loss of the undivided batch, at the cost of one more pass; only batch normalisation sees parts.
         """
         parts = inputs.tensor_split(min(self._recipe.accumulate, len(inputs)))
+        mixtures = self._mixtures(drawn, [len(part) for part in parts])
         before, held = [], []
         with torch.no_grad():
-            for part in parts:
+            for part, mixture in zip(parts, mixtures, strict=True):
                 before.append(self._random.now())
                 with _autocast(self._device):
-                    held.append(self.model(part))
+                    held.append(self.model(part, mixture))
         leaves = {
             name: tensor if name in OF_LABELS else torch.cat([given[name] for given in held]).requires_grad_()
             for name, tensor in held[0].items()
         }
-        value = self._value(labels, leaves, index)
+        value = self._value(labels, leaves, index, drawn)
         torch.autograd.backward(self._recipe.loss_scale * value)
         for name in OF_LABELS:
             leaves.pop(name, None)  # a parameter, which has its gradient now, or what does not train
@@ -268,10 +318,10 @@ class Training:
             name: (torch.zeros_like(leaf) if leaf.grad is None else leaf.grad).split([len(p) for p in parts])
             for name, leaf in leaves.items()
         }
-        for at, (part, state) in enumerate(zip(parts, before, strict=True)):
+        for at, (part, state, mixture) in enumerate(zip(parts, before, mixtures, strict=True)):
             self._random.set(state)
             with _autocast(self._device):
-                given = self.model(part)
+                given = self.model(part, mixture)
             torch.autograd.backward(
                 [given[name] for name in leaves], [gradients[name][at] for name in leaves]
             )

@@ -31,6 +31,8 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "reweight": ("none", "linupper", "quadratic", "extremes", "upper"),
     "reweight_spread": (float, 1e-3, math.inf),
     "reweight_after": (float, 0, 1),
+    "mix": ("none", "input", "feature"),
+    "mix_alpha": (float, 1e-3, math.inf),
 }
 """What of a recipe may be set by name: type, least value and what it has to be below; or the words there are."""
 
@@ -96,6 +98,10 @@ class Recipe:
             :func:`mlcl_utils.training.reweighting.weights`.
         reweight_spread: how equal the weights are.
         reweight_after: share of the steps that is made before, with the plain loss, in [0, 1).
+        mix: whether training mixes each example with another one of the batch: ``none``; ``input``, before the encoder,
+            where its inputs are measured; or ``feature``, the representations. See
+            :mod:`mlcl_utils.training.mixing`.
+        mix_alpha: of the distribution Beta(α, α) that the share of a mixture is drawn from, once a step.
     """
 
     epochs: int
@@ -120,6 +126,8 @@ class Recipe:
     reweight: Literal["none", "linupper", "quadratic", "extremes", "upper"] = "none"
     reweight_spread: float = 1.0
     reweight_after: float = 0.05
+    mix: Literal["none", "input", "feature"] = "none"
+    mix_alpha: float = 2.0
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:

@@ -81,6 +81,7 @@ class Reweighted(nn.Module):
             )
         self.criterion, self.tensors = criterion, criterion.tensors
         self.starts_at_half = criterion.starts_at_half
+        self.scores = getattr(criterion, "scores", None)
         self.reported: Tensor | None = None
         self._shape, self._spread, self._after = recipe.reweight, recipe.reweight_spread, after
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))

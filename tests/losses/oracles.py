@@ -237,6 +237,22 @@ def mw(labels, embeddings, prototypes, epoch, temperature=0.1, **how):
     return mw_logits(labels, scores, epoch, temperature, **how)
 
 
+def z_loss(labels, logits, epoch, sharpness=1.0, location=0.0, ignore_unobserved=False):
+    total, examples = ZERO, 0
+    for row, x in zip(labels, logits, strict=True):
+        kept = [j for j, y in enumerate(row) if y != -1 or not ignore_unobserved]
+        own = [j for j in kept if row[j] == 1]
+        if not own:
+            continue
+        examples += 1
+        mean = sum(x[j] for j in kept) / len(kept)
+        deviation = torch.sqrt(sum((x[j] - mean) ** 2 for j in kept) / len(kept) + 1e-12)
+        for j in own:
+            z = (x[j] - mean) / deviation
+            total = total + torch.log(1 + torch.exp(sharpness * (location - z))) / sharpness / len(own)
+    return total / max(examples, 1)
+
+
 def anyloss(
     labels, logits, epoch, metric="fbeta", beta=1.0, amplification=73.0, average="macro", ignore_unobserved=False
 ):  # fmt: skip
@@ -715,3 +731,109 @@ def hyperbolic_confusion(
                 between.norm()
             )
     return total / (len(x) if pairs == "halves" else weights or 1)
+
+
+def degrees(labels):
+    """The Jaccard indices of all pairs, and which pairs are negative, by loops over sets."""
+    sets = label_sets(labels)
+    share = [
+        [0.0 if i == j or not a & b else len(a & b) / len(a | b) for j, b in enumerate(sets)]
+        for i, a in enumerate(sets)
+    ]
+    negative = [[bool(a) and bool(b) and not a & b for b in sets] for a in sets]
+    return share, negative
+
+
+def snr_distances(embeddings):
+    """Var(z_j - z_i) / Var(z_i); None for an anchor i that is constant."""
+
+    def variance(x):
+        return ((x - x.mean()) ** 2).mean()
+
+    return [
+        None
+        if variance(anchor) <= 1e-12 * (anchor**2).mean()
+        else [variance(z - anchor) / variance(anchor) for z in embeddings]
+        for anchor in embeddings
+    ]
+
+
+def snr_contrastive(labels, embeddings, epoch, positive_margin=0.0, negative_margin=1.0, normalise=False):
+    share, negative = degrees(labels)
+    pulled, weights, pushed, number = ZERO, 0, ZERO, 0
+    for i, row in enumerate(snr_distances(scaled(embeddings) if normalise else embeddings)):
+        for j, d in enumerate(row or ()):
+            if share[i][j] and d > positive_margin + 1e-12:
+                pulled = pulled + share[i][j] * (d - positive_margin)
+                weights += share[i][j]
+            if negative[i][j] and d < negative_margin:
+                pushed, number = pushed + negative_margin - d, number + 1
+    return pulled / (weights or 1) + pushed / max(number, 1)
+
+
+def snr_triplet(labels, embeddings, epoch, margin=0.2, regularisation=0.005, normalise=False):
+    share, negative = degrees(labels)
+    z = scaled(embeddings) if normalise else embeddings
+    hinges, weights, levels, triplets = ZERO, 0, ZERO, 0
+    for i, row in enumerate(snr_distances(z)):
+        for p, near in enumerate(row or ()):
+            for q, far in enumerate(row or ()):
+                if share[i][p] and negative[i][q]:
+                    triplets += 1
+                    levels = levels + z[i].sum().abs()
+                    if near - far + margin > 0:
+                        hinges = hinges + share[i][p] * (near - far + margin)
+                        weights += share[i][p]
+    return hinges / (weights or 1) + regularisation * levels / max(triplets, 1)
+
+
+def energy_confusion(labels, confused, epoch, pairs="negative", weight=1.0, normalise=False):
+    share, negative = degrees(labels)
+    z = scaled(confused) if normalise else confused
+    energies = [[((a - b) ** 2).sum() / 2 for b in z] for a in z]
+    places = [(i, j) for i in range(len(z)) for j in range(len(z))]
+    apart = [energies[i][j] for i, j in places if negative[i][j]]
+    total = sum(share[i][j] for i, j in places) if pairs == "all" else 0
+    if not apart and not total:
+        return ZERO
+    energy = sum(apart) / max(len(apart), 1)
+    if total:
+        energy = energy + sum(share[i][j] * energies[i][j] for i, j in places) / total
+    return weight * torch.log(energy + 1e-6)
+
+
+def icnn(labels, embeddings, epoch, neighbours=4, horizon=None):
+    kept = [i for i, own in enumerate(label_sets(labels)) if own]
+    n, small = len(kept), 1e-7
+    if n < 3:
+        return ZERO
+    share, _ = degrees(labels)
+    few = neighbours + 2 >= n
+    k = n - 2 if few else neighbours
+    reach = k + 1 if horizon is None else max(min(horizon, n - 1), k)
+    near, near_rows, shares, rows = ZERO, 0, 0, []
+    for i in kept:
+        found = sorted(
+            ((torch.sqrt(((embeddings[i] - embeddings[j]) ** 2).sum() + 1e-6), j) for j in kept if j != i),
+            key=lambda pair: pair[0].item(),
+        )
+        strangers = [d for d, j in found[:reach] if share[i][j] == 0]
+        own = [(d, share[i][j]) for d, j in found[:k]]
+        rows.append(own)
+        same = sum(w for _, w in own)
+        shares += same / k / n
+        relative = [d / (strangers[0] + small) if strangers else d * 0 for d, _ in own]
+        largest = max([*relative, torch.ones_like(relative[0])], key=torch.Tensor.item)
+        near_rows += same > 0
+        near = near + sum(a / largest * w for a, (_, w) in zip(relative, own, strict=True)) / (same + small)
+    near = 1 - near / (near_rows + small)
+    unlike = [d for own in rows for d, w in own if w == 0]
+    far, far_rows = ZERO, 0
+    for own in rows:
+        lacking = k - sum(w for _, w in own)
+        far_rows += lacking > 0
+        if unlike:
+            reached = max(unlike, key=torch.Tensor.item) + small
+            far = far + sum((1 - w) * d / reached for d, w in own) / (lacking + small)
+    far = far / (far_rows + small) if unlike else 1
+    return -torch.log(((near + far) / 2 + (1 if few else shares)) / 2)

@@ -45,6 +45,41 @@ def test_compiles_whole(name):
         torch.testing.assert_close(gradient, wanted[key])
 
 
+MIXED = {
+    "mixed": torch.randn(7, 5, generator=torch.Generator().manual_seed(0)),
+    "partners": torch.arange(7).roll(1),
+    "mixing": torch.tensor(0.3),
+}
+OPTIONS = [
+    ("metrix", {}, MIXED),
+    ("metrix", {"mode": "anchor_negative"}, MIXED),
+    ("metrix_supcon", {}, MIXED),
+    ("proto_triplet", {"centroids": True}, {}),
+    ("mw", {"negatives": 3}, {}),
+    ("mw_logits", {"negatives": 2, "pool": "labels", "normalise": "negatives_summed"}, {}),
+    ("energy_confusion", {"head_only": False}, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "more"), OPTIONS)
+def test_what_else_a_loss_takes_compiles_whole_and_does_not_wait(name, given, more):
+    labels = labels_of(7, 5)
+    criterion = losses.create(name, **given)
+    tensors = {key: torch.randn(5 if key == "prototypes" else 7, 5) for key in criterion.tensors} | more
+    torch.compiler.reset()
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    found = []
+    for each in (compiled, criterion):
+        torch.manual_seed(0)
+        found.append(each(labels, **tensors))
+    torch.testing.assert_close(*found)
+    types = {key: (x.shape, x.dtype) for key, x in tensors.items()}
+    with FakeTensorMode(), torch.device("cuda:0"):
+        pretended = {key: torch.empty(shape, dtype=dtype) for key, (shape, dtype) in types.items()}
+        labels = torch.zeros(7, 5, dtype=torch.int8)
+        assert losses.create(name, **given)(labels, **pretended).device.type == "cuda"
+
+
 def test_clml_runs_under_compile_with_a_break():
     labels = labels_of(7, 5)
     tensors = tensors_of("clml", labels)

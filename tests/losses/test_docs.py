@@ -25,7 +25,14 @@ def test_every_loss_has_an_entry_with_an_example():
 def test_examples_run():
     labels = labels_of(8, 5).float()
     randn = torch.randn
-    given = {"labels": labels, "losses": losses, "z": randn(8, 4), "other": randn(8, 4), "c": randn(5, 4)}
+    given = {
+        "torch": torch,
+        "labels": labels,
+        "losses": losses,
+        "z": randn(8, 4),
+        "other": randn(8, 4),
+        "c": randn(5, 4),
+    }
     given |= {
         "a": randn(5, 4),
         "i": torch.arange(8),

@@ -70,6 +70,18 @@ def test_it_is_its_oracle(given, seed):
     torch.testing.assert_close(gradient, expected)
 
 
+@pytest.mark.parametrize("box_cox", [0.0, 0.5])
+def test_with_one_label_both_groups_are_one(box_cox):
+    labels, x = problem(count=1)
+    normals = draw(labels, {"group": "all"})
+    found = [
+        losses.create("ensloss", box_cox=box_cox, group=group)(labels, logits=x, normals=normals)
+        for group in ("label", "all")
+    ]
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(*(torch.autograd.grad(value, [x]) for value in found))
+
+
 ROWS = [(c, r) for c in GOLDEN for r in c["expected"] if r["loss"] == "ensloss"]
 
 

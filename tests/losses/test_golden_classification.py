@@ -13,7 +13,6 @@ GOLDEN = json.loads(Path(__file__).with_name("classification.json").read_text())
 ELSEWHERE = {
     "moving_denominator": "an option of the pairwise losses: test_moving.py",
     "bce": "weights of examples, an option of the recipe: tests/training/test_reweighting.py",
-    "z_loss": "not built: tier 3",
     "ensloss": "needs the draws: test_ensloss.py",
 }
 ROWS = [(c, r) for c in GOLDEN["cases"] for r in c["expected"] if r["loss"] not in ELSEWHERE]

@@ -6,10 +6,16 @@ import torch
 from mlcl_utils import losses
 from tests.losses.problems import IDS, SETTINGS, labels_of, tensors_of
 
-OF_BATCH = {"embeddings", "views", "logits", "features", "mean", "variance"}
+OF_BATCH = {"embeddings", "views", "confused", "logits", "features", "mean", "variance"}
 WITH_LABELS = {"logits": 1, "mean": 1, "variance": 1, "prototypes": 0, "normals": 0}
-ROTATED = [s for s in SETTINGS if s[0] in {"clml", "cosine_bce"} or losses.info(s[0]).family == "contrastive"]
-SCALED = [s for s in ROTATED if s[0] not in {"clml", "proto_triplet"} and not s[0].startswith("hyperbolic")]
+ROTATED = [
+    s
+    for s in SETTINGS
+    if s[0] in {"clml", "cosine_bce"}
+    or (losses.info(s[0]).family == "contrastive" and not s[0].startswith("snr"))
+]
+AS_THEY_ARE = {"clml", "proto_triplet", "icnn", "energy_confusion", "hyperbolic_ce", "hyperbolic_confusion"}
+SCALED = [s for s in ROTATED if s[0] not in AS_THEY_ARE]
 # an example meets the one that comes half a batch later
 UNORDERED = [s for s in SETTINGS if s[0] != "hyperbolic_confusion" or s[1].get("pairs") == "all"]
 IGNORING = [s for s in SETTINGS if s[1].get("ignore_unobserved")]

@@ -185,6 +185,11 @@ def test_anyloss_of_sure_answers_is_one_minus_the_metric(average, seed):
         value = losses.create("anyloss", metric="balanced_accuracy")(labels, logits=logits)
         expected = sum(balanced_accuracy_score(t, a) for t, a in both) / len(both)
         assert value.item() == pytest.approx(1 - expected, abs=1e-6)
+        value = losses.create("anyloss", metric="gmean")(labels, logits=logits)
+        expected = sum(
+            (a[t == 1].mean() * (1 - a[t == 0].mean())) ** 0.5 if a[t == 1].any() else 1e-6 for t, a in both
+        ) / len(both)
+        assert value.item() == pytest.approx(1 - expected, abs=1e-6)
         value = losses.create("anyloss", metric="accuracy")(labels, logits=logits)
         expected = (labels.numpy() == (logits > 0).numpy()).mean()
         assert value.item() == pytest.approx(1 - expected, abs=1e-6)
@@ -311,3 +316,135 @@ def test_golden_strengths():
         criterion(labels, logits=x, index=torch.arange(len(x)))
         expected = torch.tensor(row["strengths"], dtype=torch.float64)
         torch.testing.assert_close(criterion.strengths.logs.exp(), expected, rtol=1e-6, atol=1e-9)
+
+
+# at most some negatives of mw
+
+
+@pytest.mark.parametrize("pool", ["all", "labels", "examples"])
+@pytest.mark.parametrize("normalise", ["pairs", "negatives_summed"])
+def test_as_many_negatives_as_there_are_give_the_whole_loss_to_the_bit(pool, normalise):
+    labels = labels_of(9, 6)
+    tensors = tensors_of("mw", labels)
+    given = {"pool": pool, "normalise": normalise, "ignore_unobserved": True}
+    whole, drawn, more = (
+        losses.create("mw", **given, negatives=n)(labels, **tensors) for n in (None, 53, 10**6)
+    )
+    if pool == "all":  # 54 entries, of which some are positive
+        assert whole == drawn == more
+    assert whole == more
+    for one, two in zip(gradients(whole, tensors).values(), gradients(more, tensors).values(), strict=True):
+        assert torch.equal(one, two)
+
+
+def subsets_of(labels, pool, count):
+    """For each group with both, the positions of its positives, and those of its negatives."""
+    positions = [(i, j) for i in range(labels.shape[0]) for j in range(labels.shape[1])]
+    keys = {"all": lambda p: 0, "labels": lambda p: p[1], "examples": lambda p: p[0]}[pool]
+    groups = {}
+    for p in positions:
+        groups.setdefault(keys(p), ([], []))[int(labels[p] < 1)].append(p)
+    return [group for group in groups.values() if all(group)]
+
+
+@pytest.mark.parametrize("pool", ["all", "labels", "examples"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_drawn_negatives_are_negatives_of_their_group_and_as_many_as_asked_for(pool, count):
+    labels = labels_of(9, 6, unobserved=False)
+    x = tensors_of("mw_logits", labels)["logits"]
+    criterion = losses.create("mw_logits", pool=pool, negatives=count)
+    for seed in range(10):
+        torch.manual_seed(seed)
+        value = criterion(labels, logits=x)
+        (slope,) = torch.autograd.grad(value, x)
+        expected, groups = 0, subsets_of(labels, pool, count)
+        for positives, negatives in groups:
+            drawn = [p for p in negatives if slope[p] > 0]
+            assert len(drawn) == min(count, len(negatives))
+            pairs = [(1 + (x[n] - x[p]).exp()).log() for p in positives for n in drawn]
+            expected = expected + sum(pairs) / len(pairs) / len(groups)
+        torch.testing.assert_close(value, expected)
+        torch.testing.assert_close(slope, torch.autograd.grad(expected, x)[0])
+
+
+@pytest.mark.parametrize("normalise", ["pairs", "negatives_summed"])
+@pytest.mark.parametrize("pool", ["all", "labels", "examples"])
+def test_drawn_negatives_give_the_whole_loss_on_average(normalise, pool):
+    labels = labels_of(9, 6)
+    x = tensors_of("mw_logits", labels)["logits"].detach()
+    given = {"pool": pool, "normalise": normalise, "ignore_unobserved": True}
+    whole = losses.create("mw_logits", **given)(labels, logits=x)
+    criterion = losses.create("mw_logits", **given, negatives=2)
+    torch.manual_seed(0)
+    drawn = torch.stack([criterion(labels, logits=x) for _ in range(2000)])
+    assert drawn.std() > 0
+    assert (drawn.mean() - whole).abs() < 4 * drawn.std() / 2000**0.5
+
+
+def test_values_of_examples_are_those_of_their_drawn_negatives():
+    labels = labels_of(9, 6)
+    tensors = tensors_of("mw", labels)
+    criterion = losses.create("mw", pool="examples", negatives=1)
+    torch.manual_seed(0)
+    value = criterion(labels, **tensors)
+    torch.manual_seed(0)
+    each = criterion.example_values(labels, **tensors)
+    torch.testing.assert_close(each.values.sum() / each.counted.sum(), value)
+
+
+@pytest.mark.parametrize("negatives", [0, -1, 2.5, True, "all"])
+def test_a_number_of_negatives_that_is_none_is_refused(negatives):
+    with pytest.raises(ValueError, match="negatives must be a whole number at least 1, or none"):
+        losses.create("mw", negatives=negatives)
+
+
+# z_loss
+
+
+@pytest.mark.parametrize("given", [{}, {"sharpness": 5.0, "location": 1.5}])
+def test_z_loss_sees_neither_level_nor_size_of_a_row(given):
+    labels = labels_of(9, 6)
+    tensors = tensors_of("z_loss", labels)
+    criterion = losses.create("z_loss", **given)
+    value = criterion(labels, **tensors)
+    steps = torch.arange(9.0, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(criterion(labels, logits=tensors["logits"] * (1 + steps) + steps), value)
+    slope = gradients(value, tensors)["logits"]
+    for along in (torch.ones_like(slope), tensors["logits"]):
+        torch.testing.assert_close((slope * along).sum(dim=1), torch.zeros(9, dtype=torch.float64))
+
+
+def test_z_loss_of_one_positive_each_is_published():
+    labels = single()
+    x = tensors_of("z_loss", labels)["logits"]
+    z = (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True, correction=0)
+    expected = torch.nn.functional.softplus(3.0 * (0.5 - z[labels == 1])).mean() / 3
+    value = losses.create("z_loss", sharpness=3.0, location=0.5)(labels, logits=x)
+    torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_z_loss_of_equal_logits_has_a_finite_gradient(level):
+    labels = labels_of(9, 6)
+    x = torch.full((9, 6), level, requires_grad=True)
+    value = losses.create("z_loss")(labels, logits=x)
+    value.backward()
+    torch.testing.assert_close(value.detach(), torch.tensor(2.0).log())
+    assert x.grad.isfinite().all()
+    assert x.grad.any()
+
+
+def test_z_loss_of_one_label_is_a_constant():
+    x = torch.randn(4, 1, requires_grad=True)
+    value = losses.create("z_loss", location=1.0)(torch.ones(4, 1), logits=x)
+    value.backward()
+    torch.testing.assert_close(value.detach(), torch.nn.functional.softplus(torch.tensor(1.0)))
+    assert not x.grad.any()
+
+
+def test_z_loss_answers_by_its_location():
+    labels = labels_of(9, 6)
+    x = tensors_of("z_loss", labels)["logits"].detach()
+    scores = losses.create("z_loss", location=0.7).scores(logits=x)
+    z = (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True, correction=0)
+    torch.testing.assert_close(scores, z - 0.7)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -102,11 +103,12 @@ from tests.training.test_training import make_task
 device = parallel.start(torch.device("cpu"))
 torch.set_num_threads(1)
 recipe = Recipe(epochs=2, min_steps=0, batch_size=33, width=24, dropout=0.0, **json.loads(sys.argv[2]))
-run = Training(make_task(), "msc", recipe, hyperparameters={}, seed=3, device=device)
+loss = sys.argv[3]
+run = Training(make_task(), loss, recipe, hyperparameters={}, seed=3, device=device)
 run.advance(1)
 kept = copy.deepcopy(run.checkpoint())
 run.advance()
-again = Training(make_task(), "msc", recipe, hyperparameters={}, seed=3, device=device)
+again = Training(make_task(), loss, recipe, hyperparameters={}, seed=3, device=device)
 again.restore(kept)
 again.advance()
 assert again.history == run.history
@@ -123,9 +125,28 @@ def test_a_whole_training_is_that_of_one_process(settings: dict[str, float], tmp
     found = []
     for processes in (1, 2):
         path = tmp_path / f"{processes}.pt"
-        torchrun(processes, tmp_path / "driver.py", str(path), json.dumps(settings))
+        torchrun(processes, tmp_path / "driver.py", str(path), json.dumps(settings), "msc")
         found.append(torch.load(path, weights_only=True))
-    one, two = found
+    _same_training(*found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["metrix_supcon", "prototype"])
+def test_mixtures_are_those_of_one_process_that_encodes_in_parts(loss: str, tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(WHOLE)
+    found = []
+    for processes, parts in ((1, 2), (2, 1)):
+        path = tmp_path / f"{processes}.pt"
+        settings = json.dumps({"mix": "input", "accumulate": parts})
+        torchrun(processes, tmp_path / "driver.py", str(path), settings, loss)
+        found.append(torch.load(path, weights_only=True))
+    one, two = (training["history"] for training in found)
+    assert [row["train_loss"] for row in two] == pytest.approx([r["train_loss"] for r in one], rel=1e-4)
+    for name, value in found[0]["model"].items():
+        torch.testing.assert_close(found[1]["model"][name], value, rtol=5e-3, atol=5e-4, msg=name)
+
+
+def _same_training(one: dict[str, Any], two: dict[str, Any]) -> None:
     for first, second in zip(one["history"], two["history"], strict=True):
         assert second == pytest.approx(first, rel=1e-4)
     for name, value in one["model"].items():

@@ -505,3 +505,42 @@ def test_where_the_bias_starts_is_one_of_three_words():
     check_setting("bias", "zero")
     with pytest.raises(UsageError, match="bias must be one of loss, prior, zero, was 'half'"):
         check_setting("bias", "half")
+
+
+def gradients_of(loss, **hyperparameters):
+    """The gradients of one batch by what has one: the encoder, and the projection."""
+    task = make_task(n=60)
+    model = training.untrained(
+        task, RECIPE, tensors=losses.create(loss, **hyperparameters).tensors, seed=0, device=CPU
+    ).eval()
+    labels, inputs = torch.from_numpy(task.train.labels), torch.from_numpy(task.train.features)
+    losses.create(loss, **hyperparameters)(labels, **model(inputs)).backward()
+    return {
+        part: sum(float(p.grad.abs().sum()) for p in module.parameters() if p.grad is not None)
+        for part, module in (("encoder", model.encoder), ("projection", model.projection))
+    }
+
+
+def test_the_head_alone_learns_from_confusion_unless_it_is_asked_for():
+    head = gradients_of("energy_confusion")
+    assert head["encoder"] == 0
+    assert head["projection"] > 0
+    whole = gradients_of("energy_confusion", head_only=False)
+    assert whole["encoder"] > 0
+    assert whole["projection"] == pytest.approx(head["projection"])
+    beside = gradients_of("prototype+energy_confusion", energy_confusion={"weight": 3.0})
+    alone = gradients_of("prototype")
+    assert beside["encoder"] == pytest.approx(alone["encoder"])
+    assert beside["projection"] != pytest.approx(alone["projection"])
+
+
+@pytest.mark.parametrize("loss", ["prototype+energy_confusion", "prototype+icnn", "snr_triplet", "z_loss"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_losses_of_the_third_part_train_in_parts_and_score_by_their_heads(loss, accumulate):
+    task = make_task(n=100)
+    recipe = Recipe(epochs=2, min_steps=0, batch_size=32, width=24, accumulate=accumulate)
+    fitted = fit(task, loss, recipe)
+    assert np.isfinite([row["validation_loss"] for row in fitted.history]).all()
+    inputs = torch.from_numpy(task.test.features)
+    scores = fitted.model.scores(training.represent(fitted.model, inputs, device=CPU))
+    assert (scores is None) == (loss == "snr_triplet")
