@@ -69,7 +69,7 @@ def _compute() -> str:
     )
     return (
         f"**Compute.** {runs:,} runs, {failed} of them failed, and {seconds / 3600:.1f} hours of computation, one"
-        " thread a run; a run that serves several studies counts in each."
+        " thread per run; a run that serves several studies counts in each."
     )
 
 
