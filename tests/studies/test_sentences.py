@@ -99,7 +99,7 @@ def test_a_claim_in_a_sentence() -> None:
         row("clml_helps", "emoji", "reversed", -0.44),
         row("clml_helps", "fashion-scenes", "not judged", 9.0),  # does not count among the effects
     )
-    statement = "CLML improves any base loss when labels are missing"
+    statement = "CLML improves any base loss when labels are missing, where every comparison has to hold"
     assert sentences.claim(found) == (
         f"{statement}: holds on 1, did not transfer on 1, not judged on 1 (−0.4 to +4.0 points of mAP)."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -69,8 +70,15 @@ def test_runs_of_every_column_are_written_once(execution, trained):
     assert set(rows["column"]) <= {"default", "trial", "tuned"}
 
 
+def gain(execution: Execution) -> dict[str, Any]:
+    """The one row of the table of tuning, as its CSV has it."""
+    assert tables.choices(execution) is not None
+    (row,) = pd.read_csv(execution.folder / "tables" / "choices.csv").to_dict("records")
+    return row
+
+
 def test_the_table_of_tuning_has_the_gain_on_test_too(execution, trained):
-    (row,) = tables.choices(execution).reset_index().to_dict("records")
+    row = gain(execution)
     for name, grid in (("test_map", trained.grid), ("default_test_map", trained.default)):
         whole = [run.metrics["probe_map"] for run in losses_of(grid) if tuning.is_whole(run.config)]
         assert len(whole) == 2
@@ -82,7 +90,7 @@ def test_the_table_of_tuning_has_the_gain_on_test_too(execution, trained):
 def test_what_was_lost_by_one_is_taken_from_the_gain_of_both(execution, trained):
     kept = [run for run in trained.default.runs if run.config.is_baseline or run.config.replicate == 1]
     without = dataclasses.replace(trained, default=Grid(kept, [], 0))
-    (row,) = tables.choices(with_runs(execution, without)).reset_index().to_dict("records")
+    row = gain(with_runs(execution, without))
     (tuned,) = (
         run.metrics["probe_map"]
         for run in losses_of(trained.grid)
