@@ -27,7 +27,7 @@ from mlcl_utils.studies.published import Claim
 from mlcl_utils.studies.scores import Arms
 
 Measure = Callable[[Floats], Floats]
-"""Maps one quantity of k arms, (k, m), to what is compared, (m,), column by column."""
+"""Maps one quantity of k arms, (k, m), to what is compared, (m,), column by column: ``lambda v: v[0] - v[1]``."""
 
 
 def difference(values: Floats) -> Floats:
@@ -54,7 +54,7 @@ class Comparison:
         head: what the arms are read with: ``probe``, ``direct``, ``best`` for the head of each that validation
             prefers, one word for each arm, or nothing for a metric of the representation.
         quantity: the metric of the arms that is compared; not given: ``metric``.
-        measure: what is made of it.
+        measure: what is made of it, a :data:`Measure`; not given: the first arm minus the second.
         compared: in words; not given: the first arm minus the second.
         task: in words; not given: the first arm's.
         reason: why no verdict can rest on it, such as a dead term, besides what can be seen from its arms.

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from mlcl_utils import data, markup
+from mlcl_utils.errors import UsageError
 from mlcl_utils.files import State, state, write_csv
 from mlcl_utils.paths import shown
 from mlcl_utils.runs import RunConfig
@@ -116,6 +117,11 @@ class Execution:
         found: Measures = self.study.part("measures").MEASURES
         return found
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "trained":
+            raise UsageError("the study has no runs yet; call study.run() first")
+        raise AttributeError(name)
+
     def arm(self, config: RunConfig) -> Arm:
         """The arm of a run."""
         return Arm.of(config) if config.is_baseline else self.measures.arm(config, self.parameters)
@@ -152,8 +158,13 @@ class Execution:
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """The frame of comparisons (:func:`mlcl_utils.studies.comparisons.frame`), written to ``comparisons.csv``."""
-        declared = self.measures.comparisons(self)
+        declared = list(self.measures.comparisons(self))
         rows = comparisons.frame(self.study.name, declared, self.arms, self.lost, self.untuned)
+        absent = [
+            name for name in dict.fromkeys(each.name for each in declared) if name not in set(rows["name"])
+        ]
+        if absent:
+            print(f"not compared, since an arm is not among those of these parameters: {', '.join(absent)}")
         write_csv(self.folder / "comparisons.csv", rows)
         return rows
 

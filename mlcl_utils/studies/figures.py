@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mlcl_utils import figures
-from mlcl_utils.errors import DataError, UsageError
+from mlcl_utils.errors import DataError, UsageError, unknown
 from mlcl_utils.figures import plots, style
 from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.paths import shown
@@ -29,7 +29,7 @@ VENUE = "neurips"
 """Whose sizes and fonts the figures of a notebook have."""
 
 Frames = Mapping[str, pd.DataFrame]
-Draw = Callable[[Frames, str], Figure]
+Draw = Callable[[Frames, str], Figure | None]
 
 
 def drawings(study: Study) -> Mapping[str, Draw]:
@@ -45,12 +45,18 @@ def draw(study: Execution, name: str, frames: Frames) -> Figure | None:
         study: whose results folder it goes to.
         name: of the figure.
         frames: each is saved as ``<name>.<key>.csv``.
+
+    Raises:
+        UsageError: the study has no figure of that name.
     """
     if next(iter(frames.values())).empty:
         print(f"nothing to draw: no run has what figure '{name}' shows")
         return None
+    if name not in drawings(study.study):
+        raise unknown("figure", name, drawings(study.study))
     figure = drawings(study.study)[name](frames, VENUE)
-    figures.save(figure, study.folder / "figures", name, data=dict(frames))
+    if figure is not None:
+        figures.save(figure, study.folder / "figures", name, data=dict(frames))
     return figure
 
 
@@ -76,8 +82,9 @@ def redraw(study: Study, folder: Path, out: Path, venue: str) -> list[Path]:
     written: list[Path] = []
     for name, function in drawings(study).items():
         frames = _frames(folder / "figures", name)
-        if frames:
-            written += figures.save(function(frames, venue), out, name, data=frames)
+        figure = function(frames, venue) if frames else None
+        if figure is not None:
+            written += figures.save(figure, out, name, data=frames)
     if not written:
         raise DataError(f"no figures in '{shown(folder)}'; make them with: mlcl run {study.name}")
     return written
@@ -97,40 +104,44 @@ def forest(
     rows: pd.DataFrame,
     *,
     x_label: str = "",
-    label: Sequence[str] = ("task", "compared"),
-    group: str | None = None,
-    verdict: bool = True,
+    label: Sequence[str] = ("compared",),
+    group: str | None = "task",
     venue: str = VENUE,
     wide: bool = True,
-) -> Figure:
+) -> Figure | None:
     """A forest plot of rows of the frame of comparisons: effects with both components of their intervals.
 
         figures.forest(study.comparisons.query("name == 'kmcl_contrast'"))
 
     Args:
-        rows: of one unit; those without a result are left out.
+        rows: of one unit; those without a result are left out. Verdicts colour those that are claims.
         x_label: what the effect is; not given: the metric with its unit.
         label: columns whose words name a row.
         group: column whose words head the rows that share them; None for none.
-        verdict: whether verdicts colour the rows and are written beside them.
         venue: whose sizes and fonts.
         wide: whether the figure is as wide as a page, or as a column.
+
+    Returns:
+        The figure; None where no row has a result.
     """
     rows = rows[rows["estimate"].notna()]
+    if rows.empty:
+        print("nothing to draw: no row has a result")
+        return None
     metric = style.metric(str(rows["metric"].iloc[0]))
     words = rows[list(label)].agg(": ".join, axis=1)
     rows = rows.assign(_label=words, margin=rows["margin"].astype(float))
-    if verdict:
-        rows = rows.assign(verdict=rows["verdict"].replace("", "undetermined"))
+    claims = "verdict" in rows and rows["verdict"].fillna("").ne("").any()
+    what = "difference of " * bool(rows["compared"].str.contains(" − ").all()) if "compared" in rows else ""
     sizes = style.sizes_of(venue)
     with style.use(venue):
         figure = plt.figure(figsize=(sizes.page if wide else sizes.column, 3))
         plots.forest(
             rows,
-            x_label=x_label or f"difference of {metric.label}" + " (points)" * metric.percent,
+            x_label=x_label or f"{what}{metric.label}" + " (points)" * metric.percent,
             label="_label",
             group=group,
-            verdict="verdict" if verdict else None,
+            verdict="verdict" if claims else None,
             figure=figure,
         )
     return figure

@@ -218,7 +218,8 @@ def compared(
     rows = study.comparisons if rows is None else rows
     rows = rows[rows["name"].isin(names)] if names else rows
     if rows.empty:
-        return rows
+        print(f"nothing to show: there is no comparison {' or '.join(map(repr, names))} here")
+        return pd.DataFrame()
     words = rows.assign(
         words=[_result(row) for _, row in rows.iterrows()],
         loss=[style.look(name).label for name in rows["loss"]],

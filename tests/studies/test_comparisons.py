@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from mlcl_utils import stats, studies
-from mlcl_utils.errors import DataError
+from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import comparisons, published, scores, sentences, tables
+from mlcl_utils.studies import comparisons, figures, published, scores, sentences, tables
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.comparisons import Comparison
 from mlcl_utils.studies.manifest import MANIFEST
 from mlcl_utils.training import Recipe
-from tests.studies import made
+from tests.studies import losing, made
 
 
 def replicates(centre: float, error: float, count: int = 5) -> Replicates:
@@ -398,3 +400,50 @@ def test_the_page_on_frames_explains_every_column(kept: Kept) -> None:
     found = set(scores.frame(kept.arms, ["map"], representation=["uniformity"])) | set(comparisons.COLUMNS)
     assert found - {"replicates"} - set(comparisons.BOUNDS) <= named
     assert set(comparisons.BOUNDS) <= named
+
+
+def test_a_forest_of_rows_from_memory_and_from_csv(kept: Kept, tmp_path: Path) -> None:
+    pair = [kept["reg"], kept["bce"]]
+    declared = [Comparison("a", pair, "map", "probe"), Comparison("many_labels", pair, "map", "probe")]
+    rows = comparisons.frame("02_label_space", declared, kept.arms)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    def words(drawn: pd.DataFrame) -> list[str]:
+        figure = figures.forest(drawn)
+        assert figure is not None
+        (ax,) = figure.axes
+        assert ax.get_xlabel() == "difference of mAP (points)"
+        found = [
+            text.get_text() for text in ax.texts if text.get_text() in ("holds", "undetermined", "not judged")
+        ]
+        plt.close(figure)
+        return found
+
+    # what is no claim has no verdict written next to it, whether its cell is empty or was read as missing
+    for whole in (rows, pd.read_csv(tmp_path / "rows.csv")):
+        assert words(whole[whole["name"] == "a"]) == []
+        assert words(whole) == ["holds"]
+    assert figures.forest(rows.assign(estimate=np.nan)) is None
+
+
+def test_what_has_no_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = losing.execution("06_kernel_mixture", tmp_path)
+    with pytest.raises(UsageError, match=r"call study\.run\(\) first"):
+        _ = study.scores
+    study.trained = losing.trained_without(
+        losing.runs_of(study.study.grid(study.parameters)), lambda config: False
+    )
+    study.measures = dataclasses.replace(
+        study.measures,
+        comparisons=lambda study: [
+            Comparison("absent", [next(iter(study.arms)), Arm("a", "b", 1, "c")], "map")
+        ],
+    )
+    assert study.comparisons.empty
+    assert (
+        "not compared, since an arm is not among those of these parameters: absent" in capsys.readouterr().out
+    )
+    assert tables.compared(study, "absnt").empty
+    assert "there is no comparison 'absnt' here" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="did you mean 'parts'"):
+        figures.draw(study, "part", {"rows": pd.DataFrame({"a": [1]})})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -48,7 +49,7 @@ def forest(
         label: column of short row names, such as tasks, left of the frame.
         group: column of headings, such as claims, written over the rows that share them; None for none.
         margin: column of material margins; None for none.
-        verdict: column of verdicts, which colour the row and are written beside it; None for none.
+        verdict: column of verdicts, which colour the row and are written next to it; an empty one is none.
         figure: an empty one to draw on, kept at its width.
 
     Returns:
@@ -71,8 +72,8 @@ def forest(
     figure.set_figheight((depth + 1.2 + 1.6 * (1 + len(x_label) // (wide))) * step)
 
     for height, (_, row) in zip(heights, data.iterrows(), strict=True):
-        word: Verdict = "undetermined" if verdict is None else row[verdict]
-        colour, marker, filled = _VERDICTS[word]
+        word: Verdict | Literal[""] = "" if verdict is None or pd.isna(row[verdict]) else row[verdict]
+        colour, marker, filled = _VERDICTS[word or "undetermined"]
         reach = [height - 0.5, height + 0.5]
         if margin is not None:
             ax.fill_betweenx(reach, -row[margin], row[margin], color=SHADE, linewidth=0, zorder=1)
@@ -92,7 +93,7 @@ def forest(
             linestyle="none",
             zorder=4,
         )
-        if verdict is not None:
+        if word:
             ax.annotate(
                 word,
                 xy=(1.03, height),

@@ -59,13 +59,11 @@ def parts(study: Execution) -> Figure | None:
     return figures.draw(study, "parts", {"differences": rows.sort_values("dataset", kind="stable")})
 
 
-def draw_parts(frames: Frames, venue: str) -> Figure:
+def draw_parts(frames: Frames, venue: str) -> Figure | None:
     """Differences in points, ``differences``, grouped by data set."""
     rows = frames["differences"].assign(metric="map")
     label = "difference of mAP to ASL in KMCL (points)"
-    return figures.forest(
-        rows, x_label=label, label=["arm"], group="dataset", verdict=False, venue=venue, wide=False
-    )
+    return figures.forest(rows, x_label=label, label=["arm"], group="dataset", venue=venue, wide=False)
 
 
 def health_table(study: Execution) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def forests(study: Execution) -> list[Figure | None]:
     return [figures.draw(study, name, {"effects": rows[drawn_in == name]}) for name in names]
 
 
-def draw_forest(frames: Frames, venue: str) -> Figure:
+def draw_forest(frames: Frames, venue: str) -> Figure | None:
     """Effects, ``effects``, with margins and verdicts, grouped by claim; ratios on a logarithmic axis."""
     rows = frames["effects"]
     unit = "points" if (rows["unit"] == "points").all() else style.metric(str(rows["metric"].iloc[0])).label
