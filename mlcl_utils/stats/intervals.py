@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -188,9 +189,15 @@ def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
     tail = (1 + level) / 2
     over_replicates = math.nan
     if count > 1:
-        over_replicates = float(distributions.t.ppf(tail, count - 1)) * replicates.replicate_error
-    over_tests = float(distributions.norm.ppf(tail)) * replicates.bootstrap_error
+        over_replicates = _quantile(tail, count - 1) * replicates.replicate_error
+    over_tests = _quantile(tail) * replicates.bootstrap_error
     return _wider(estimate, over_replicates, over_tests, level, count, replicates.shared_test)
+
+
+@functools.cache
+def _quantile(tail: float, freedom: int | None = None) -> float:
+    """Of Student's t, or of the normal distribution; kept, since scipy takes longer for it than all else here."""
+    return float(distributions.norm.ppf(tail) if freedom is None else distributions.t.ppf(tail, freedom))
 
 
 def _wider(

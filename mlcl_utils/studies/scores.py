@@ -97,6 +97,7 @@ def frame(
         own = measured[head, metric] = {arm: each for arm, each in found.items() if each is not None}
         better = style.metric(metric).higher_is_better is not False
         ranked[head, metric] = ranks(own, among, higher_is_better=better) if head else {}
+    flags = {(arm, head): flag(arms, arm, f"{head or 'probe'}_map") for arm in arms for head in (*heads, "")}
     return pd.DataFrame(
         [
             {
@@ -105,7 +106,7 @@ def frame(
                 "metric": metric,
                 **as_row(stats.interval(measured[head, metric][arm])),
                 "rank": ranked[head, metric].get(arm, ""),
-                "flag": flag(arms, arm, f"{head or 'probe'}_map"),
+                "flag": flags[arm, head],
             }
             for arm, head, metric in _cells(arms, metrics, heads, representation)
             if arm in measured[head, metric]
