@@ -42,6 +42,7 @@ def checklist(
     trained = [run for run in made if not run.config.is_baseline]
     compute = study.trained.compute
     slopes = [slope for slope in map(_validation_slope, trained) if math.isfinite(slope)]
+    change = f"median {number(100 * float(np.median(slopes)), '+.2f')}%" if slopes else "none"
     first = made[0]
     task = task_for(first.config)
     probed = any("probe_map" in run.metrics for run in made)
@@ -67,7 +68,7 @@ def checklist(
             f" {max(run.facts['parameters'] for run in trained):,} parameters; {_times(trained)}."
             " Change of the validation loss over the last tenth of training, relative, without REG, whose value is no"
             " objective, and losses of two views, which are one without dropout:"
-            f" {f'median {np.median(slopes):+.2%}' if slopes else 'none'}.",
+            f" {change}.",
         ),
         Line(
             "Validation next to test.", f" {_validation_beside_test(made, 'probe' if probed else 'direct')}"

@@ -164,7 +164,7 @@ def flagged(rows: pd.DataFrame) -> list[Line]:
             below = here[here["flag"] == word]
             if len(below):
                 names = dict.fromkeys(map(str, style.order(below["loss"].unique().tolist())))
-                labels = ", ".join(style.look(name).label for name in names)
+                labels = "; ".join(style.look(name).label for name in names)
                 lines.append(
                     Line(f"{words}, {len(below)} of {len(here)} trained arms lie {word}", f": {labels}.")
                 )
