@@ -87,7 +87,7 @@ def test_killed_and_run_again(tmp_path: Path, undisturbed: pd.DataFrame, number:
     out, err = process.communicate(timeout=300)
     said = {
         "worker": "02_label_space runs lost: 1 run was lost: the worker process died (killed by SIGKILL",
-        "kernel": "02_label_space dead: the kernel died, killed by SIGKILL, perhaps out of memory (cell [6]: carried",
+        "kernel": "02_label_space dead: the kernel died, killed by SIGKILL, perhaps out of memory (cell [6]: runs",
         "mlcl run": "",
     }[victim]
     # a worker that was between two runs has cost nothing

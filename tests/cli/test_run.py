@@ -76,6 +76,8 @@ def test_all_that_belongs_to_results_is_there(results: Path) -> None:
         "notebook.ipynb",
         "notebook.html",
         "runs.csv",
+        "scores.csv",
+        "comparisons.csv",
         "tables",
         "figures",
         "manifest.json",

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from mlcl_utils import figures, studies
 from mlcl_utils.figures import fonts, style
 from mlcl_utils.paths import CHECKOUT
-from mlcl_utils.studies import drawing
+from mlcl_utils.studies import figures as study_figures
 
 ODD = {"debtags": r"cost$_$x.csv", "emoji": r"$x_1$\alpha{.csv", "fashion-scenes": "100%_$$_^фильм.csv"}
 """Names in place of those of the sets that ship; each would be read as a formula, and most would not be one."""
@@ -54,8 +54,8 @@ def renamed(frame: pd.DataFrame) -> pd.DataFrame:
 def test_no_figure_of_a_study_reads_a_formula_in_a_name(name: str) -> None:
     study = studies.get(name)
     folder = CHECKOUT / "results" / name / "standard" / "figures"
-    for drawn, function in drawing.drawings(study).items():
-        frames = {key: renamed(frame) for key, frame in drawing._frames(folder, drawn).items()}
+    for drawn, function in study_figures.drawings(study).items():
+        frames = {key: renamed(frame) for key, frame in study_figures._frames(folder, drawn).items()}
         if not frames:
             continue
         words = [frame.select_dtypes(exclude=[np.number, bool]) for frame in frames.values()]

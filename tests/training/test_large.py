@@ -115,7 +115,7 @@ def test_the_first_batch_meets_an_empty_queue_and_the_second_the_first() -> None
         torch.from_numpy(part) for part in (make_task().train.features, make_task().train.labels)
     )
     run.model.train()
-    first = run._step(0, inputs[:32], labels[:32], torch.arange(32))
+    first = run._step(0, inputs[:32], labels[:32], torch.arange(32), None)
     criterion = losses.create("msc")
     plain = trained("msc", STILL, 0)
     torch.testing.assert_close(first, criterion(labels[:32], **plain.model(inputs[:32])).detach())
@@ -128,7 +128,9 @@ def test_the_first_batch_meets_an_empty_queue_and_the_second_the_first() -> None
         prototypes=given["prototypes"],
         anchors=32,
     ).detach()
-    torch.testing.assert_close(run._step(1, inputs[32:64], labels[32:64], torch.arange(32, 64)), expected)
+    torch.testing.assert_close(
+        run._step(1, inputs[32:64], labels[32:64], torch.arange(32, 64), None), expected
+    )
 
 
 @pytest.mark.parametrize("loss", ["bce", "prototype", "instance", "bce+clml"])
