@@ -13,7 +13,9 @@ from mlcl_utils.report.results import Results
 LEDGER, FILE = "00_claims", "tables/claims.csv"
 """The study that puts the claims of the others together, and what each of them leaves."""
 
-VERDICTS = ("holds", "reversed", "did not transfer", "no material effect", "undetermined", "not judged")
+VERDICTS = (
+    *("holds", "opposite", "did not transfer", "no material effect", "does not hold", "open", "not judged"),
+)
 """The words of a verdict, in the order in which they are counted up."""
 
 # What a page shows beside the effect. Further columns are in the file.
@@ -79,8 +81,8 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The verdict; a reversal in a setting that is not the original paper's is that it did not transfer."""
-        if self.fields["verdict"] == "reversed" and self.fields["setting"] == "changed":
+        """The verdict; the opposite in a setting that is not the original paper's is that it did not transfer."""
+        if self.fields["verdict"] == "opposite" and self.fields["setting"] == "changed":
             return "did not transfer"
         return self.fields["verdict"] or "not judged"
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from mlcl_utils.stats.bootstrap import group_weights, resample_metrics
 from mlcl_utils.stats.evidence import (
+    FEWEST_POOLED,
+    FEWEST_REPLICATES,
     Decision,
     Evidence,
     Pooled,
+    Test,
     decide,
     evidence,
     expected_errors,
@@ -22,6 +25,7 @@ from mlcl_utils.stats.evidence import (
 )
 from mlcl_utils.stats.intervals import (
     Interval,
+    Measured,
     Replicates,
     combine,
     difference,
@@ -35,27 +39,19 @@ from mlcl_utils.stats.intervals import (
     slope,
     spearman,
 )
-from mlcl_utils.stats.verdicts import (
-    Judgement,
-    Standing,
-    Verdict,
-    holm,
-    judge,
-    judge_family,
-    judge_not_ahead,
-    overall,
-    standings,
-)
+from mlcl_utils.stats.ranking import Standing, holm, standings
 
 __all__ = [
+    "FEWEST_POOLED",
+    "FEWEST_REPLICATES",
     "Decision",
     "Evidence",
     "Interval",
-    "Judgement",
+    "Measured",
     "Pooled",
     "Replicates",
     "Standing",
-    "Verdict",
+    "Test",
     "combine",
     "decide",
     "difference",
@@ -68,10 +64,6 @@ __all__ = [
     "interquartile_mean",
     "interval",
     "interval_of",
-    "judge",
-    "judge_family",
-    "judge_not_ahead",
-    "overall",
     "p_above",
     "p_below",
     "pool",

@@ -14,15 +14,18 @@ import numpy as np
 from scipy import stats as distributions
 
 from mlcl_utils.metrics.arrays import Array, Floats
-from mlcl_utils.stats.intervals import Replicates, interval
+from mlcl_utils.stats.intervals import Measured, Replicates, interval
 
 Decision = Literal["holds", "opposite", "no material effect", "does not hold", "open"]
 """The verdicts of rule 2 on an effect that is judged; all but ``open`` decide."""
 
 Test = Literal["superiority", "non-superiority", "ratio"]
 
+FEWEST_REPLICATES = 5
+"""Splits from which on a verdict is given."""
 
-def decide(effect: Replicates, margin: float, *, test: Test = "superiority") -> Decision:
+
+def decide(effect: Measured, margin: float, *, test: Test = "superiority") -> Decision:
     """The verdict on the claim that an effect exceeds a margin, by the first of these that is true.
 
     *opposite*: the two-sided 95% interval lies below the negative of the margin. *no material effect*: the 90% interval
@@ -35,7 +38,7 @@ def decide(effect: Replicates, margin: float, *, test: Test = "superiority") -> 
     bound that is claimed.
 
     Args:
-        effect: in every replicate.
+        effect: in every replicate, or its interval.
         margin: the smallest effect that matters, 0 or more; of a ratio the logarithm that is claimed.
         test: what is claimed.
 
@@ -82,7 +85,7 @@ def grade(probability: float) -> str:
     return "strong" if probability >= STRONG else "leaning" if probability >= LEANING else "unclear"
 
 
-def evidence(effect: Replicates, margin: float) -> Evidence:
+def evidence(effect: Measured, margin: float) -> Evidence:
     """Posterior probabilities of an effect by the Bayesian correlated t-test, under a flat prior.
 
     Student's t around the estimate with R - 1 degrees of freedom (Corani and Benavoli, "A Bayesian approach for
@@ -90,10 +93,10 @@ def evidence(effect: Replicates, margin: float) -> Evidence:
     component; a normal distribution with one replicate. All three are NaN where nothing is known of the error.
 
     Args:
-        effect: in every replicate.
+        effect: in every replicate, or its interval.
         margin: the smallest effect that matters, 0 or more.
     """
-    scale, freedom = effect.error, len(effect.values) - 1
+    scale, freedom = effect.error, effect.n - 1
     if math.isnan(scale):
         return Evidence(math.nan, math.nan, math.nan)
     if scale == 0:

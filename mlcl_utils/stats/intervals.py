@@ -98,6 +98,16 @@ class Replicates:
         )
 
     @property
+    def n(self) -> int:
+        """Number of replicates."""
+        return len(self.values)
+
+    @property
+    def adds(self) -> bool:
+        """Whether the components of the error add, as :attr:`Interval.adds` says."""
+        return self.shared_test
+
+    @property
     def estimate(self) -> float:
         """The mean over replicates."""
         return mean(self.values)
@@ -133,10 +143,13 @@ class Replicates:
     @property
     def error(self) -> float:
         """Standard error of the mean: the larger component, or both together where they add; NaN without either."""
-        components = np.array([self.replicate_error, self.bootstrap_error])
-        if np.isnan(components).all():
-            return math.nan
-        return float(np.sqrt(np.nansum(components**2)) if self.shared_test else np.nanmax(components))
+        return _error(self.replicate_error, self.bootstrap_error, self.adds)
+
+
+def _error(over_replicates: float, over_tests: float, adds: bool) -> float:
+    if adds and math.isfinite(over_replicates + over_tests):
+        return math.hypot(over_replicates, over_tests)
+    return float(np.fmax(over_replicates, over_tests))  # the other one if one is NaN
 
 
 @dataclass(frozen=True)
@@ -151,6 +164,7 @@ class Interval:
         bootstrap: bounds over test groups; NaN without resamples.
         level: confidence, such as 0.95.
         n: number of replicates.
+        adds: whether the components add, instead of the wider one counting.
     """
 
     estimate: float
@@ -160,6 +174,24 @@ class Interval:
     bootstrap: tuple[float, float]
     level: float
     n: int
+    adds: bool = False
+
+    @property
+    def replicate_error(self) -> float:
+        """Standard error over replicates; NaN for a single one."""
+        if self.n < 2:
+            return math.nan
+        return (self.replicate[1] - self.replicate[0]) / 2 / _quantile((1 + self.level) / 2, self.n - 1)
+
+    @property
+    def bootstrap_error(self) -> float:
+        """Standard error over test groups; NaN without resamples."""
+        return (self.bootstrap[1] - self.bootstrap[0]) / 2 / _quantile((1 + self.level) / 2)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the estimate: the larger component, or both together where they add."""
+        return _error(self.replicate_error, self.bootstrap_error, self.adds)
 
     def within(self, low: float, high: float) -> Interval:
         """The interval of a quantity that cannot leave a range, such as a correlation: t knows nothing of its ends."""
@@ -174,24 +206,29 @@ class Interval:
         return dataclasses.replace(self, lower=lower, upper=upper, replicate=replicate, bootstrap=bootstrap)
 
 
-def interval(replicates: Replicates, *, level: float = 0.95) -> Interval:
+Measured = Replicates | Interval
+"""What was measured: in every replicate, or as no more than its interval."""
+
+
+def interval(measured: Measured, *, level: float = 0.95) -> Interval:
     """The wider of the two components, or both together where they add; bounds are NaN if there is neither.
 
     Over replicates: the estimate plus and minus the corrected standard error times a quantile of Student's t
     with R - 1 degrees of freedom. Over test data: the bootstrap standard error times a normal quantile.
+
+    Args:
+        measured: in every replicate; or an interval, to have it at another level.
+        level: confidence.
 
     Raises:
         ValueError: the level is not between 0 and 1.
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, not {level}")
-    estimate, count = replicates.estimate, len(replicates.values)
-    tail = (1 + level) / 2
-    over_replicates = math.nan
-    if count > 1:
-        over_replicates = _quantile(tail, count - 1) * replicates.replicate_error
-    over_tests = _quantile(tail) * replicates.bootstrap_error
-    return _wider(estimate, over_replicates, over_tests, level, count, replicates.shared_test)
+    tail, count = (1 + level) / 2, measured.n
+    over_replicates = _quantile(tail, count - 1) * measured.replicate_error if count > 1 else math.nan
+    over_tests = _quantile(tail) * measured.bootstrap_error
+    return _wider(measured.estimate, over_replicates, over_tests, level, count, measured.adds)
 
 
 @functools.cache
@@ -203,9 +240,7 @@ def _quantile(tail: float, freedom: int | None = None) -> float:
 def _wider(
     estimate: float, over_replicates: float, over_tests: float, level: float, count: int, add: bool = False
 ) -> Interval:
-    widest = float(np.fmax(over_replicates, over_tests))  # the other one if one is NaN
-    if add and math.isfinite(over_replicates + over_tests):
-        widest = math.hypot(over_replicates, over_tests)
+    widest = _error(over_replicates, over_tests, add)
     return Interval(
         estimate=estimate,
         lower=estimate - widest,
@@ -214,6 +249,7 @@ def _wider(
         bootstrap=(estimate - over_tests, estimate + over_tests),
         level=level,
         n=count,
+        adds=add,
     )
 
 
@@ -256,21 +292,26 @@ def interval_of(
     return _wider(estimate, over_replicates, over_tests, level, count, paired.shared_test)
 
 
-def p_above(replicates: Replicates, bound: float) -> float:
-    """One-sided p-value against "at most ``bound``": the larger of the two components'.
+def p_above(measured: Measured, bound: float) -> float:
+    """One-sided p-value against "at most ``bound``": the larger of the two components'; where they add, by their sum.
 
-    It is below (1 - level) / 2 exactly if the lower bound of :func:`interval` at that level exceeds the
-    bound.
+    It is below (1 - level) / 2 exactly if the lower bound of :func:`interval` at that level exceeds the bound, unless
+    the components add: their sum is taken as Student's t.
     """
-    distance = replicates.estimate - bound
-    by_replicates = _tail(distance, replicates.replicate_error, len(replicates.values) - 1)
-    by_tests = _tail(distance, replicates.bootstrap_error, None)
-    return float(np.fmax(by_replicates, by_tests))
+    return _p_value(measured, measured.estimate - bound)
 
 
-def p_below(replicates: Replicates, bound: float) -> float:
+def p_below(measured: Measured, bound: float) -> float:
     """One-sided p-value against "at least ``bound``"; see :func:`p_above`."""
-    return p_above(combine([replicates], lambda part: -part[0]), -bound)
+    return _p_value(measured, bound - measured.estimate)
+
+
+def _p_value(measured: Measured, distance: float) -> float:
+    if measured.adds and measured.n > 1:
+        return _tail(distance, measured.error, measured.n - 1)
+    by_replicates = _tail(distance, measured.replicate_error, measured.n - 1)
+    by_tests = _tail(distance, measured.bootstrap_error, None)
+    return float(np.fmax(by_replicates, by_tests))
 
 
 def _tail(distance: float, error: float, freedom: int | None) -> float:

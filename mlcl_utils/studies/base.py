@@ -188,7 +188,7 @@ class Study:
                 "sources": package_digest(),
                 "data": {name: data.version(name, parameters.data_root) for name in parameters.datasets},
                 "encoders": parameters.encoder_identities,
-                "claims": published.digest() if published.of(self.name) else "",
+                "claims": published.digest(self.name) if published.of(self.name) else "",
                 "inputs": [file_digest(path) if path.is_file() else None for path in self.inputs(parameters)],
             }
         )

@@ -6,21 +6,19 @@ and has a margin, a verdict and the reasons for it in more columns of its rows.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlcl_utils import stats
-from mlcl_utils.errors import DataError
 from mlcl_utils.figures import style
 from mlcl_utils.metrics.arrays import Floats
-from mlcl_utils.paths import shown
-from mlcl_utils.stats import Interval, Judgement, Replicates, Verdict
+from mlcl_utils.stats import Interval, Measured, Replicates, Test
 from mlcl_utils.studies import published, scores
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.published import Claim
@@ -59,7 +57,7 @@ class Comparison:
         task: in words; not given: the first arm's.
         reason: why no verdict can rest on it, such as a dead term, besides what can be seen from its arms.
         flag: what a reader has to know besides.
-        censored: whether it is only a bound, since the target was not reached.
+        censored: whether it is only a bound, since the target was mostly not reached: it may refute, not confirm.
         chosen_among: arms among which those compared were chosen; where runs of one have failed, it is not known
             which would have been chosen, so that nothing is measured.
         default: whether it is of default configurations where the study tunes.
@@ -82,7 +80,7 @@ class Comparison:
     chosen_among: Sequence[Arm] = ()
     default: bool = False
     limits: tuple[float, float] | None = None
-    measured: Replicates | Interval | None = None
+    measured: Measured | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -133,7 +131,7 @@ class _Asked:
     comparison: Comparison
     claim: Claim | None
     heads: Sequence[str]
-    measured: Replicates | Interval | None
+    measured: Measured | None
     reason: str
     flag: str
 
@@ -143,10 +141,11 @@ class _Asked:
 
 
 BOUNDS = ("lower", "upper", "replicate_lower", "replicate_upper", "bootstrap_lower", "bootstrap_upper")
+PROBABILITIES = ("p_above", "p_within", "p_below")
 COLUMNS = (
     *("name", *scores.COLUMNS, "reference", "task", "compared", "metric", "heads", "default"),
-    *("estimate", *BOUNDS, "replicates", "points", "unit", "margin", "test", "p_value", "corrected_over"),
-    *("verdict", "reason", "flag", "censored"),
+    *("estimate", *BOUNDS, "replicates", "points", "unit", "margin", "test"),
+    *("verdict", "evidence", *PROBABILITIES, "reason", "flag", "censored"),
 )
 """The columns of the frame, explained in docs/frames.md."""
 
@@ -162,8 +161,7 @@ def frame(
 
     A comparison of which an arm is missing has no row; where runs of its arms have failed it has one without numbers,
     and so has one without arms that says why there is no result.
-    Claims that choose the best of several arms are corrected by Holm together. Numbers are in points where the metric
-    is a share.
+    Verdicts are by rule 2 (:func:`judge`). Numbers are in points where the metric is a share.
 
     Args:
         study: name of the study, whose claims are judged.
@@ -179,7 +177,7 @@ def frame(
         for each in declared
         if (found := _ask(each, claims.get(each.name), untuned if each.default else arms, failed)) is not None
     ]
-    rows = [_row(each, *judged) for each, judged in zip(asked, _judged(asked), strict=True)]
+    rows = [_row(each) for each in asked]
     further = dict.fromkeys(name for each in asked for name in each.comparison.columns)
     return pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *further])))
 
@@ -241,66 +239,73 @@ def _listed(arms: Iterable[Arm], task: Arm) -> str:
 
 def _against(arms: Arms, read: Iterable[tuple[Arm, str]]) -> tuple[str, str]:
     """Why no verdict can rest on arms, and what stands against them besides; empty for nothing."""
-    named: dict[str, list[str]] = {scores.UNTRAINED: [], scores.REGRESSION: []}
+    reasons: dict[str, list[str]] = {}
+    flags: dict[str, list[str]] = {}
     for arm, head in read:
-        if arm.beside("random_encoder") not in arms:
-            return "no untrained encoder to compare with", ""
-        word = scores.flag(arms, arm, f"{head or 'probe'}_map")
-        label = style.look(arm.loss).label
-        if word and label not in named[word]:
-            named[word].append(label)
-    reason, flag = (f"{word}: {', '.join(labels)}" if labels else "" for word, labels in named.items())
+        label, metric = style.look(arm.loss).label, f"{head or 'probe'}_map"
+        if why := scores.dead(arms, arm, metric):
+            reasons.setdefault(why, []).append(label)
+        if word := scores.flag(arms, arm, metric):
+            gap = scores.behind(arms, arm, word, metric)
+            flags.setdefault(word, []).append(label if gap is None else f"{label} {_in_points(gap)}")
+    reason, flag = (
+        "; ".join(f"{word}: {', '.join(dict.fromkeys(labels))}" for word, labels in group.items())
+        for group in (reasons, flags)
+    )
     return reason, flag
 
 
-def _judged(asked: Sequence[_Asked]) -> list[tuple[Judgement | None, int]]:
-    """The verdict on every comparison that is a claim, and over how many effects it was corrected."""
-    tested = [each for each in asked if each.claim is not None and each.measured is not None]
-    together = [each for each in tested if each.claim is not None and each.claim.best_of]
-    found = {id(each): judgement for each, judgement in zip(together, judge(together), strict=True)}
-    found |= {id(each): judge([each])[0] for each in tested if id(each) not in found}
-    count = sum(found[id(each)].verdict != "not judged" for each in together)
-    corrected = {id(each) for each in together if found[id(each)].verdict != "not judged"}
-    return [(found.get(id(each)), count if id(each) in corrected else 1) for each in asked]
+def _in_points(gap: Replicates) -> str:
+    found = stats.interval(gap)
+    numbers = (f"{100 * each:+.1f}".replace("-", "−") for each in (found.estimate, found.lower, found.upper))
+    estimate, lower, upper = numbers
+    return f"{estimate} [{lower}, {upper}]" if math.isfinite(found.lower) else estimate
 
 
-def judge(asked: Sequence[_Asked]) -> list[Judgement]:
-    """Verdicts on claims of which several are corrected together; a ratio stands alone."""
-    if len(asked) == 1 and isinstance(asked[0].measured, Interval):
-        return [_judge_ratio(asked[0])]
-    effects, claims = [], []
-    for each in asked:
-        claim, measured = each.claim, each.measured
-        assert claim is not None
-        if not isinstance(measured, Replicates) or claim.test == "ratio":
-            raise TypeError(f"claim '{claim.id}': an interval is judged as a ratio, replicates are not")
-        sign = -each.scale if claim.test == "non-superiority" else each.scale
-        effects.append(stats.combine([measured], lambda part, by=sign: by * part[0]))  # type: ignore[misc]
-        claims.append(claim)
-    return stats.judge_family(
-        effects,
-        [claim.margin for claim in claims],
-        impediments=[each.reason for each in asked],
-        leads=[claim.test == "non-superiority" for claim in claims],
-    )
+def judge(measured: Measured, margin: float, test: Test, *, censored: bool = False) -> dict[str, Any]:
+    """What rule 2 says of an effect, as cells of its row: ``verdict``, ``evidence`` and three probabilities.
+
+    The verdict is that of :func:`mlcl_utils.stats.decide`, from five splits on; ``evidence`` says in words how probable
+    the claim is, ``strong for`` to ``strong against``.
+
+    Args:
+        measured: the effect, in the units of the margin; a ratio as such, which is judged by its logarithm.
+        margin: of the claim.
+        test: of the claim.
+        censored: whether it is only a bound, which may refute, not confirm.
+    """
+    measured = oriented(measured, test)
+    margin = math.log(margin) if test == "ratio" else margin
+    verdict: str = stats.decide(measured, margin, test=test)
+    if censored and verdict == "holds":
+        verdict = "open"
+    found = stats.evidence(measured, margin)
+    probable = found.claim(test)
+    side = "for" if probable >= 0.5 else "against"
+    grade = "" if math.isnan(probable) else stats.grade(max(probable, 1 - probable))
+    few = measured.n < stats.FEWEST_REPLICATES
+    return {
+        "verdict": "not judged" if few else verdict,
+        "reason": f"{measured.n} replicate{'s' * (measured.n != 1)}, {stats.FEWEST_REPLICATES} are needed"
+        if few
+        else "",
+        "evidence": f"{grade} {side}" if grade in ("strong", "leaning") else grade,
+        **dict(zip(PROBABILITIES, (found.above, found.within, found.below), strict=True)),
+    }
 
 
-def _judge_ratio(each: _Asked) -> Judgement:
-    """*Holds* if the whole interval is at the margin or above, *reversed* if it is below."""
-    claim, measured = each.claim, each.measured
-    assert claim is not None
-    assert isinstance(measured, Interval)
-    if claim.test != "ratio":
-        raise TypeError(f"claim '{claim.id}' is not of a ratio: give the effect in every replicate")
-    if each.reason:
-        return Judgement("not judged", measured, math.nan, each.reason)
-    if measured.lower >= claim.margin:
-        return Judgement("holds", measured, math.nan)
-    verdict: Verdict = "reversed" if measured.upper < claim.margin else "undetermined"
-    return Judgement(verdict, measured, math.nan)
+def oriented(measured: Measured, test: str) -> Measured:
+    """What was measured on the scale on which it is judged: the logarithm of a ratio, else itself."""
+    if test != "ratio":
+        return measured
+    if isinstance(measured, Replicates):
+        raise TypeError("a ratio is judged from its interval")
+    names = ("estimate", "lower", "upper", "replicate", "bootstrap")
+    logs: dict[str, Any] = {name: np.log(getattr(measured, name)) for name in names}
+    return dataclasses.replace(measured, **logs)
 
 
-def _row(each: _Asked, judgement: Judgement | None, corrected_over: int) -> dict[str, Any]:
+def _row(each: _Asked) -> dict[str, Any]:
     comparison, claim, measured = each.comparison, each.claim, each.measured
     arms = comparison.arms
     row: dict[str, Any] = {
@@ -317,6 +322,7 @@ def _row(each: _Asked, judgement: Judgement | None, corrected_over: int) -> dict
         "test": "" if claim is None else claim.test,
         "margin": math.nan if claim is None else claim.margin,
         "verdict": "" if claim is None else "not judged",
+        "evidence": "",
         "reason": each.reason,
         "flag": each.flag,
         "censored": comparison.censored,
@@ -324,112 +330,24 @@ def _row(each: _Asked, judgement: Judgement | None, corrected_over: int) -> dict
     }
     if measured is None:
         return row
+    if claim is not None:
+        scaled = measured
+        if isinstance(measured, Replicates):
+            scaled = stats.combine([measured], lambda part: each.scale * part[0])
+        said = judge(scaled, claim.margin, claim.test, censored=comparison.censored)
+        if each.reason:
+            said |= {"verdict": "not judged", "reason": each.reason}
+        row |= said
     interval = measured if isinstance(measured, Interval) else stats.interval(measured)
     if comparison.limits is not None:
         interval = interval.within(*comparison.limits)
     numbers = scores.as_row(interval)
     values = () if isinstance(measured, Interval) else measured.values.tolist()
     row |= {name: each.scale * numbers[name] for name in ("estimate", *BOUNDS)}
-    row |= {
+    return row | {
         "replicates": numbers["replicates"],
         "points": " ".join(f"{each.scale * value:.4g}" for value in values),
     }
-    if judgement is not None:
-        row |= {
-            "p_value": judgement.p_value,
-            "corrected_over": corrected_over,
-            "verdict": judgement.verdict,
-            "reason": judgement.reason,
-        }
-    return row
-
-
-CLAIMS = "claims"
-"""Name of the table, in ``tables/`` of a study's results, that holds its claims."""
-
-_TEXTS = (
-    *(
-        "claim",
-        "statement",
-        "source",
-        "where",
-        "study",
-        "dataset",
-        "task",
-        "metric",
-        "head",
-        "arms",
-        "points",
-    ),
-    *("unit", "test", "verdict", "reason", "remark", "setting", "changes", "claims_sha256"),
-)
-_TABLE = (
-    *("claim", "statement", "source", "where", "study", "dataset", "task", "metric", "head", "arms"),
-    *("estimate", *BOUNDS, "replicates", "points", "margin", "unit", "test", "p_value", "corrected_over"),
-    *("verdict", "reason", "remark", "censored", "setting", "changes", "claims_sha256"),
-)
-
-
-def claims(study: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """The claims of a study, from its frame of comparisons: one row per effect, in the order of ``claims.toml``.
-
-    A claim without an effect on one of its data sets has a row there that says so. Columns: ``claim`` (the id),
-    ``statement``, ``source``, ``where``, ``study``, ``dataset``, ``task``, ``metric``, ``head``, ``arms`` (what is
-    compared), then those of :data:`COLUMNS` from ``estimate`` on with ``remark`` for ``flag``, ``setting``,
-    ``changes``, ``claims_sha256``.
-
-    """
-    found: list[dict[Any, Any]] = []
-    for claim in published.of(study):
-        own = rows[rows["name"] == claim.id].rename(columns={"compared": "arms", "flag": "remark"})
-        found += [{**row, **_described(claim)} for row in own.to_dict("records")]
-        found += [
-            unmeasured(claim, name, "not measured")
-            for name in claim.datasets
-            if name not in set(own["dataset"])
-        ]
-    return pd.DataFrame(found, columns=list(_TABLE))
-
-
-def unmeasured(claim: Claim, dataset: str, reason: str) -> dict[str, Any]:
-    """The row of a claim of which there is nothing on a data set."""
-    texts = dict.fromkeys(("arms", "points", "remark"), "")
-    return {
-        **_described(claim),
-        "dataset": dataset,
-        "task": dataset,
-        **texts,
-        "unit": "points" if style.metric(claim.metric).percent else "",
-        "censored": False,
-        "verdict": "not judged",
-        "reason": reason,
-    }
-
-
-def _described(claim: Claim) -> dict[str, Any]:
-    words = ("statement", "source", "where", "study", "metric", "margin", "test", "setting", "changes")
-    return {
-        "claim": claim.id,
-        **claim.model_dump(include=set(words)),
-        "head": claim.head or "",
-        "claims_sha256": published.digest(),
-    }
-
-
-def read(path: Path) -> pd.DataFrame:
-    """The rows of :func:`claims` from the CSV that a notebook has written.
-
-    Raises:
-        DataError: it cannot be read, or is no such table.
-    """
-    try:
-        rows = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
-        rows[list(_TEXTS)] = rows[list(_TEXTS)].fillna("")  # an empty cell is no number
-        if "censored" not in rows:  # as results before this column say it
-            rows["censored"] = rows["remark"].str.startswith("not reached")
-        return rows[list(_TABLE)]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"'{shown(path)}' is no table of claims: {error}") from error
 
 
 def fractions(rows: pd.DataFrame) -> pd.DataFrame:

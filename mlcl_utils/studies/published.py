@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,8 @@ class Claim(BaseModel):
     contrast: str
     metric: str
     head: Literal["probe", "best"] | None = None
+    reading: Literal["source", "equal"] | None = None
+    eligible: tuple[str, ...] | None = None
     datasets: tuple[str, ...] = Field(min_length=1)
     num_labels: tuple[int, ...] | Literal["largest", "all"]
     test: Literal["superiority", "non-superiority", "ratio"]
@@ -46,8 +49,6 @@ class Claim(BaseModel):
                 raise unknown("data set", name, data.names())
         if (self.setting == "changed") != bool(self.changes):
             raise ValueError("'changes' says what a changed setting changes, and nothing else")
-        if self.best_of and self.test == "ratio":
-            raise ValueError("a ratio has no p-value to correct: it cannot be 'best_of'")
         return self
 
 
@@ -87,6 +88,7 @@ def of(study: str) -> tuple[Claim, ...]:
     return tuple(claim for claim in load() if claim.study == study)
 
 
-def digest(path: Path = FILE) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal, as ``sha256sum`` prints it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest(study: str, path: Path = FILE) -> str:
+    """SHA-256 of the claims of one study, in hexadecimal: those of another may change and leave it frozen."""
+    own = [claim.model_dump(mode="json") for claim in load(path) if claim.study == study]
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()

@@ -53,7 +53,7 @@ def is_plain(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def quantity(members: Sequence[Run], metric: str) -> Replicates | None:
-    """A metric of an arm in every replicate, with its resamples over test groups where it has them.
+    """A metric of an arm on every split, averaged over its seeds, with its resamples over test groups if it has them.
 
     Args:
         members: the runs of one arm.
@@ -63,10 +63,10 @@ def quantity(members: Sequence[Run], metric: str) -> Replicates | None:
         return None
     drawn = [run.resamples().get(metric) for run in members]
     complete = [one for one in drawn if one is not None]
-    return Replicates(
-        index=tuple(run.config.replicate for run in members),
-        values=np.array([run.metrics[metric] for run in members]),
-        resamples=np.stack(complete) if len(complete) == len(drawn) else None,
+    return Replicates.over_seeds(
+        [run.config.replicate for run in members],
+        np.array([run.metrics[metric] for run in members]),
+        np.stack(complete) if len(complete) == len(drawn) else None,
     )
 
 
@@ -202,7 +202,7 @@ def mean(members: Sequence[Run], metric: str) -> float:
 def flag(arms: Arms, arm: Arm, metric: str = "probe_map") -> str:
     """What stands against an arm: :data:`UNTRAINED`, :data:`REGRESSION`, or nothing.
 
-    Means are compared in the replicates that both have.
+    Means are compared on the splits that both have.
 
     Args:
         arms: all arms.
@@ -211,9 +211,46 @@ def flag(arms: Arms, arm: Arm, metric: str = "probe_map") -> str:
     """
     if arm.loss in BASELINES:
         return ""
-    for baseline, word in (("random_encoder", UNTRAINED), ("logistic_regression", REGRESSION)):
-        others = {run.config.replicate: run for run in arms.get(arm.beside(baseline), ())}
-        own = [run for run in arms[arm] if run.config.replicate in others]
-        if mean(own, metric) < mean([others[run.config.replicate] for run in own], "probe_map"):
+    for baseline, word in _LEVELS.items():
+        others = arms.get(arm.beside(baseline), ())
+        own, others = _on_shared_splits(arms[arm], others)
+        if mean(own, metric) < mean(others, "probe_map"):
             return word
     return ""
+
+
+_LEVELS = {"random_encoder": UNTRAINED, "logistic_regression": REGRESSION}
+
+
+def behind(arms: Arms, arm: Arm, word: str, metric: str) -> Replicates | None:
+    """An arm's mAP minus that of the baseline of its :func:`flag`, on the splits that both have."""
+    baseline = next(name for name, each in _LEVELS.items() if each == word)
+    pair = _on_shared_splits(arms[arm], arms[arm.beside(baseline)])
+    own, other = quantity(pair[0], metric), quantity(pair[1], "probe_map")
+    return None if own is None or other is None else stats.difference(own, other)
+
+
+def dead(arms: Arms, arm: Arm, metric: str = "probe_map") -> str:
+    """Why nothing can rest on an arm: it is below the prior by its 95% interval, or its effective rank is below 2.
+
+    Arguments as those of :func:`flag`.
+    """
+    if arm.loss in BASELINES:
+        return ""
+    if mean(arms[arm], "effective_rank") < FEWEST_DIMENSIONS:
+        return f"effective rank below {FEWEST_DIMENSIONS}"
+    own, prior = _on_shared_splits(arms[arm], arms.get(arm.beside("prior"), ()))
+    if mean(own, metric) < mean(prior, "direct_map"):
+        parts = [quantity(own, metric), quantity(prior, "direct_map")]
+        if None not in parts and stats.interval(stats.difference(*parts)).upper < 0:  # type: ignore[arg-type]
+            return "below the prior"
+    return ""
+
+
+FEWEST_DIMENSIONS = 2
+"""Effective rank of a representation below which it has collapsed."""
+
+
+def _on_shared_splits(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    shared = {run.config.replicate for run in first} & {run.config.replicate for run in second}
+    return tuple([run for run in runs if run.config.replicate in shared] for runs in (first, second))  # type: ignore[return-value]

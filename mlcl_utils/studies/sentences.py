@@ -12,17 +12,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 from IPython.display import Markdown
 
-from mlcl_utils import markup, stats
+from mlcl_utils import markup
 from mlcl_utils.errors import DataError
 from mlcl_utils.figures import style
 from mlcl_utils.paths import shown
-from mlcl_utils.stats.verdicts import FEWEST_REPLICATES
-from mlcl_utils.studies import comparisons, published, scores
+from mlcl_utils.stats import FEWEST_REPLICATES
+from mlcl_utils.studies import judgements, published, scores
 from mlcl_utils.studies.base import Study
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.training import BASELINES
 
-VERDICTS = ("holds", "reversed", "did not transfer", "no material effect", "undetermined", "not judged")
+VERDICTS = (
+    *("holds", "opposite", "did not transfer", "no material effect", "does not hold", "open", "not judged"),
+)
 """The words of a verdict, in the order in which they are counted up."""
 
 
@@ -77,13 +79,13 @@ def side(row: pd.Series[Any]) -> str:
 
 
 def verdict(row: pd.Series[Any]) -> str:
-    """The verdict of a row of claims; in a changed setting a reversal is that the claim did not transfer."""
-    changed = row["verdict"] == "reversed" and row["setting"] == "changed"
+    """The verdict of a row of claims; in a changed setting the opposite is that the claim did not transfer."""
+    changed = row["verdict"] == "opposite" and row["setting"] == "changed"
     return "did not transfer" if changed else str(row["verdict"])
 
 
 def counted(rows: pd.DataFrame) -> str:
-    """How often each verdict was given: ``holds on 3, undetermined on 1``."""
+    """How often each verdict was given: ``holds on 3, open on 1``."""
     counts = Counter(verdict(row) for _, row in rows.iterrows())
     return ", ".join(f"{word} on {counts[word]}" for word in VERDICTS if counts[word])
 
@@ -96,11 +98,18 @@ def overall(rows: pd.DataFrame) -> str:
         f"{row['task']} ({row['arms']})" if also else row["task"]
         for (_, row), also in zip(rows.iterrows(), several, strict=True)
     ]
-    words = stats.overall(dict(zip(names, rows["verdict"], strict=True)), setting=claim.setting)
+    by_verdict: dict[str, list[str]] = {}
+    for (_, row), name in zip(rows.iterrows(), names, strict=True):
+        by_verdict.setdefault(verdict(row), []).append(name)
+    words = "; ".join(f"{word} on {_listed(tasks)}" for word, tasks in by_verdict.items())
     tested = [word for word in rows["verdict"] if word != "not judged"]
     if claim.every and tested:
         words = f"{tested.count('holds')} of {len(tested)} hold, where every one has to; {words}"
     return words
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def claims(rows: pd.DataFrame) -> list[Line]:
@@ -149,7 +158,7 @@ def collected(rows: pd.DataFrame, missing: Sequence[str]) -> Markdown:
 
 def summary(study: Execution) -> Markdown:
     """What the frames of a study say: its claims, and the arms that lie below a baseline."""
-    rows = comparisons.claims(study.study.name, study.comparisons)
+    rows = judgements.of(study.study.name, study.comparisons)
     flags = flagged(study.scores) if study.measures.metrics else []
     return markdown([*claims(rows), *flags, *_few(study)] if len(rows) else flags)
 
@@ -230,4 +239,4 @@ def judged(folder: Path) -> pd.DataFrame:
     Raises:
         DataError: there is no table of claims.
     """
-    return comparisons.read(folder / "tables" / f"{comparisons.CLAIMS}.csv")
+    return judgements.read(folder / "tables" / f"{judgements.CLAIMS}.csv")

@@ -11,8 +11,8 @@ import pandas as pd
 
 from mlcl_utils import figures, losses
 from mlcl_utils.figures import style
-from mlcl_utils.stats.verdicts import FEWEST_REPLICATES
-from mlcl_utils.studies import comparisons, published, scores, sentences, tuning
+from mlcl_utils.stats import FEWEST_REPLICATES
+from mlcl_utils.studies import judgements, published, scores, sentences, tuning
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.training import BASELINES
@@ -245,21 +245,21 @@ def _result(row: pd.Series[Any]) -> str:
 
 def claims(study: Execution) -> pd.DataFrame:
     """The verdicts on a study's claims; also written as CSV, for ``00_claims``, and LaTeX."""
-    rows = comparisons.claims(study.study.name, study.comparisons)
-    print(f"claims.toml, SHA-256 {published.digest()}")
+    rows = judgements.of(study.study.name, study.comparisons)
+    print(f"claims of {study.study.name}, SHA-256 {published.digest(study.study.name)}")
     return save_claims(study, rows)
 
 
 def save_claims(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of :func:`mlcl_utils.studies.comparisons.claims` as a table, written."""
+    """Rows of :func:`mlcl_utils.studies.judgements.of` as a table, written."""
     shown = judged(rows)
     text = figures.tables.plain(shown.reset_index())
-    figures.save_table(text, study.folder / "tables", comparisons.CLAIMS, data=rows)
+    figures.save_table(text, study.folder / "tables", judgements.CLAIMS, data=rows)
     return shown
 
 
 def judged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of claims as a table: claim, task, what is compared, effect, margin, verdict, flag."""
+    """Rows of claims as a table: claim, task, what is compared, effect, margin, verdict, evidence, flag."""
     return pd.DataFrame(
         {
             "claim": rows["claim"],
@@ -268,6 +268,7 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
             "effect": [sentences.effect(row) for _, row in rows.iterrows()],
             "margin": [f"{row['margin']:g} {row['unit']}".strip() for _, row in rows.iterrows()],
             "verdict": rows["verdict"],
+            "evidence": rows["evidence"],
             "flag": ["; ".join(filter(None, (row["reason"], row["remark"]))) for _, row in rows.iterrows()],
         }
     ).set_index(["claim", "task"])

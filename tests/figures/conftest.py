@@ -51,9 +51,9 @@ def claims():
             "contrastive losses are ahead on macro-F1 with many labels (probe column)",
             "emoji",
             1.5,
-            "undetermined",
+            "open",
         ),
-        ("few labels: BCE-type ahead", "fashion-scenes", -2.8, "reversed"),
+        ("few labels: BCE-type ahead", "fashion-scenes", -2.8, "opposite"),
         ("ranking metrics: contrastive not ahead", "debtags", 0.1, "no material effect"),
         ("REG ahead of earlier contrastive losses", "emoji", 0.6, "not judged"),
     ]

@@ -21,10 +21,10 @@ class TestClaims:
         assert "BCE − REG macro_f1 +0.4 1 point not judged 2 replicates, 5 are needed" in said
         assert "REG − BCE macro_f1 +1.90 [+1.20, +2.60] 1 point holds below baseline: ASL" in said
         assert "random search / Hyperband resource 3.1 [2.2, 4.4] 10, ratio reversed" in said
-        own = "1 holds 1 did not transfer 1 no material effect 1 undetermined 1 not judged"
+        own = "1 holds 1 did not transfer 1 no material effect 1 open 1 not judged"
         assert f"Claims {own} What is claimed" in text(site / STUDY / "quick" / "index.html")
         assert own not in text(site / STUDY / "standard" / "index.html"), "there is no table of claims"
-        overall = "2 holds 1 reversed 1 did not transfer 1 no material effect 2 undetermined 2 not judged"
+        overall = "2 holds 1 opposite 1 did not transfer 1 no material effect 2 open 2 not judged"
         assert f"5 claims on 9 tasks, preset quick. All claims {overall}" in text(site / "index.html")
         page = (site / "claims.html").read_text()
         assert f'<a href="{STUDY}/quick/index.html">{STUDY}</a>' in page

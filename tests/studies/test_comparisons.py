@@ -16,7 +16,7 @@ from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import comparisons, figures, published, scores, sentences, tables
+from mlcl_utils.studies import comparisons, figures, judgements, published, scores, sentences, tables
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.comparisons import Comparison
 from mlcl_utils.studies.manifest import MANIFEST
@@ -40,7 +40,7 @@ def effect(
 
 
 def judged(study: str, *declared: Comparison) -> pd.DataFrame:
-    return comparisons.claims(study, comparisons.frame(study, declared, {}))
+    return judgements.of(study, comparisons.frame(study, declared, {}))
 
 
 def test_margin_and_units_come_from_the_claim() -> None:
@@ -52,7 +52,7 @@ def test_margin_and_units_come_from_the_claim() -> None:
     values = 100 * replicates(4.0, 1.0).values
     assert [float(point) for point in row["points"].split()] == pytest.approx(values.tolist(), rel=1e-3)
     below = judged("02_label_space", effect("optimisation", 3.7, 1.0))
-    assert below.loc[below["claim"] == "optimisation", "verdict"].iloc[0] == "undetermined"
+    assert below.loc[below["claim"] == "optimisation", "verdict"].iloc[0] == "open"
 
 
 def test_what_was_not_measured_is_said() -> None:
@@ -87,7 +87,7 @@ def test_the_best_of_several_is_corrected_over_all_such_claims_of_the_study() ->
     )
     own = several[several["arms"] != ""].set_index(["claim", "dataset"])
     corrected = own.loc[("many_labels", "debtags"), ["verdict", "corrected_over"]]
-    assert corrected.tolist() == ["undetermined", 3]
+    assert corrected.tolist() == ["open", 3]
     # what chooses nothing is not corrected
     assert own.loc[("optimisation", "debtags"), ["verdict", "corrected_over"]].tolist() == ["holds", 1]
 
@@ -97,8 +97,8 @@ def test_the_best_of_several_is_corrected_over_all_such_claims_of_the_study() ->
     [
         (0.0, 0.1, "holds"),  # a lead of 0 +- 0.28 is below 0.5 points
         (2.0, 0.1, "holds"),
-        (-2.0, 0.1, "reversed"),  # ahead by two points
-        (0.0, 1.0, "undetermined"),
+        (-2.0, 0.1, "opposite"),  # ahead by two points
+        (0.0, 1.0, "open"),
     ],
 )
 def test_not_ahead_is_oriented_like_every_other_claim(centre: float, error: float, verdict: str) -> None:
@@ -116,10 +116,10 @@ def test_not_ahead_is_oriented_like_every_other_claim(centre: float, error: floa
     ("lower", "upper", "tenfold", "faster"),
     [
         (10.0, 20.0, "holds", "holds"),
-        (9.9, 20.0, "undetermined", "holds"),
-        (2.0, 4.0, "reversed", "holds"),
-        (0.5, 4.0, "reversed", "undetermined"),
-        (0.0, 0.9, "reversed", "reversed"),  # the target was not reached
+        (9.9, 20.0, "open", "holds"),
+        (2.0, 4.0, "opposite", "holds"),
+        (0.5, 4.0, "opposite", "open"),
+        (0.0, 0.9, "opposite", "opposite"),  # the target was not reached
     ],
 )
 def test_ratios(lower: float, upper: float, tenfold: str, faster: str) -> None:
@@ -165,19 +165,19 @@ def test_rows_survive_the_csv_that_the_ledger_reads(tmp_path: Path) -> None:
     ):
         rows = judged(study, offered)
         rows.to_csv(tmp_path / "claims.csv", index=False)
-        again = comparisons.read(tmp_path / "claims.csv")
+        again = judgements.read(tmp_path / "claims.csv")
         pd.testing.assert_frame_equal(tables.judged(again), tables.judged(rows))
         assert sentences.claims(again) == sentences.claims(rows)
         # results from before the column 'censored' say it in their remark
         rows.drop(columns="censored").assign(remark="not reached on 1 of 5 splits").to_csv(
             tmp_path / "old.csv", index=False
         )
-        assert comparisons.read(tmp_path / "old.csv")["censored"].all()
+        assert judgements.read(tmp_path / "old.csv")["censored"].all()
     with pytest.raises(DataError, match=r"nowhere\.csv' is no table of claims"):
-        comparisons.read(tmp_path / "nowhere.csv")
+        judgements.read(tmp_path / "nowhere.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"other\.csv' is no table of claims"):
-        comparisons.read(tmp_path / "other.csv")
+        judgements.read(tmp_path / "other.csv")
 
 
 # --- on stored runs
@@ -366,7 +366,7 @@ def rebuilt(row: pd.Series) -> Replicates | Interval:
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "00_claims"])
 def test_published_effects_are_judged_the_same_again(name: str) -> None:
     """Verdicts and reasons of the ledger, by these rules, from what its rows hold."""
-    rows = comparisons.read(CHECKOUT / "results" / name / "standard" / "tables" / "claims.csv")
+    rows = judgements.read(CHECKOUT / "results" / name / "standard" / "tables" / "claims.csv")
     rows = rows[rows["estimate"].notna()]
     assert (CHECKOUT / "results" / name / "standard" / MANIFEST).is_file()
     declared = [
@@ -376,7 +376,7 @@ def test_published_effects_are_judged_the_same_again(name: str) -> None:
         )
         for _, row in rows.iterrows()
     ]  # fmt: skip
-    again = comparisons.claims(name, comparisons.frame(name, declared, {}))
+    again = judgements.of(name, comparisons.frame(name, declared, {}))
     again = again[again["estimate"].notna()]
     keys = ["claim", "task", "arms"]
     pd.testing.assert_frame_equal(
@@ -413,9 +413,7 @@ def test_a_forest_of_rows_from_memory_and_from_csv(kept: Kept, tmp_path: Path) -
         assert figure is not None
         (ax,) = figure.axes
         assert ax.get_xlabel() == "difference of mAP (points)"
-        found = [
-            text.get_text() for text in ax.texts if text.get_text() in ("holds", "undetermined", "not judged")
-        ]
+        found = [text.get_text() for text in ax.texts if text.get_text() in ("holds", "open", "not judged")]
         plt.close(figure)
         return found
 

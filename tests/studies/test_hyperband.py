@@ -16,7 +16,7 @@ from mlcl_utils import search, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run
 from mlcl_utils.search.trainings import trial
-from mlcl_utils.studies import comparisons, figures, published, reviewers, sentences, tables
+from mlcl_utils.studies import comparisons, figures, judgements, published, reviewers, sentences, tables
 from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.hyperband import Task, base, configurations, measures, pool_runs, tasks, views
@@ -357,10 +357,10 @@ class TestComparisons:
         ("ratios", "tenfold", "faster"),
         [
             ([20, 22, 19, 21, 20], "holds", "holds"),
-            ([2, 2.2, 1.9, 2.1, 2], "reversed", "holds"),
-            ([0.4, 0.45, 0.35, 0.4, 0.42], "reversed", "reversed"),
-            ([1, 4, 0.5, 2, 1], "reversed", "undetermined"),
-            ([0, 0, 0, 0, 0], "reversed", "reversed"),  # never reached: below 0.5 everywhere
+            ([2, 2.2, 1.9, 2.1, 2], "opposite", "holds"),
+            ([0.4, 0.45, 0.35, 0.4, 0.42], "opposite", "opposite"),
+            ([1, 4, 0.5, 2, 1], "opposite", "open"),
+            ([0, 0, 0, 0, 0], "opposite", "opposite"),  # never reached: below 0.5 everywhere
             ([20, 22, 19, 21], "not judged", "not judged"),
             ([], "not judged", "not judged"),
         ],
@@ -469,7 +469,7 @@ def test_searches_in_pools_of_which_runs_are_lost(way, lost, left, tmp_path, mon
     found = shown(study)
     plt.close("all")
     assert [text for each in found for text in texts(each) if NO_NUMBER.search(text)] == []
-    rows = comparisons.claims(STUDY.name, study.comparisons)
+    rows = judgements.of(STUDY.name, study.comparisons)
     assert set(rows["verdict"]) == {"not judged"}
     few = {"1 split, 5 are needed", "2 splits, 5 are needed"}
     assert set(rows["reason"]) <= few | {"runs have failed on every split", "not measured"}

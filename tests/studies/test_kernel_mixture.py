@@ -11,7 +11,7 @@ from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.figures import style
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import comparisons, figures, tuning
+from mlcl_utils.studies import figures, judgements, tuning
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.kernel_mixture import PARTS, VARIANTS, variant_of
 from mlcl_utils.studies.kernel_mixture.measures import dead, health, reliability, tasks
@@ -162,7 +162,7 @@ def test_health_is_that_of_the_runs(tmp_path):
 
 def judged(study: Execution) -> dict[tuple[str, str], tuple[str, str]]:
     """Verdict and reason by claim and data set."""
-    found = comparisons.claims("06_kernel_mixture", study.comparisons)
+    found = judgements.of("06_kernel_mixture", study.comparisons)
     keys = zip(found["claim"], found["dataset"], strict=True)
     return dict(zip(keys, zip(found["verdict"], found["reason"], strict=True), strict=True))
 

@@ -14,7 +14,7 @@ import pytest
 from mlcl_utils import studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import comparisons, figures, scores, sentences, tuning
+from mlcl_utils.studies import figures, judgements, scores, sentences, tuning
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.label_space import reference_labels, views
 from mlcl_utils.studies.label_space.measures import matched
@@ -206,13 +206,13 @@ def test_arms_below_a_baseline_are_flagged(tmp_path):
 
 
 def test_few_replicates_carry_no_verdict(tmp_path):
-    few = comparisons.claims(STUDY.name, led(tmp_path / "a", {10: 0.02}, replicates=2).comparisons)
+    few = judgements.of(STUDY.name, led(tmp_path / "a", {10: 0.02}, replicates=2).comparisons)
     measured = few[few["estimate"].notna()]
     assert measured["claim"].tolist() == ["few_labels"]
     assert measured["verdict"].tolist() == ["not judged"]
     assert "2 replicates" in measured["reason"].iloc[0]
-    enough = comparisons.claims(STUDY.name, led(tmp_path / "b", {10: 0.02}).comparisons)
-    assert enough[enough["estimate"].notna()]["verdict"].tolist() == ["reversed"]
+    enough = judgements.of(STUDY.name, led(tmp_path / "b", {10: 0.02}).comparisons)
+    assert enough[enough["estimate"].notna()]["verdict"].tolist() == ["opposite"]
 
 
 def test_differences_are_paired_and_leave_out_the_reference(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import comparisons, published
+from mlcl_utils.studies import judgements, published
 from mlcl_utils.training import BASELINES, Recipe
 from tests.studies import made
 
@@ -41,7 +41,7 @@ def judged(folder, leads, *, baseline=0.1, replicates=5):
                 runs.append(made.run(folder, config, metrics))
     parameters = STUDY.resolve({"preset": "smoke", "datasets": "debtags", "losses": list(VALIDATION)})
     study = made.execution(STUDY, parameters, folder, runs)
-    rows = comparisons.claims(STUDY.name, study.comparisons)
+    rows = judgements.of(STUDY.name, study.comparisons)
     assert set(rows["claim"]) == {claim.id for claim in published.of(STUDY.name)}
     return rows[rows["reason"] != "not measured"].set_index("claim")
 
@@ -67,8 +67,8 @@ def test_verdicts(tmp_path):
         "many_labels": "holds",
         "few_labels": "holds",
         "lead_grows": "holds",
-        "not_ahead_map": "reversed",
-        "not_ahead_ranking_loss": "reversed",
+        "not_ahead_map": "opposite",
+        "not_ahead_ranking_loss": "opposite",
         "optimisation": "no material effect",
         "interactions": "holds",
         "reg_ahead": "no material effect",

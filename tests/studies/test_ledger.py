@@ -11,7 +11,7 @@ import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.studies import comparisons, figures, published, sentences, tables
+from mlcl_utils.studies import comparisons, figures, judgements, published, sentences, tables
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.comparisons import Comparison
 from mlcl_utils.studies.execution import Execution, begin
@@ -34,7 +34,7 @@ def effect(claim, points, dataset="debtags", loss="reg", **more):
 def judged(results, name, *declared, **given):
     """What a study leaves behind: its judged effects and a manifest that vouches for them."""
     study = begin(studies.get(name), {"preset": "quick", "results": str(results), **given})
-    tables.save_claims(study, comparisons.claims(name, comparisons.frame(name, declared, {})))
+    tables.save_claims(study, judgements.of(name, comparisons.frame(name, declared, {})))
     study.finish(device="cpu", seeds=[0], compute={"runs": 7, "failed": 1, "existed": 0, "seconds": 60.0})
     return study.folder
 
@@ -59,13 +59,13 @@ def test_results_of_the_same_preset_are_read_and_the_missing_are_named(tmp_path)
     found = claims(study)
     rows = found.set_index(["claim", "dataset"])
     assert rows.loc[("many_labels", "debtags"), "verdict"] == "holds"
-    assert rows.loc[("many_labels", "emoji"), "verdict"] == "reversed"
+    assert rows.loc[("many_labels", "emoji"), "verdict"] == "opposite"
     assert rows.loc[("uniformity_falls", "emoji"), "reason"] == reason
     assert list(dict.fromkeys(found["claim"])) == [claim.id for claim in published.load()]
     read = states(study).query("read")
     assert read[["runs", "failed", "seconds"]].to_numpy().tolist() == [[7, 1, 60]]
     views.effects(study)
-    written = comparisons.read(study.folder / "tables" / "claims.csv")
+    written = judgements.read(study.folder / "tables" / "claims.csv")
     pd.testing.assert_frame_equal(tables.judged(written), tables.judged(found))
     own = found[found["claim"] == "many_labels"]
     words = "holds on debtags, 100 labels; did not transfer on emoji, 100 labels"
@@ -114,7 +114,7 @@ def damaged(folder):
 
 def tampered(folder):
     path = folder / "tables" / "claims.csv"
-    path.write_text(path.read_text().replace("holds", "reversed"))
+    path.write_text(path.read_text().replace("holds", "opposite"))
 
 
 def removed(folder):
@@ -128,7 +128,7 @@ def unfinished(folder):
 def judged_by_others(folder):
     path = folder / "tables" / "claims.csv"
     manifest = json.loads((folder / MANIFEST).read_text())
-    path.write_text(path.read_text().replace(published.digest(), "0" * 64))
+    path.write_text(path.read_text().replace(published.digest("02_label_space"), "0" * 64))
     manifest["files"]["tables/claims.csv"] = file_digest(path)
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
@@ -215,7 +215,7 @@ def test_tables_name_what_cannot_be_judged(tmp_path):
     assert views.not_judged(study).loc[("optimisation", reason), "task"] == "debtags, 100 labels"
     effects = views.effects(study).reset_index()
     assert effects["verdict"].tolist() == ["not judged", "holds"]
-    assert effects.loc[1, "over replicates"] == "[+1.97, +2.03]"
+    assert effects.loc[1, "over splits"] == "[+1.97, +2.03]"
     assert effects.loc[1, "over test data (ratios: replays)"] == "–"
     assert effects["flag"].tolist() == [reason, flag]
     assert len(views.overall(study)) == len(published.load())
@@ -224,7 +224,7 @@ def test_tables_name_what_cannot_be_judged(tmp_path):
     assert table["runs"].tolist().count("7") == 1
     assert table["runs"].tolist().count("–") == len(table) - 1
     text = views.checklist(study).data
-    assert published.digest() in text
+    assert published.digest("02_label_space") in text
     assert "1 effects rest on an arm below" in text
 
 

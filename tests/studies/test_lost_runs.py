@@ -13,7 +13,7 @@ import pytest
 
 from mlcl_utils import runs
 from mlcl_utils.runs import Grid, RunConfig
-from mlcl_utils.studies import comparisons, figures, reviewers, scores
+from mlcl_utils.studies import figures, judgements, reviewers, scores
 from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.ledger import measures as ledger_measures
 from mlcl_utils.studies.ledger import views as ledger_views
@@ -79,7 +79,7 @@ def test_nothing_breaks_or_is_judged_on_less_when_runs_are_lost(name, tmp_path, 
     complete = with_runs(study, trained_without(whole_grid, lambda config: False))
     assert says_no_number(shown(complete)) == []
     assert set(frames) >= set(figures.drawings(study.study)) - ABSENT
-    whole = comparisons.claims(name, complete.comparisons)
+    whole = judgements.of(name, complete.comparisons)
     for way, lost in ways([run.config for run in whole_grid], single=3, much=3):
         part = with_runs(study, trained_without(whole_grid, lost))
         try:
@@ -87,7 +87,7 @@ def test_nothing_breaks_or_is_judged_on_less_when_runs_are_lost(name, tmp_path, 
         except Exception as error:
             raise AssertionError(f"{name} without {way}") from error
         assert says_no_number(cells) == [], f"{name} without {way}"
-        compare(name, whole, comparisons.claims(name, part.comparisons), way)
+        compare(name, whole, judgements.of(name, part.comparisons), way)
 
 
 def test_arms_are_compared_with_baselines_and_each_other_in_the_same_replicates():

@@ -12,7 +12,7 @@ import pytest
 from mlcl_utils import losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, RunConfig
-from mlcl_utils.studies import comparisons, figures, scores, tuning
+from mlcl_utils.studies import figures, judgements, scores, tuning
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.missing_labels import BASE_LOSSES, published_weight, views, weight_of
@@ -260,7 +260,7 @@ def test_comparisons_follow_the_numbers(tmp_path):
 
 def judged(study: Execution) -> pd.DataFrame:
     """The claims by data set."""
-    return comparisons.claims("01_missing_labels", study.comparisons).set_index("dataset")
+    return judgements.of("01_missing_labels", study.comparisons).set_index("dataset")
 
 
 def test_arms_below_a_baseline_are_flagged_and_carry_no_verdict(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from mlcl_utils import studies
 from mlcl_utils.errors import DataError
 from mlcl_utils.paths import CHECKOUT
-from mlcl_utils.studies import comparisons, published, sentences, tables
+from mlcl_utils.studies import judgements, published, sentences, tables
 from mlcl_utils.studies.manifest import MANIFEST
 from mlcl_utils.studies.sentences import Line
 
@@ -31,7 +31,7 @@ def row(
     claim = next(claim for claim in published.load() if claim.id == name)
     numbers = {"estimate": estimate, "lower": estimate - half, "upper": estimate + half}
     cells = {"arms": "A − B", "reason": "", "remark": "", "task": f"{dataset}, 10 labels"}
-    return {**comparisons.unmeasured(claim, dataset, ""), **cells, "verdict": verdict, **numbers, **more}
+    return {**judgements.unmeasured(claim, dataset, ""), **cells, "verdict": verdict, **numbers, **more}
 
 
 def rows(*given: dict[str, Any]) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def test_an_effect_has_its_interval_its_unit_decides_the_digits() -> None:
     assert sentences.effect(correlation) == "−0.50 [−0.75, −0.25]"
     ratio = rows(row("hyperband_random_faster", "debtags", "holds", 2.0, 0.5)).iloc[0]
     assert sentences.effect(ratio) == "2.0 [1.5, 2.5]"
-    bound = rows(row("hyperband_random_faster", "debtags", "reversed", 0.8, 0.5, censored=True)).iloc[0]
+    bound = rows(row("hyperband_random_faster", "debtags", "opposite", 0.8, 0.5, censored=True)).iloc[0]
     assert sentences.effect(bound) == "at most 0.8"
     assert sentences.effect(rows(row("clml_helps", "debtags", "not judged")).iloc[0]) == "–"
     alone = rows(row("clml_helps", "debtags", "not judged", 1.0, np.nan)).iloc[0]
@@ -72,8 +72,8 @@ def test_an_effect_has_its_interval_its_unit_decides_the_digits() -> None:
 def test_a_reversal_in_a_changed_setting_did_not_transfer() -> None:
     found = rows(
         row("clml_helps", "debtags", "holds", 4.0, task="debtags, 300 labels"),
-        row("clml_helps", "emoji", "reversed", -4.0),
-        row("clml_helps", "emoji", "reversed", -2.0, arms="C − D"),
+        row("clml_helps", "emoji", "opposite", -4.0),
+        row("clml_helps", "emoji", "opposite", -2.0, arms="C − D"),
         row("clml_helps", "fashion-scenes", "no material effect", 0.0),
         row("clml_helps", "fashion-scenes", "not judged", reason="dead", task="fashion-scenes"),
     )
@@ -89,14 +89,14 @@ def test_a_reversal_in_a_changed_setting_did_not_transfer() -> None:
             " fashion-scenes.",
         )
     ]
-    same = rows(row("clml_helps", "debtags", "reversed", -4.0, setting="same"))
+    same = rows(row("clml_helps", "debtags", "opposite", -4.0, setting="same"))
     assert sentences.counted(same) == "reversed on 1"
 
 
 def test_a_claim_in_a_sentence() -> None:
     found = rows(
         row("clml_helps", "debtags", "holds", 4.0),
-        row("clml_helps", "emoji", "reversed", -0.44),
+        row("clml_helps", "emoji", "opposite", -0.44),
         row("clml_helps", "fashion-scenes", "not judged", 9.0),  # does not count among the effects
     )
     statement = "CLML improves any base loss when labels are missing, where every comparison has to hold"
@@ -107,17 +107,17 @@ def test_a_claim_in_a_sentence() -> None:
     assert sentences.claim(found[2:]) == f"{statement}: not judged on 1."
     ratios = rows(
         row("hyperband_random_faster", "debtags", "holds", 2.0),
-        row("hyperband_random_faster", "emoji", "reversed", 0.5, censored=True),
+        row("hyperband_random_faster", "emoji", "opposite", 0.5, censored=True),
     )
     assert sentences.claim(ratios).endswith("(0.5 to 2.0 times; a bound where the target was not reached).")
 
 
 def test_the_table_of_claims_shows_effect_margin_and_verdict() -> None:
     shown = tables.judged(
-        rows(row("clml_helps", "debtags", "reversed", -4.0, 0.3, remark="below logistic regression: BCE"))
+        rows(row("clml_helps", "debtags", "opposite", -4.0, 0.3, remark="below logistic regression: BCE"))
     )
     assert shown.reset_index().loc[0].tolist() == [
-        "clml_helps", "debtags, 10 labels", "A − B", "−4.0 [−4.3, −3.7]", "0.5 points", "reversed",
+        "clml_helps", "debtags, 10 labels", "A − B", "−4.0 [−4.3, −3.7]", "0.5 points", "opposite",
         "below logistic regression: BCE",
     ]  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_other_tables_give_another_headline(name: str, tmp_path: Path) -> None:
     before = headline()
     for column in ("estimate", "lower", "upper"):
         table[column] = table[column] + 3
-    table["verdict"] = table["verdict"].replace({"undetermined": "holds", "holds": "reversed"})
+    table["verdict"] = table["verdict"].replace({"open": "holds", "holds": "opposite"})
     table.to_csv(path, index=False)
     assert headline() != before
     table["verdict"] = "not judged"

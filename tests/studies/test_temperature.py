@@ -12,7 +12,7 @@ import pytest
 from mlcl_utils import data, losses, studies
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import Grid, Run, RunConfig
-from mlcl_utils.studies import comparisons, sentences, tables, tuning
+from mlcl_utils.studies import judgements, sentences, tables, tuning
 from mlcl_utils.studies.execution import Execution, begin
 from mlcl_utils.studies.runs import Trained
 from mlcl_utils.studies.temperature import RATE_FACTORS, WITH_TEMPERATURE, variant, views
@@ -165,7 +165,7 @@ def test_the_published_effects_come_out_of_the_published_runs(published, tmp_pat
         ["claim", "task", "arms"],
         ["estimate", "replicate_lower", "replicate_upper", "replicates"],
     )
-    found = comparisons.claims(STUDY.name, study.comparisons).set_index(keys)
+    found = judgements.of(STUDY.name, study.comparisons).set_index(keys)
     before = pd.read_csv(PUBLISHED / "tables" / "claims.csv").set_index(keys)
     assert found.index.tolist() == before.index.tolist()
     np.testing.assert_allclose(found[numbers].astype(float), before[numbers], rtol=1e-9, atol=1e-12)
@@ -275,7 +275,7 @@ OPPOSITE = {"scores": (0.55, 0.54, 0.50), "uniformity": (2.9, 3.4, 3.8), "hard":
 
 
 def verdicts(study):
-    rows = comparisons.claims("04_temperature", study.comparisons)
+    rows = judgements.of("04_temperature", study.comparisons)
     return rows[rows["dataset"] == "debtags"].groupby("claim")["verdict"].agg(list).to_dict()
 
 
@@ -294,10 +294,10 @@ def test_verdicts_follow_the_numbers(tmp_path):
         "hard_negatives_uniform": ["holds"],
     }
     assert verdicts(made_study(tmp_path / "b", **OPPOSITE)) == {
-        "uniformity_falls": ["reversed"],
-        "tolerance_rises": ["reversed"],
+        "uniformity_falls": ["opposite"],
+        "tolerance_rises": ["opposite"],
         "intermediate_best": ["no material effect", "holds"],  # the lowest temperature is the best itself
-        "hard_negatives_uniform": ["reversed"],
+        "hard_negatives_uniform": ["opposite"],
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import Literal
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -14,13 +13,13 @@ from matplotlib.ticker import MaxNLocator
 
 from mlcl_utils.figures.fonts import drawn
 from mlcl_utils.figures.plots.common import INK, SHADE, font_size, need_columns
-from mlcl_utils.stats import Verdict
 
-_VERDICTS: Mapping[Verdict, tuple[str, str, bool]] = {  # colour, marker, filled
+_VERDICTS: Mapping[str, tuple[str, str, bool]] = {  # colour, marker, filled
     "holds": ("#00785A", "o", True),
-    "reversed": ("#C04000", "D", True),
+    "opposite": ("#C04000", "D", True),
     "no material effect": ("#0072B2", "s", True),
-    "undetermined": (INK, "o", False),
+    "does not hold": ("#8A5A00", "v", True),
+    "open": (INK, "o", False),
     "not judged": ("#999999", "x", True),
 }
 
@@ -72,8 +71,8 @@ def forest(
     figure.set_figheight((depth + 1.2 + 1.6 * (1 + len(x_label) // (wide))) * step)
 
     for height, (_, row) in zip(heights, data.iterrows(), strict=True):
-        word: Verdict | Literal[""] = "" if verdict is None or pd.isna(row[verdict]) else row[verdict]
-        colour, marker, filled = _VERDICTS[word or "undetermined"]
+        word = "" if verdict is None or pd.isna(row[verdict]) else str(row[verdict])
+        colour, marker, filled = _VERDICTS[word or "open"]
         reach = [height - 0.5, height + 0.5]
         if margin is not None:
             ax.fill_betweenx(reach, -row[margin], row[margin], color=SHADE, linewidth=0, zorder=1)

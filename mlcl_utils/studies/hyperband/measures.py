@@ -24,7 +24,6 @@ from mlcl_utils.search import Evaluation, Method, Result
 from mlcl_utils.search.replay import Incumbents, Pool, rank_correlations, replay, speed_up
 from mlcl_utils.search.trainings import Trainings
 from mlcl_utils.stats import Interval, Replicates
-from mlcl_utils.stats.verdicts import FEWEST_REPLICATES
 from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.base import Study
 from mlcl_utils.studies.comparisons import Comparison
@@ -394,7 +393,6 @@ def speed_up_over_splits(name: str, where: Mapping[str, str], rows: pd.DataFrame
         splits: their number.
     """
     count, unreached, lost = len(rows), int((rows["ratio"] == 0).sum()), splits - len(rows)
-    few = f"{count} split{'s' * (count != 1)}, {FEWEST_REPLICATES} are needed"
     flags = []
     if unreached:
         flags = [f"not reached on {unreached} of {count} splits, counted as reached at the end of the budget"]
@@ -408,9 +406,9 @@ def speed_up_over_splits(name: str, where: Mapping[str, str], rows: pd.DataFrame
         task=_words(where),
         compared=f"{style.look(where['rival']).label} / {style.look('hyperband').label}",
         measured=over_splits(rows) if count else None,
-        reason="" if count >= FEWEST_REPLICATES else few if count else "runs have failed on every split",
+        reason="" if count else "runs have failed on every split",
         flag="; ".join(flags),
-        censored=unreached > 0,
+        censored=unreached > count / 2,
         columns={**where, "test": "ratio"},
     )
 
