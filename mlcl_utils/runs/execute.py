@@ -8,7 +8,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from mlcl_utils import data, metrics, stats
 from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.errors import UsageError
+from mlcl_utils.metrics.thresholds import HALF
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
+from mlcl_utils.runs.own_head import at_half
 from mlcl_utils.runs.store import Result
 from mlcl_utils.runs.trial import measure_trial, trial_of
 from mlcl_utils.training import as_float16, parallel
@@ -134,6 +137,10 @@ def _execute(
         measured, resamples = measure(
             task, scores, base_labels=None if config.label_draw is not None else config.base_labels
         )
+        for head, by_split in outcome.at_half.items():
+            found, drawn = measure_at_half(task, head, by_split)
+            measured |= found
+            resamples |= drawn
     timings = {
         **outcome.timings,
         "time_total": time.perf_counter() - start,
@@ -195,13 +202,36 @@ def measure(
         for name, value in metrics.evaluate(task.test.labels, test, thresholds, bands=bands).items():
             measured[f"{head}_{name}"] = value
         measured[f"{head}_validation_map"] = _map(task.validation.apparent, validation)
+        own = validation >= thresholds.per_label
+        measured[f"{head}_validation_macro_f1_per_label"] = metrics.macro_f1(task.validation.apparent, own)
+        measured[f"{head}_labels_fallen_back"] = float(thresholds.fallback.sum())
         for kind, counted in _by_naming(task).items():
             measured[f"{head}_map_{kind}"] = _map(counted, test)
             if (counted == 1).any():
                 measured[f"{head}_recall_{kind}"] = float((test >= thresholds.overall)[counted == 1].mean())
-        drawn = stats.resample_metrics(task.test.labels, test, thresholds.overall, weights, bands=bands)
+        drawn = stats.resample_metrics(
+            task.test.labels, test, thresholds.overall, weights, bands=bands, per_label=thresholds.per_label
+        )
         resampled.update({f"{head}_{name}": values.astype(np.float32) for name, values in drawn.items()})
     return measured, resampled
+
+
+def measure_at_half(
+    task: Task, head: str, scores: Mapping[str, Tensor]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The metrics of a head that is read at a threshold of one half alone, and macro-F1 in resamples.
+
+    Args:
+        task: what was trained on.
+        head: its name, which begins the metrics'.
+        scores: (examples, labels), by split.
+    """
+    validation, test = (as_float16(scores[split]).astype(np.float32) for split in SPLITS)
+    measured = {f"{head}_{name}": value for name, value in at_half(task.test.labels, test).items()}
+    tuned = at_half(task.validation.apparent, validation)["micro_f1_half"]
+    weights = stats.group_weights(task.test.groups, resamples=RESAMPLES)
+    drawn = stats.resample_f1(task.test.labels, test >= HALF, weights).astype(np.float32)
+    return {**measured, f"{head}_validation_micro_f1_half": tuned}, {f"{head}_macro_f1_half": drawn}
 
 
 def _by_naming(task: Task) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from mlcl_utils.losses.contrast import unit
 from mlcl_utils.models import Model
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.mixture import describe_mixture
+from mlcl_utils.runs.own_head import OwnHead
 from mlcl_utils.training import parallel
 
 SPLITS = ("validation", "test")
@@ -40,12 +41,15 @@ class Outcome:
         timings: seconds by name.
         history: one row per epoch.
         checkpoint: what a trial that stopped early can be continued from.
+        at_half: scores like those of ``heads`` that are read at a threshold of one half alone: ``own``, the own head at
+            its best checkpoint, and ``linear``, a linear layer on the representation.
         arrays: what a picture of the projection needs: ``plane`` and ``similarities``, see
             :func:`mlcl_utils.metrics.picture_embeddings`; of a kernel mixture ``reliability``, see
             :func:`mlcl_utils.runs.mixture.describe_mixture`.
     """
 
     heads: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    at_half: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     geometry: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -118,6 +122,7 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
     """An encoder, trained unless it is the baseline that is not, read by its own head and by the probe."""
     assert config.recipe is not None, "a run with an encoder needs a recipe"
     model: Model
+    inputs = models.encoder_class(config.encoder).inputs(task)
     if config.loss == "random_encoder":
         model = training.untrained(
             task, config.recipe, encoder=config.encoder, seed=config.seed, device=device
@@ -132,6 +137,7 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
             seed=config.seed,
             device=device,
             keep=keep,
+            observe=OwnHead(task, inputs, device),
         )
         if parallel.rank():
             raise parallel.Followed
@@ -139,11 +145,13 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
         outcome.facts.update(steps=fitted.steps, parameters=fitted.parameters)
         outcome.timings["time_training"] = fitted.time_seconds
         outcome.timings["time_waiting"] = fitted.time_waiting
-    inputs = models.encoder_class(config.encoder).inputs(task)
+        if fitted.observed:
+            outcome.facts["own_epoch"] = fitted.observed["epoch"]
+            outcome.at_half["own"] = fitted.observed["scores"]
     representations = {
         split: training.represent(model, part, device=device) for split, part in inputs.items()
     }
-    _probe(outcome, task, representations, device)
+    _probe(outcome, task, representations, device, linear=config.loss != "random_encoder")
     with torch.no_grad():
         direct = {split: model.scores(representations[split]) for split in SPLITS}
         embeddings = {split: _embedded(model, part) for split, part in representations.items()}
@@ -190,13 +198,23 @@ def _read_projection(
     outcome.timings["time_projection"] = time.perf_counter() - start
 
 
-def _probe(outcome: Outcome, task: Task, inputs: dict[str, Any], device: torch.device) -> None:
+def _probe(
+    outcome: Outcome, task: Task, inputs: dict[str, Any], device: torch.device, *, linear: bool = False
+) -> None:
     start = time.perf_counter()
-    labels = {split: torch.from_numpy(getattr(task, split).apparent) for split in ("train", "validation")}
-    fit = training.fit_probe if isinstance(inputs["train"], Tensor) else training.fit_sparse_probe
-    fitted = fit(
-        inputs["train"], labels["train"].to(device), inputs["validation"], labels["validation"].to(device)
-    )
+    labels = {
+        split: torch.from_numpy(getattr(task, split).apparent).to(device) for split in ("train", "validation")
+    }
+    given = inputs["train"], labels["train"], inputs["validation"], labels["validation"]
+    fitted: training.Probe | training.SparseProbe
+    if linear:
+        fitted, layer = training.fit_probes(*given, [training.mean_average_precision, training.micro_f1_half])
+        outcome.at_half["linear"] = {split: layer.scores(inputs[split]) for split in SPLITS}
+        outcome.facts["linear_penalty"] = layer.penalty
+    else:
+        fitted = (training.fit_probe if isinstance(inputs["train"], Tensor) else training.fit_sparse_probe)(
+            *given
+        )
     outcome.heads["probe"] = {split: fitted.scores(inputs[split]) for split in SPLITS}
     outcome.facts.update(probe_penalty=fitted.penalty, probe_at_edge=fitted.at_edge)
     outcome.timings["time_probe"] = time.perf_counter() - start

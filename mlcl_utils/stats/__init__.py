@@ -8,7 +8,7 @@ needed for both: the value in every replicate, and its resamples over test group
 
 from __future__ import annotations
 
-from mlcl_utils.stats.bootstrap import group_weights, resample_metrics
+from mlcl_utils.stats.bootstrap import group_weights, resample_f1, resample_metrics
 from mlcl_utils.stats.evidence import (
     FEWEST_POOLED,
     FEWEST_REPLICATES,
@@ -69,6 +69,7 @@ __all__ = [
     "pool",
     "probability_of_improvement",
     "rank_correlations",
+    "resample_f1",
     "resample_metrics",
     "slope",
     "spearman",

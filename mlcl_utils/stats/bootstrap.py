@@ -52,6 +52,7 @@ def resample_metrics(
     weights: Array,
     *,
     bands: Mapping[str, Array] | None = None,
+    per_label: Array | None = None,
 ) -> dict[str, Floats]:
     """The main metrics under every weighting of the examples, by the names of
     :func:`mlcl_utils.metrics.evaluate`.
@@ -65,6 +66,7 @@ def resample_metrics(
         threshold: the overall one, tuned on validation; it is not resampled.
         weights: (B, n), 0 or more.
         bands: name -> (L,) bool mask; each adds ``macro_f1_<name>`` and ``map_<name>``.
+        per_label: (L,) thresholds of the labels; they add ``macro_f1_per_label``.
 
     Returns:
         ``map``, ``macro_f1``, ``micro_f1``, ``lrap``, ``ranking_loss`` and those of the bands, each (B,).
@@ -95,11 +97,30 @@ def resample_metrics(
     for name, mask in (bands or {}).items():
         result[f"macro_f1_{name}"] = _row_mean(f1[:, mask])
         result[f"map_{name}"] = _row_mean(precision[:, mask])
+    if per_label is not None:
+        result["macro_f1_per_label"] = resample_f1(known, values >= per_label, weight, positives)
     ranking = metrics.rank_examples(known, values, cutoffs=())
     for name, example in (("lrap", ranking.average_precision), ("ranking_loss", ranking.loss)):
         counted = weight[:, ranking.ranked].astype(np.float64)
         result[name] = ratio(counted @ example[ranking.ranked], counted.sum(axis=1))
     return result
+
+
+def resample_f1(labels: Array, predicted: Array, weights: Array, positives: Floats | None = None) -> Floats:
+    """Macro-F1 of predictions under every weighting of the examples: (B,).
+
+    Args:
+        labels: (n, L) in {-1, 0, 1}; unobserved entries are left out.
+        predicted: (n, L) bool.
+        weights: (B, n), 0 or more.
+        positives: (B, L) the weight of each label's positives, where it is known already.
+    """
+    known, weight = checked_labels(labels), np.ascontiguousarray(weights, dtype=np.float32)
+    positive, guessed = known == 1, predicted & (known >= 0)
+    parts = [guessed, positive & guessed, *([positive] if positives is None else [])]
+    guesses, hits, *rest = ((weight @ part.astype(np.float32)).astype(np.float64) for part in parts)
+    total = rest[0] if positives is None else positives
+    return _row_mean(np.where(total > 0, ratio(2 * hits, guesses + total), np.nan))
 
 
 def _micro_f1(hits: Array, guesses: Array, positives: Array) -> Floats:

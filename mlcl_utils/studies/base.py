@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,6 +57,16 @@ __all__ = [
 ]
 
 DEFAULT_PRESET = "quick"
+
+
+def _seeds(config: RunConfig, count: int) -> list[RunConfig]:
+    if config.is_baseline and config.loss not in _DRAWN:
+        return [config]
+    return [replace(config, seed=config.seed + 10 * number) for number in range(count)]
+
+
+_DRAWN = ("random_encoder", "shuffled_labels")
+"""Baselines that depend on the seed."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +144,20 @@ class Study:
             raise UsageError(f"parameter 'recipe': {given['recipe']!r} {error}") from None
 
     def runs(self, parameters: StudyParameters) -> list[RunConfig]:
-        """The runs that it asks for, with given settings of training, and values of a loss, in place of defaults."""
+        """The runs that it asks for, with given settings of training, and values of a loss, in place of defaults.
+
+        Training s on split r has the seed of the first plus 10 s, so that no two of a study share one; a baseline that
+        draws nothing is run once.
+        """
         given = {(each.loss, each.encoder): each.values for each in parameters.config}
+        configs = self.grid(parameters)
+        if parameters.seeds > 1:
+            configs = [each for config in configs for each in _seeds(config, parameters.seeds)]
         return [
             config.with_values({**parameters.recipe, **given.get((config.loss, config.encoder), {})})
             if config.recipe is not None and config.recipe.epochs and config.stop is None
             else config  # a baseline without training; or a trial, whose values its study has drawn
-            for config in self.grid(parameters)
+            for config in configs
         ]
 
     def folder(self, parameters: StudyParameters) -> Path:

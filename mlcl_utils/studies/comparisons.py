@@ -50,7 +50,9 @@ class Comparison:
             and ``measured`` are then given, and data set and loss as columns.
         metric: what the result is measured in.
         head: what the arms are read with: ``probe``, ``direct``, ``best`` for the head of each that validation
-            prefers, one word for each arm, or nothing for a metric of the representation.
+            prefers, ``source`` for what the original paper reads each with
+            (:func:`mlcl_utils.studies.scores.source_head`), one word for each arm, or nothing for a metric of the
+            representation.
         quantity: the metric of the arms that is compared; not given: ``metric``.
         measure: what is made of it, a :data:`Measure`; not given: the first arm minus the second.
         compared: in words; not given: the first arm minus the second.
@@ -143,7 +145,7 @@ class _Asked:
 BOUNDS = ("lower", "upper", "replicate_lower", "replicate_upper", "bootstrap_lower", "bootstrap_upper")
 PROBABILITIES = ("p_above", "p_within", "p_below")
 COLUMNS = (
-    *("name", *scores.COLUMNS, "reference", "task", "compared", "metric", "heads", "default"),
+    *("name", *scores.COLUMNS, "reference", "task", "compared", "reading", "metric", "heads", "default"),
     *("estimate", *BOUNDS, "replicates", "points", "unit", "margin", "test"),
     *("verdict", "evidence", *PROBABILITIES, "reason", "flag", "censored"),
 )
@@ -156,6 +158,8 @@ def frame(
     arms: Arms,
     lost: Iterable[Arm] = (),
     untuned: Arms = {},  # noqa: B006
+    repeated: Arms | None = None,
+    lost_repeated: Iterable[Arm] = (),
 ) -> pd.DataFrame:
     """Measure and judge what a study compares, one row per comparison, in the order in which they are declared.
 
@@ -169,22 +173,28 @@ def frame(
         arms: the runs of every arm.
         lost: the arms of which runs have failed.
         untuned: the arms with default configurations.
+        repeated: the arms that claims are judged on, where these have more runs than others.
+        lost_repeated: the arms of which runs of these have failed.
     """
     claims = {claim.id: claim for claim in published.of(study)}
-    failed = dict.fromkeys(lost)
-    asked = [
-        found
-        for each in declared
-        if (found := _ask(each, claims.get(each.name), untuned if each.default else arms, failed)) is not None
-    ]
+    usual = arms, dict.fromkeys(lost)
+    of_claims = usual if repeated is None else (repeated, dict.fromkeys([*lost, *lost_repeated]))
+    asked = []
+    for each in declared:
+        claim = claims.get(each.name)
+        members, failed = (untuned, usual[1]) if each.default else usual if claim is None else of_claims
+        heads = tuple(_heads(each, untuned if each.default else arms))
+        if (found := _ask(each, claim, heads, members, failed)) is not None:
+            asked.append(found)
     rows = [_row(each) for each in asked]
     further = dict.fromkeys(name for each in asked for name in each.comparison.columns)
     return pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *further])))
 
 
-def _ask(each: Comparison, claim: Claim | None, arms: Arms, lost: Mapping[Arm, None]) -> _Asked | None:
+def _ask(
+    each: Comparison, claim: Claim | None, heads: Sequence[str], arms: Arms, lost: Mapping[Arm, None]
+) -> _Asked | None:
     failed = [arm for arm in each.chosen_among if arm in lost]
-    heads = tuple(_heads(each, arms))
     measured = None if failed else each.measured or _measure(each, heads, arms)
     failed = failed or [arm for arm in each.arms if arm in lost]
     if measured is None:
@@ -208,7 +218,8 @@ def _heads(each: Comparison, arms: Arms) -> Iterator[str]:
     """What every arm is read with."""
     asked = [each.head] * len(each.arms) if isinstance(each.head, str) else each.head
     for arm, head in zip(each.arms, asked, strict=True):
-        yield scores.best_on_validation(arms, [arm], scores.HEADS)[1] if head == "best" else head
+        among = scores.HEADS if head == "best" else [head]
+        yield scores.best_on_validation(arms, [arm], among)[1] if head in ("best", "source") else head
 
 
 def _measure(each: Comparison, heads: Sequence[str], arms: Arms) -> Replicates | None:
@@ -314,6 +325,7 @@ def _row(each: _Asked) -> dict[str, Any]:
         "reference": arms[1].loss if len(arms) == 2 else "",
         "task": comparison.where,
         "compared": comparison.words,
+        "reading": scores.reading(each.heads),
         "metric": comparison.metric,
         "heads": ", ".join(dict.fromkeys(each.heads)),
         "default": comparison.default,

@@ -28,7 +28,7 @@ from mlcl_utils.errors import UsageError
 from mlcl_utils.files import State, state, write_csv
 from mlcl_utils.paths import shown
 from mlcl_utils.runs import RunConfig
-from mlcl_utils.studies import comparisons, scores
+from mlcl_utils.studies import comparisons, published, scores
 from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.base import Study
@@ -107,6 +107,14 @@ class Execution:
             RuntimeError: no training of the study succeeded.
         """
         self.trained = self.measures.train(self.study, self.parameters, self.folder)
+        if self.parameters.repeated is not None:
+            names = {claim.id for claim in published.of(self.study.name)}
+            claimed = {
+                arm for each in self.measures.comparisons(self) if each.name in names for arm in each.arms
+            }
+            self.trained = study_runs.repeat(
+                self.study, self.parameters, self.trained, lambda config: self.arm(config) in claimed
+            )
         rows = study_runs.frame(self.study.name, self.trained)
         write_csv(self.folder / "runs.csv", rows)
         return rows
@@ -132,9 +140,19 @@ class Execution:
         return study_runs.arms(self.trained.grid, self.arm)
 
     @cached_property
+    def repeated(self) -> Arms:
+        """The same, with all runs of the arms that a claim compares."""
+        return {**self.arms, **study_runs.arms(self.trained.repeated, self.arm)}
+
+    @cached_property
     def lost(self) -> dict[Arm, list[RunConfig]]:
         """The runs that failed, by arm."""
         return study_runs.lost(self.trained.grid, self.arm)
+
+    @cached_property
+    def lost_repeated(self) -> dict[Arm, list[RunConfig]]:
+        """The same, with those of the arms that a claim compares."""
+        return {**study_runs.lost(self.trained.repeated, self.arm), **self.lost}
 
     @cached_property
     def untuned(self) -> Arms:
@@ -159,7 +177,9 @@ class Execution:
     def comparisons(self) -> pd.DataFrame:
         """The frame of comparisons (:func:`mlcl_utils.studies.comparisons.frame`), written to ``comparisons.csv``."""
         declared = list(self.measures.comparisons(self))
-        rows = comparisons.frame(self.study.name, declared, self.arms, self.lost, self.untuned)
+        rows = comparisons.frame(
+            self.study.name, declared, self.arms, self.lost, self.untuned, self.repeated, self.lost_repeated
+        )
         absent = [
             name for name in dict.fromkeys(each.name for each in declared) if name not in set(rows["name"])
         ]

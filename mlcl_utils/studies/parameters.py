@@ -66,7 +66,16 @@ class StudyParameters(BaseModel):
     )
     losses: Losses = Field(description="losses to compare, by name")
     replicates: Annotated[Count, Field(le=10)] = Field(
-        description="number of replicates, at most 10; replicate r uses split r and seed r"
+        description="number of splits, at most 10; replicate r uses split r and seed r"
+    )
+    seeds: Annotated[Count, Field(le=10)] = Field(
+        default=1, description="trainings on every split, averaged within it"
+    )
+    claim_replicates: Annotated[Count, Field(le=10)] | None = Field(
+        default=None, description="splits of the arms that a claim compares; not given: those of all"
+    )
+    claim_seeds: Annotated[Count, Field(le=10)] | None = Field(
+        default=None, description="trainings on each of them; not given: those of all"
     )
     epochs: Count = Field(description="passes over the training part")
     trials: Annotated[Count, Field(le=MOST_TRIALS)] = Field(
@@ -136,6 +145,15 @@ class StudyParameters(BaseModel):
             if self.devices > gpus and (gpus or self.device == "cuda"):
                 raise UsageError(f"devices {self.devices}: this machine has {gpus}; ask for no more")
         return self
+
+    @property
+    def repeated(self) -> Self | None:
+        """The parameters of the arms that a claim compares; None if they are trained no more often than others."""
+        often = {"replicates": self.claim_replicates, "seeds": self.claim_seeds}
+        given = {
+            name: value for name, value in often.items() if value is not None and value != getattr(self, name)
+        }
+        return self.model_copy(update=given) if given else None
 
     @property
     def trained_encoders(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Trained:
         grid: what its results stand on: tuned where the preset tunes, else the defaults.
         default: the same with default configurations; where the preset tunes, of the tasks that were tuned alone.
         trials: the trials of the tuning; none where the preset does not tune.
+        repeated: more runs of the arms that a claim compares; none where they are as many as of the others.
         choices: what the tuning chose.
         how: the way they were tuned.
     """
@@ -42,15 +43,18 @@ class Trained:
     grid: Grid
     default: Grid
     trials: Grid = field(default_factory=lambda: Grid([], [], 0))
+    repeated: Grid = field(default_factory=lambda: Grid([], [], 0))
     choices: Mapping[tuning.Task, tuning.Choice] = field(default_factory=dict)
     how: tuning.Tuning = tuning.ALIKE
 
     @property
     def parts(self) -> dict[str, Grid]:
         """The grids that are not the same, by what they are for."""
-        if not self.choices:
-            return {"default": self.default}
-        return {"default": self.default, "trial": self.trials, "tuned": self.grid}
+        own = {"default": self.default}
+        if self.choices:
+            own |= {"trial": self.trials, "tuned": self.grid}
+        # those of the grid are among them, and are called by it
+        return {"repeated": self.repeated, **own} if self.repeated.runs or self.repeated.failures else own
 
     @property
     def compute(self) -> dict[str, float]:
@@ -106,7 +110,29 @@ def train(
     asked = tuning.trials(configs, parameters.trials, how)
     trials = train_grid(parameters, asked)
     choices = tuning.choose(trials, asked, how)
-    return Trained(train_grid(parameters, tuning.tuned(configs, choices, how)), default, trials, choices, how)
+    grid = train_grid(parameters, tuning.tuned(configs, choices, how))
+    return Trained(grid, default, trials, choices=choices, how=how)
+
+
+def repeat(
+    study: Study, parameters: StudyParameters, trained: Trained, claimed: Callable[[RunConfig], bool]
+) -> Trained:
+    """Train the arms that a claim compares on more splits, and with more seeds, if the parameters ask for it.
+
+    Which arms these are is known by the runs that all arms have; what was chosen among several rests on these alone.
+
+    Args:
+        study: the study.
+        parameters: its parameters.
+        trained: the runs that all arms have.
+        claimed: whether a run is of such an arm.
+    """
+    more = parameters.repeated
+    if more is None:
+        return trained
+    configs = tuning.tuned(study.runs(more), trained.choices, trained.how)
+    asked = [config for config in configs if claimed(config)]
+    return replace(trained, repeated=train_grid(parameters, asked)) if asked else trained
 
 
 def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig]) -> Grid:
@@ -138,7 +164,8 @@ def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig]) -> Gri
 def frame(study: str, trained: Trained) -> pd.DataFrame:
     """The runs of a study, one row per run; metrics are fractions, times seconds, sizes bytes.
 
-    ``column`` says what a run is for: ``default``, ``trial`` or ``tuned``; one that serves twice has the last name.
+    ``column`` says what a run is for: ``default``, ``trial``, ``tuned`` or ``repeated``; one that serves twice has the
+    name that is not ``repeated``, and the last of the others.
     """
     rows: dict[str, dict[str, Any]] = {}
     for column, part in trained.parts.items():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlcl_utils import stats
+from mlcl_utils import losses, stats
 from mlcl_utils.figures import style
 from mlcl_utils.runs import Run
 from mlcl_utils.stats import Interval, Replicates, Standing
@@ -183,14 +183,34 @@ def as_row(interval: Interval) -> dict[str, float]:
 def best_on_validation(
     arms: Arms, compared: Iterable[Arm], heads: Sequence[str] = ("probe",)
 ) -> tuple[Arm, str]:
-    """The arm and head with the best mean validation mAP; the first of those that have none."""
+    """The arm and head with the best mean validation mAP; the first of those that have none.
+
+    Heads that are read at one half are compared by micro-F1 at one half. ``source`` is that of :func:`source_head`.
+    """
 
     def score(pair: tuple[Arm, str]) -> float:
         arm, head = pair
-        value = mean(arms.get(arm, ()), f"{head}_validation_map")
+        metric = "micro_f1_half" if head in SOURCE_HEADS else "map"
+        value = mean(arms.get(arm, ()), f"{head}_validation_{metric}")
         return -math.inf if math.isnan(value) else value
 
-    return max(itertools.product(compared, heads), key=score)
+    pairs = itertools.product(compared, heads)
+    return max(((arm, source_head(arm) if head == "source" else head) for arm, head in pairs), key=score)
+
+
+SOURCE_HEADS = ("own", "linear")
+"""Heads of the original papers' reading, at a threshold of one half: the own head at its best, and a linear layer."""
+
+
+def source_head(arm: Arm) -> str:
+    """What the original papers read an arm with: the own head of a loss on logits, else a linear layer."""
+    return "own" if losses.info(arm.loss.partition(":")[0]).family == "classification" else "linear"
+
+
+def reading(heads: Iterable[str]) -> str:
+    """The reading of what is compared: ``source``, ``equal`` for the same probe on all, or neither."""
+    found = set(heads)
+    return "source" if found & set(SOURCE_HEADS) else "equal" if found == {"probe"} else ""
 
 
 def mean(members: Sequence[Run], metric: str) -> float:

@@ -1,9 +1,9 @@
 """Equal tuning: the same trials for every loss, task and label count, as many of them, from one printed space.
 
-Trials are run on replicate 0 and chosen by the probe's validation mAP; the chosen values serve all replicates, training
-fractions and draws of labels of that size. The first trial is the default configuration. The others are drawn once for
-all losses of a task: if each had draws of its own, their luck would be part of every difference between two losses, and
-no interval would cover it. A study that tunes otherwise says how in a :class:`Tuning`.
+Trials are run on splits 0 and 1 and chosen by the mean of the probe's validation mAP; the chosen values serve all
+splits, training fractions and draws of labels of that size. The first trial is the default configuration. The others
+are drawn once for all losses of a task: if each had draws of its own, their luck would be part of every difference
+between two losses, and no interval would cover it. A study that tunes otherwise says how in a :class:`Tuning`.
 """
 
 from __future__ import annotations
@@ -151,6 +151,7 @@ class Tuning:
         candidates: so many different configurations around a default one, which comes first.
         with_values: a configuration with the chosen values.
         is_tried: whether a run has trials; one that has none gets what was chosen for its task.
+        splits: those that trials are run on.
         is_compared: whether a run is also made with default values, next to that with the chosen ones.
     """
 
@@ -159,6 +160,7 @@ class Tuning:
     candidates: Callable[[RunConfig, int], list[RunConfig]] = candidates
     with_values: Callable[[RunConfig, Mapping[str, float]], RunConfig] = RunConfig.with_values
     is_tried: Callable[[RunConfig], bool] = lambda config: True
+    splits: Sequence[int] = (0, 1)
     is_compared: Callable[[RunConfig], bool] = is_whole
 
 
@@ -167,7 +169,12 @@ ALIKE = Tuning()
 
 
 def trials(grid: Iterable[RunConfig], count: int, how: Tuning = ALIKE) -> list[RunConfig]:
-    """The trials of all that is tuned on its own in a grid, on replicate 0 of the whole data set."""
+    """The trials of all that is tuned on its own in a grid, on splits 0 and 1 of the whole data set, if it has both.
+
+    The same configurations are tried on both; those of split 0 come first.
+    """
+    grid = list(grid)
+    splits = sorted({config.replicate for config in grid} & set(how.splits)) or [0]
     wanted: dict[Task, list[RunConfig]] = {}
     for config in grid:
         if not config.is_baseline and how.is_tried(config) and how.task(config) not in wanted:
@@ -181,7 +188,12 @@ def trials(grid: Iterable[RunConfig], count: int, how: Tuning = ALIKE) -> list[R
                 held_out=None,
                 matched_to=None,
             )
-            wanted[how.task(config)] = how.candidates(first, count)
+            tried = how.candidates(first, count)
+            wanted[how.task(config)] = [
+                dataclasses.replace(each, replicate=split, seed=each.seed + split)
+                for split in splits
+                for each in tried
+            ]
     return [config for tried in wanted.values() for config in tried]
 
 
@@ -191,10 +203,10 @@ class Choice:
 
     Attributes:
         values: the chosen value of everything that was varied.
-        score: its validation mAP, in [0, 1].
+        score: its validation mAP, in [0, 1], the mean over splits.
         default: that of the default configuration; NaN if that trial failed.
         at_edge: names of the chosen values that lie at an end of their space.
-        trials: how many were finished.
+        trials: how many configurations were finished, on as many splits as any.
     """
 
     values: dict[str, float]
@@ -230,11 +242,16 @@ def choose(
 def _best(
     runs: Sequence[Run], metric: str, default: RunConfig, grid: Mapping[str, Sequence[float]]
 ) -> Choice:
-    usual = next((run.metrics[metric] for run in runs if run.config.id == default.id), math.nan)
-    best = max(runs, key=lambda run: run.metrics[metric])
-    values = _values(best.config, grid)
-    edges = tuple(name for name, value in values.items() if value in (grid[name][0], grid[name][-1]))
-    return Choice(values, best.metrics[metric], usual, edges, len(runs))
+    found: dict[tuple[float, ...], list[float]] = {}
+    for run in runs:
+        found.setdefault(tuple(_values(run.config, grid).values()), []).append(run.metrics[metric])
+    most = max(map(len, found.values()))  # one that failed on a split is out
+    means = {values: float(np.mean(each)) for values, each in found.items() if len(each) == most}
+    best = max(means, key=lambda values: means[values])
+    chosen = dict(zip(grid, best, strict=True))
+    edges = tuple(name for name, value in chosen.items() if value in (grid[name][0], grid[name][-1]))
+    usual = means.get(tuple(_values(default, grid).values()), math.nan)
+    return Choice(chosen, means[best], usual, edges, len(means))
 
 
 def _values(config: RunConfig, names: Iterable[str]) -> dict[str, float]:

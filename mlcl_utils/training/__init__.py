@@ -22,6 +22,7 @@ __all__ = [
     "Fitted",
     "Probe",
     "Recipe",
+    "SparseProbe",
     "Training",
     "TrainingError",
     "as_float16",
@@ -29,7 +30,10 @@ __all__ = [
     "evaluate_novel",
     "fit",
     "fit_probe",
+    "fit_probes",
     "fit_sparse_probe",
+    "mean_average_precision",
+    "micro_f1_half",
     "nearest_neighbours",
     "prior",
     "represent",
@@ -52,7 +56,10 @@ _WHERE = {
     "loop": ("Fitted", "Training", "TrainingError", "fit"),
     "representation": ("as_float16", "represent", "untrained"),
     "novel": ("draw_novel", "evaluate_novel", "with_labels"),
-    "probe": ("Probe", "fit_probe", "fit_sparse_probe"),
+    "probe": (
+        *("Probe", "SparseProbe", "fit_probe", "fit_probes", "fit_sparse_probe"),
+        *("mean_average_precision", "micro_f1_half"),
+    ),
     "baselines": ("nearest_neighbours", "prior"),
 }
 

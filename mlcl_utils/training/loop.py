@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Fitted:
         parameters: number of trained parameters.
         time_seconds: wall time of the training loop.
         time_waiting: seconds of it in which the loop waited for inputs to be read.
+        observed: what an observer of :func:`fit` has kept.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class Fitted:
     parameters: int
     time_seconds: float
     time_waiting: float
+    observed: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 class Training:
@@ -122,6 +124,7 @@ class Training:
         self._steps_per_epoch = recipe.steps_per_epoch(examples)
         self.epoch, self.epochs = 0, recipe.epochs_for(examples)
         self.history: list[dict[str, float]] = []
+        self.observed: Mapping[str, Any] = {}
         self.model = parallel.synchronised(self.model, device)
         self._average = Average(self.model, recipe.ema) if recipe.ema else None
         contrasts = getattr(self._criterion, "takes_anchors", False)
@@ -389,6 +392,7 @@ class Training:
             ),
             time_seconds=self._seconds,
             time_waiting=sum(inputs.waited for inputs in self._inputs.values()),
+            observed=self.observed,
         )
 
     def checkpoint(self) -> dict[str, Any]:
@@ -407,6 +411,7 @@ class Training:
             "order": self._order.get_state(),
             "random": parallel.from_all(list(self._random.kept)),
             "seconds": self._seconds,
+            "observed": dict(self.observed),
             "waited": {split: inputs.waited for split, inputs in self._inputs.items()},
         }
 
@@ -424,6 +429,7 @@ class Training:
         self._order.set_state(checkpoint["order"].cpu())
         self._random.kept = [state.cpu() for state in checkpoint["random"][parallel.rank()]]
         self._seconds = checkpoint["seconds"]
+        self.observed = dict(checkpoint["observed"])
         for split, inputs in self._inputs.items():
             inputs.waited = checkpoint["waited"][split]
 
@@ -438,6 +444,7 @@ def fit(
     seed: int,
     device: torch.device,
     keep: Path | None = None,
+    observe: Callable[[Training], None] | None = None,
 ) -> Fitted:
     """Trains an encoder and the heads of a loss on the training part of a task for the whole budget.
 
@@ -445,6 +452,7 @@ def fit(
 
     Args:
         keep: a file that a long training is kept in from time to time, and goes on from if it is there.
+        observe: called after every epoch; what it puts into ``observed`` is kept with the training.
     """
     training = Training(
         task, loss, recipe, encoder=encoder, hyperparameters=hyperparameters, seed=seed, device=device
@@ -452,6 +460,8 @@ def fit(
     with Keeper(keep, training) as keeper:
         while training.epoch < training.epochs:
             training.advance(training.epoch + 1)
+            if observe is not None:
+                observe(training)
             keeper.after_epoch()
     return training.fitted()
 

@@ -7,8 +7,9 @@ seed: two representations are compared, not two optimisations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from mlcl_utils import metrics
-from mlcl_utils.metrics.arrays import Floats
+from mlcl_utils.metrics.arrays import Array, Floats
+from mlcl_utils.metrics.thresholds import HALF
 from mlcl_utils.models.frozen import moments
 
 PENALTIES = (1e1, 3e0, 1e0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
@@ -139,7 +141,20 @@ def _walk(try_: Callable[[int], float], count: int, *, start: int) -> dict[int, 
     return tried
 
 
-@torch.no_grad()
+Criterion = Callable[[Array, Array], float]
+"""A score of validation, higher is better, of labels and logits (examples, labels)."""
+
+
+def mean_average_precision(labels: Array, logits: Array) -> float:
+    """What the probe's penalty is chosen by."""
+    return float(np.nanmean(metrics.average_precision(labels, logits)))
+
+
+def micro_f1_half(labels: Array, logits: Array) -> float:
+    """What the linear layer's penalty is chosen by in the reading of the original papers: a threshold of one half."""
+    return metrics.micro_f1(labels, logits >= HALF)
+
+
 def fit_probe(train: Tensor, train_labels: Tensor, validation: Tensor, validation_labels: Tensor) -> Probe:
     """Fits the probe on the training part and chooses its penalty on the validation part.
 
@@ -151,6 +166,21 @@ def fit_probe(train: Tensor, train_labels: Tensor, validation: Tensor, validatio
         train_labels: (n, labels) in {-1, 0, 1}; unobserved counts as negative.
         validation: (m, d).
         validation_labels: (m, labels); unobserved entries are left out of the validation mAP.
+    """
+    return fit_probes(train, train_labels, validation, validation_labels, [mean_average_precision])[0]
+
+
+@torch.no_grad()
+def fit_probes(
+    train: Tensor,
+    train_labels: Tensor,
+    validation: Tensor,
+    validation_labels: Tensor,
+    criteria: Sequence[Criterion],
+) -> list[Probe]:
+    """Probes that differ in what their penalty is chosen by; a strength is solved once for all of them.
+
+    Arguments as those of :func:`fit_probe`; the first criterion starts the walk.
     """
     mean, scale = moments(train)
     scale = torch.where(scale > 1e-6 * scale.max(), scale, 1.0)
@@ -165,23 +195,30 @@ def fit_probe(train: Tensor, train_labels: Tensor, validation: Tensor, validatio
     start = torch.zeros(x.shape[1], y.shape[1], device=x.device), torch.logit(y.mean(dim=0), eps=1e-4)
     solutions: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def try_(position: int) -> float:
-        near = solutions.get(position - 1) or solutions.get(position + 1) or start
-        weight, bias = solutions[position] = _solve(x, y, curvature, PENALTIES[position], *near)
-        return float(np.nanmean(metrics.average_precision(truth, (z @ weight + bias).cpu().numpy())))
+    def try_(position: int, criterion: Criterion) -> float:
+        if position not in solutions:
+            near = solutions.get(position - 1) or solutions.get(position + 1) or start
+            solutions[position] = _solve(x, y, curvature, PENALTIES[position], *near)
+        weight, bias = solutions[position]
+        return criterion(truth, (z @ weight + bias).cpu().numpy())
 
-    tried = _walk(try_, len(PENALTIES), start=_FIRST)
-    chosen = max(tried, key=lambda position: tried[position])
-    weight, bias = solutions[chosen]
-    return Probe(
-        mean=mean,
-        scale=scale,
-        weight=basis @ weight,
-        bias=bias,
-        penalty=PENALTIES[chosen],
-        tried={PENALTIES[position]: score for position, score in tried.items()},
-        at_edge=chosen in (0, len(PENALTIES) - 1),
-    )
+    found, chosen = [], _FIRST
+    for criterion in criteria:  # each walks on from what the one before has chosen
+        tried = _walk(partial(try_, criterion=criterion), len(PENALTIES), start=chosen)
+        chosen = max(tried, key=lambda position, tried=tried: tried[position])  # type: ignore[misc]
+        weight, bias = solutions[chosen]
+        found.append(
+            Probe(
+                mean=mean,
+                scale=scale,
+                weight=basis @ weight,
+                bias=bias,
+                penalty=PENALTIES[chosen],
+                tried={PENALTIES[position]: score for position, score in tried.items()},
+                at_edge=chosen in (0, len(PENALTIES) - 1),
+            )
+        )
+    return found
 
 
 def _solve(

@@ -34,6 +34,8 @@ class HyperbandParameters(StudyParameters):
     def _searches_itself(self) -> HyperbandParameters:
         if self.config:
             raise UsageError("config: this study searches for configurations and takes none")
+        if (self.seeds, self.claim_replicates, self.claim_seeds) != (1, None, None):
+            raise UsageError("seeds: a configuration is trained once on a split in this study; leave it at 1")
         if self.trials > 1:
             raise UsageError(f"trials {self.trials}: this study tunes nothing besides; leave it at 1")
         for loss in self.losses if self.recipe else ():

@@ -159,6 +159,8 @@ STUDY = Study(
             "losses": ["bce", "asl"],
             "variants": list(VARIANTS),
             "replicates": 5,
+            "claim_replicates": 10,
+            "claim_seeds": 2,
             "epochs": 30,
             "num_labels": 100,
             "trials": 8,

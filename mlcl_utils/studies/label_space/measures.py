@@ -24,6 +24,12 @@ FEW_LABELS = 10
 
 MAIN = ("macro_f1", "map", "ranking_loss")
 
+READINGS: dict[str, tuple[str, Sequence[str]]] = {
+    "": ("macro_f1_per_label", ("probe",)),
+    "_source": ("macro_f1_half", ("source",)),
+}
+"""Macro-F1 in the equal reading and, with an ending of the name, in that of the original paper: metric and heads."""
+
 NAMED = ("recall_named", "recall_unnamed", "map", "map_unnamed")
 """Metrics of positives that the text names, and of the others."""
 
@@ -44,6 +50,9 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
         for metric in MAIN:
             yield from _leads(study, "contrast", [arms], metric, columns={"head": "probe"})
             yield from _leads(study, "contrast", [arms], metric, heads=scores.HEADS, columns={"head": "best"})
+        for metric, heads in READINGS.values():
+            head = {"head": ", ".join(heads)}
+            yield from _leads(study, "contrast", [arms], metric, heads=heads, columns=head)
     for place in dict.fromkeys((task.dataset, task.encoder) for task in tasks):
         own = {task: arms for task, arms in tasks.items() if (task.dataset, task.encoder) == place}
         yield from _of_sizes(study, {task: arms for task, arms in own.items() if task.is_main})
@@ -56,9 +65,11 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
 MEASURES = Measures(
     comparisons,
     metrics=(
-        *("map", "macro_f1", "micro_f1", "lrap", "ranking_loss", "map_base", "macro_f1_base"),
+        *("map", "macro_f1", "macro_f1_per_label", "macro_f1_half"),
+        *("micro_f1", "lrap", "ranking_loss", "map_base", "macro_f1_base"),
         *("recall_named", "recall_unnamed", "map_unnamed"),
     ),
+    heads=(*scores.HEADS, *scores.SOURCE_HEADS),
 )
 
 
@@ -96,14 +107,18 @@ def _of_sizes(study: Execution, tasks: Tasks) -> Iterator[Comparison]:
         return
     fewest, largest = min(by_size), max(by_size)
     most, turned = by_size[largest], KINDS[::-1]
-    if FEW_LABELS in by_size:
-        yield from _leads(study, "few_labels", [by_size[FEW_LABELS]], "macro_f1", kinds=turned)
-    for name, size in (("lead_grows", FEW_LABELS), ("growth", fewest)):
-        if size in by_size and size < largest:
-            change = {"change": f"from {size} to {largest} labels"}
-            yield from _leads(study, name, [most, by_size[size]], "macro_f1", difference, columns=change)
+    for end, (metric, heads) in READINGS.items():
+        ahead = partial(_leads, study, metric=metric, heads=heads)
+        if FEW_LABELS in by_size:
+            yield from ahead(f"few_labels{end}", [by_size[FEW_LABELS]], kinds=turned)
+        for name, size in (("lead_grows", FEW_LABELS), ("growth", fewest)):
+            if size in by_size and size < largest:
+                change = {"change": f"from {size} to {largest} labels"}
+                tasks_ = [most, by_size[size]]
+                yield from ahead(f"{name}{end}", tasks_, measure=difference, columns=change)
+        if largest > FEW_LABELS:
+            yield from ahead(f"many_labels{end}", [most])
     if largest > FEW_LABELS:
-        yield from _leads(study, "many_labels", [most], "macro_f1")
         for metric in ("map", "ranking_loss"):
             yield from _leads(study, f"not_ahead_{metric}", [most], metric, kinds=turned)
         yield from _ladder(study, {arm.loss: arm for arm in most})
@@ -119,7 +134,7 @@ def _ladder(study: Execution, arms: Mapping[str, Arm]) -> Iterator[Comparison]:
     }.items():
         groups = [[arms[loss] for loss in group if loss in arms] for group in pair]
         if all(groups):
-            yield of_best(study.arms, study.lost, groups, name=name, metric="macro_f1")
+            yield of_best(study.arms, study.lost, groups, name=name, metric="macro_f1_per_label")
 
 
 def _of_fractions(study: Execution, tasks: Tasks) -> Iterator[Comparison]:
@@ -130,7 +145,12 @@ def _of_fractions(study: Execution, tasks: Tasks) -> Iterator[Comparison]:
         if len(shares) > 1:
             fall, change = partial(_fall, shares), {"change": "for a tenth of the data"}
             yield from _leads(
-                study, "little_data", [own[share] for share in shares], "macro_f1", fall, columns=change
+                study,
+                "little_data",
+                [own[share] for share in shares],
+                "macro_f1_per_label",
+                fall,
+                columns=change,
             )
 
 

@@ -139,7 +139,8 @@ def named_table(study: Execution) -> pd.DataFrame:
 def changes(study: Execution) -> pd.DataFrame:
     """How the lead of contrastive losses changes with the number of labels and the amount of data."""
     index = ("task", "change", "compared")
-    return tables.compared(study, "growth", "little_data", name="changes", index=index)
+    names = ("growth", "growth_source", "little_data")
+    return tables.compared(study, *names, name="changes", index=index)
 
 
 def contrasts(study: Execution) -> pd.DataFrame:

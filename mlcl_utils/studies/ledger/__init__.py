@@ -34,7 +34,8 @@ class LedgerParameters(StudyParameters):
 
     def passed_on(self) -> dict[str, Any]:
         """The parameters that another study has to have for its results to be those that are meant."""
-        names = ("datasets", "losses", "replicates", "epochs", "trials", "config")
+        often = ("seeds", "claim_replicates", "claim_seeds")
+        names = ("datasets", "losses", "replicates", *often, "epochs", "trials", "config")
         given = {name: getattr(self, name) for name in names}
         return {
             **{name: value for name, value in given.items() if value},

@@ -223,6 +223,8 @@ STUDY = Study(
             "losses": ["bce", "focal", "asl", "hill", "splc"],
             "swept": ["bce", "splc"],
             "replicates": 5,
+            "claim_replicates": 10,
+            "claim_seeds": 2,
             "epochs": 10,
             "num_labels": 100,
             "kept_shares": [1.0, 0.75, 0.4, 0.2],

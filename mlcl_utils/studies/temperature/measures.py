@@ -23,11 +23,11 @@ from mlcl_utils.training import BASELINES
 
 GEOMETRY = ("uniformity", "tolerance", "tolerance_gap", "effective_rank", "penalty_entropy")
 
-LOWEST_PUBLISHED = 0.07
-"""The original paper's temperatures begin here; the grid of this study goes lower."""
+PUBLISHED_RANGE = (0.07, 1.0)
+"""The temperatures of the original paper, which claims are judged over; the grid of this study may go lower."""
 
-FEWEST_OF_TREND = 3
-"""Temperatures that a trend of the original range is compared over: that of two is always perfect."""
+FEWEST_OF_TREND = 4
+"""Temperatures of that range that a claim on geometry needs."""
 
 Sweep = Mapping[float, Arm]
 """One loss, or a variant of it, in one place at every temperature, in ascending order."""
@@ -54,21 +54,45 @@ def sweeps(study: Execution) -> dict[Arm, Sweep]:
 
 def comparisons(study: Execution) -> Iterator[Comparison]:
     """What changes with the temperature, sweep by sweep; the claims are about instance discrimination."""
-    found = sweeps(study)
-    for key, sweep in found.items():
-        plain, is_hard = found[key.but(variant="")], key["variant"] == "hard"
+    known = sweeps(study)
+    for key, sweep in known.items():
+        plain, is_hard = known[key.but(variant="")], key["variant"] == "hard"
         if key["variant"] == "scaled":
             for temperature, each in sweep.items():
                 yield _compare("scaled", [each, plain[temperature]], "map", head="probe")
             continue
         yield from _ranges_of_uniformity(sweep, plain) if is_hard else _ranges_of_map(sweep)
-        for each in (*_geometry(sweep, plain), *(() if is_hard else _best(study, sweep))):
-            own_name = "best" if each.metric == "map" else "geometry"
-            yield each if key.loss == "instance" else _called(own_name, each)
-        above, plain_above = ({t: each[t] for t in each if t >= LOWEST_PUBLISHED} for each in (sweep, plain))
-        fewest = 2 if is_hard else FEWEST_OF_TREND
-        if key.loss == "instance" and fewest <= len(above) < len(sweep):
-            yield from (_called("original_range", each) for each in _geometry(above, plain_above))
+        within, plain_within = map(_published, (sweep, plain))
+        claimed, reason = key.loss == "instance", "; ".join(_against(study, within))
+        for found in _geometry(within, plain_within):
+            yield dataclasses.replace(found, reason=reason) if claimed else _called("geometry", found)
+        for found in () if is_hard else _best(study, within):
+            yield found if claimed else _called("best", found)
+        if claimed and len(within) < len(sweep):
+            yield from (_called("all_temperatures", each) for each in _geometry(sweep, plain))
+
+
+def _published(sweep: Sweep) -> Sweep:
+    """The part of a sweep that lies in the range of the original paper."""
+    lowest, highest = PUBLISHED_RANGE
+    return {temperature: arm for temperature, arm in sweep.items() if lowest <= temperature <= highest}
+
+
+def _against(study: Execution, sweep: Sweep) -> Iterator[str]:
+    """Why no verdict on geometry can rest on a sweep: too few temperatures, or a loss that has not fallen."""
+    if len(sweep) < FEWEST_OF_TREND:
+        yield f"fewer than {FEWEST_OF_TREND} temperatures of the original range"
+    risen = []
+    for temperature, arm in sweep.items():
+        losses = [
+            [row["train_loss"] for row in run.history if "train_loss" in row]
+            for run in study.arms.get(arm, ())
+        ]
+        falls = [each[-1] - each[0] for each in losses if len(each) > 1]
+        if falls and np.mean(falls) >= 0:
+            risen.append(f"{temperature:g}")
+    if risen:
+        yield f"the loss did not fall in training at τ {', '.join(risen)}"
 
 
 def _compare(name: str, arms: Sequence[Arm], metric: str, words: str = "", **given: Any) -> Comparison:
@@ -83,6 +107,8 @@ def _called(name: str, comparison: Comparison) -> Comparison:
 def _geometry(sweep: Sweep, plain: Sweep) -> Iterator[Comparison]:
     """Trends of uniformity and tolerance; with hard negatives, how much less uniformity varies than without."""
     arms = list(sweep.values())
+    if len(arms) < 2:
+        return
     if sweep != plain:
         yield _compare(
             "hard_negatives_uniform",
@@ -105,16 +131,21 @@ def _geometry(sweep: Sweep, plain: Sweep) -> Iterator[Comparison]:
             measure=lambda values, sign=sign: sign * stats.spearman(temperatures, values),
             limits=(-1.0, 1.0),
         )
+    if (min(sweep), max(sweep)) == PUBLISHED_RANGE:
+        words = f"U(τ {min(sweep):g}) − U(τ {max(sweep):g})"
+        yield _compare("uniformity_size", [arms[0], arms[-1]], "uniformity", words, head="")
 
 
 def _best(study: Execution, sweep: Sweep) -> Iterator[Comparison]:
-    """The temperature that validation prefers, against the lowest and the highest."""
+    """The temperature between the ends that validation prefers, against the lowest and the highest."""
     arms = list(sweep.values())
+    if len(arms) < 3:
+        return
     found = [scores.quantity(study.arms.get(each, ()), "probe_map") for each in arms]
     if None in found or len({each.index for each in found if each is not None}) > 1:
         yield _compare("intermediate_best", arms, "map", "best τ − both ends", head="probe")
         return
-    best, _ = scores.best_on_validation(study.arms, arms)
+    best, _ = scores.best_on_validation(study.arms, arms[1:-1])
     for which, end in (("lowest", arms[0]), ("highest", arms[-1])):
         words = f"best τ {best['temperature']:g} − {which} τ {end['temperature']:g}"
         yield _compare("intermediate_best", [best, end], "map", words, head="probe")

@@ -22,7 +22,7 @@ from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw, Frames
 from mlcl_utils.studies.tables import fixed
 from mlcl_utils.studies.temperature import BASE_LABELS, RATE_FACTORS, VIEWS
-from mlcl_utils.studies.temperature.measures import GEOMETRY, LOWEST_PUBLISHED, Sweep, named, sweeps
+from mlcl_utils.studies.temperature.measures import GEOMETRY, PUBLISHED_RANGE, Sweep, named, sweeps
 from mlcl_utils.training import BASELINES, Recipe
 
 READINGS = {
@@ -147,37 +147,33 @@ def published(study: Execution) -> pd.DataFrame:
     return tables.show(study, "published", table, index=["place", "temperature"], columns=columns)
 
 
-def original_range(study: Execution) -> pd.DataFrame | None:
-    """What claims on geometry rest on over all temperatures and over the original paper's; None where all are its."""
+def all_temperatures(study: Execution) -> pd.DataFrame | None:
+    """What claims on geometry rest on, over the original paper's range and over all; None where all are of that."""
     rows = study.comparisons[study.comparisons["estimate"].notna()].set_index(["task", "compared"])
     bounds = ["estimate", "lower", "upper"]
-    part = rows.loc[rows["name"] == "original_range", [*bounds, "reason"]].add_prefix("source_")
-    values = (
-        rows.loc[rows["test"] != "", bounds].join(part, how="inner").reset_index(names=["task", "measured"])
-    )
+    wide = rows.loc[rows["name"] == "all_temperatures", bounds].add_prefix("all_")
+    values = rows.loc[rows["test"] != "", [*bounds, "reason"]].join(wide, how="inner")
+    values = values.reset_index(names=["task", "measured"])
     if values.empty:
         return None
-    above = (values["lower"] > 0) != (values["source_lower"] > 0)
-    below = (values["upper"] < 0) != (values["source_upper"] < 0)
-    values = values.assign(
-        lowest=LOWEST_PUBLISHED, turns=above | below, impediment=values.pop("source_reason")
+    turns = (values["lower"] > 0) & (values["all_lower"] <= 0) | (values["upper"] < 0) & (
+        values["all_upper"] >= 0
     )
+    values = values.assign(lowest=PUBLISHED_RANGE[0], turns=turns)
     words = {
         f"{prefix}words": [
             sentences.bounded(estimate, lower, upper, "+.2f")
             for estimate, lower, upper in values[[f"{prefix}{name}" for name in bounds]].to_numpy()
         ]
-        for prefix in ("", "source_")
+        for prefix in ("", "all_")
     }
     columns: tables.Columns = {
-        "words": ("all temperatures", str),
-        "source_words": (f"from τ {LOWEST_PUBLISHED:g} on", str),
-        "impediment": ("not judged because", str),
+        "words": (f"τ {PUBLISHED_RANGE[0]:g} to {PUBLISHED_RANGE[1]:g}", str),
+        "all_words": ("all temperatures", str),
+        "reason": ("not judged because", str),
     }
-    shown = values.assign(**words)
-    return tables.show(
-        study, "source_range", shown, index=["task", "measured"], columns=columns, values=values
-    )
+    shown, index = values.assign(**words), ["task", "measured"]
+    return tables.show(study, "all_temperatures", shown, index=index, columns=columns, values=values)
 
 
 PANELS = {
