@@ -230,7 +230,8 @@ def _headline(study: Study, folder: Path) -> str:
         return str(own(folder))
     rows = judged(folder)
     names: Sequence[str] = study.headline or [each.id for each in published.of(study.name)]
-    return " ".join(claim(rows[rows["claim"] == name]) for name in names)
+    judged_of = {name: rows[rows["claim"] == name] for name in names}  # older results lack newer claims
+    return " ".join(claim(own) for own in judged_of.values() if len(own))
 
 
 def judged(folder: Path) -> pd.DataFrame:

@@ -20,7 +20,7 @@ class TestClaims:
             assert f"{row[1]} Audibert, Gauffre, Amini, arXiv 2412.00101, abstract" in said
         assert "BCE − REG macro_f1 +0.4 1 point not judged 2 replicates, 5 are needed" in said
         assert "REG − BCE macro_f1 +1.90 [+1.20, +2.60] 1 point holds below baseline: ASL" in said
-        assert "random search / Hyperband resource 3.1 [2.2, 4.4] 10, ratio reversed" in said
+        assert "random search / Hyperband resource 3.1 [2.2, 4.4] 10, ratio opposite" in said
         own = "1 holds 1 did not transfer 1 no material effect 1 open 1 not judged"
         assert f"Claims {own} What is claimed" in text(site / STUDY / "quick" / "index.html")
         assert own not in text(site / STUDY / "standard" / "index.html"), "there is no table of claims"

@@ -26,7 +26,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "01_missing_labels": {"datasets": "debtags", "losses": ["bce", "splc"], "clml_weights": [1, 10]},
     "02_label_space": {"datasets": "debtags"},
     "03_vision_text": {"replicates": 3},
-    "04_temperature": {"temperatures": [0.02, 0.3, 1.0]},
+    "04_temperature": {"temperatures": [0.02, 0.07, 0.3, 0.7, 1.0]},
     "06_kernel_mixture": {
         "datasets": "debtags,fashion-scenes",
         "variants": [
@@ -94,10 +94,17 @@ def metrics(config: RunConfig) -> dict[str, float]:
         "ranking_loss",
         "map_base",
         "macro_f1_base",
+        "macro_f1_per_label",
     )
     heads = ("probe",) if config.is_baseline else ("probe", "direct", "projection", "neighbours")
     found = {f"{head}_{name}": value + 0.01 * at for at, head in enumerate(heads) for name in names}
     found["probe_labels_without_positive"] = 0.0
+    if not config.is_baseline:
+        found |= {
+            f"{head}_{name}": value - 0.01 * at
+            for at, head in enumerate(("own", "linear"))
+            for name in ("macro_f1_half", "validation_micro_f1_half")
+        }
     if not config.is_baseline:
         found |= dict.fromkeys(("uniformity", "tolerance", "tolerance_gap", "penalty_entropy"), value)
         found |= {"effective_rank": 100 * value, "variance_ratio": value, "variance_rank": value}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 
@@ -40,23 +39,43 @@ class TestFile:
         for claim in published.load():
             by_study[claim.study] = by_study.get(claim.study, 0) + 1
         assert by_study == {
-            "02_label_space": 9,
+            "02_label_space": 12,
             "01_missing_labels": 1,
             "06_kernel_mixture": 2,
-            "04_temperature": 4,
+            "04_temperature": 5,
             "05_hyperband": 4,
         }
-        margins = {"map": 0.5, "macro_f1": 1.0, "ranking_loss": 0.2}
+        margins = {"map": 0.5, "macro_f1_per_label": 1.0, "macro_f1_half": 1.0, "ranking_loss": 0.2}
         assert all(claim.margin == margins.get(claim.metric, claim.margin) for claim in published.load())
         assert [
             claim.id for claim in published.load() if "best" in claim.contrast and not claim.best_of
         ] == []
 
-    def test_the_hash_is_that_of_the_bytes(self, tmp_path) -> None:
-        path = written(tmp_path, CLAIM)
-        before = published.digest(path)
-        assert before == hashlib.sha256(CLAIM.encode()).hexdigest()
-        assert published.digest(written(tmp_path, CLAIM.replace("0.5", "0.4"))) != before
+    def test_the_central_claims_are_made_in_both_readings(self) -> None:
+        by_id = {claim.id: claim for claim in published.load()}
+        for name in ("many_labels", "few_labels", "lead_grows"):
+            equal, source = by_id[name], by_id[f"{name}_source"]
+            assert (equal.reading, equal.metric) == ("equal", "macro_f1_per_label")
+            assert (source.reading, source.metric) == ("source", "macro_f1_half")
+            assert (equal.contrast, equal.margin, equal.datasets) == (
+                source.contrast,
+                source.margin,
+                source.datasets,
+            )
+
+    def test_the_hash_is_of_the_claims_of_one_study(self, tmp_path) -> None:
+        def digests(text: str) -> list[str]:
+            published.load.cache_clear()
+            path = written(tmp_path, text)
+            return [published.digest(study, path) for study in ("02_label_space", "04_temperature")]
+
+        other = CLAIM.replace('"one"', '"two"').replace("02_label_space", "04_temperature")
+        before = digests(CLAIM + other)
+        assert len(set(before)) == 2
+        assert digests(f"# a comment\n{CLAIM}{other}") == before
+        changed = digests(CLAIM.replace("0.5", "0.4") + other)
+        assert changed[0] != before[0]
+        assert changed[1] == before[1]
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -71,7 +90,7 @@ class TestFile:
             (('["debtags"]', '["debtag"]'), "did you mean 'debtags'"),
             (('["debtags"]', "[]"), "claims.0.datasets"),
             (('num_labels = [10]', 'num_labels = "most"'), "claims.0.num_labels"),
-            (('test = "superiority"', 'test = "ratio"\nbest_of = true'), "best_of"),
+            (('margin = 0.5', 'margin = 0.5\nreading = "probe"'), "claims.0.reading"),
             (("[[claims]]", "[[claim]]"), "claim"),
             (("[[claims]]", "[[claims"), "cannot be read"),
         ],

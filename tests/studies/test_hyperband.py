@@ -357,10 +357,10 @@ class TestComparisons:
         ("ratios", "tenfold", "faster"),
         [
             ([20, 22, 19, 21, 20], "holds", "holds"),
-            ([2, 2.2, 1.9, 2.1, 2], "opposite", "holds"),
-            ([0.4, 0.45, 0.35, 0.4, 0.42], "opposite", "opposite"),
-            ([1, 4, 0.5, 2, 1], "opposite", "open"),
-            ([0, 0, 0, 0, 0], "opposite", "opposite"),  # never reached: below 0.5 everywhere
+            ([2, 2.2, 1.9, 2.1, 2], "does not hold", "holds"),
+            ([0.4, 0.45, 0.35, 0.4, 0.42], "does not hold", "opposite"),
+            ([1, 4, 0.5, 2, 1], "does not hold", "open"),
+            ([0, 0, 0, 0, 0], "does not hold", "opposite"),  # never reached: below 0.5 everywhere
             ([20, 22, 19, 21], "not judged", "not judged"),
             ([], "not judged", "not judged"),
         ],
@@ -377,25 +377,25 @@ class TestComparisons:
         assert (
             rows["flag"].str.endswith("runs have failed on 1 more split").tolist() == [len(ratios) == 4] * 2
         )
-        reason = {4: "4 splits, 5 are needed", 0: "runs have failed on every split"}.get(len(ratios), "")
+        reason = {4: "4 replicates, 5 are needed", 0: "runs have failed on every split"}.get(len(ratios), "")
         assert rows["reason"].tolist() == [reason] * 2
         assert set(rows["dataset"]) == {"debtags"}
         assert set(rows["test"]) == {"ratio"}
 
     def test_a_ratio_is_shown_without_a_sign_and_a_bound_as_one(self) -> None:
         declared = [
-            measures.speed_up_over_splits("speed_up", WHERE, _rows(each), 5) for each in ([2, 2], [0, 2])
+            measures.speed_up_over_splits("speed_up", WHERE, _rows(each), 5) for each in ([2, 2], [0, 0, 8])
         ]
         rows = comparisons.frame(STUDY.name, declared, {})
         assert sentences.effect(rows.iloc[0]).startswith("2.0 [")
-        assert sentences.effect(rows.iloc[1]) == "at most 1.0"
+        assert sentences.effect(rows.iloc[1]) == "at most 1.3"  # the cube root of 0.5 × 0.5 × 8
 
     def test_every_claim_has_a_row_on_every_task(self, orderly) -> None:
         assert set(CLAIMS) == {claim.id for claim in published.of(STUDY.name)}
         rows = orderly.comparisons
         for name in CLAIMS:
             own = named(rows, name=name)
-            assert own["reason"] == "1 split, 5 are needed"
+            assert own["reason"] == "1 replicate, 5 are needed"
             found = named(measures.speed_ups(orderly), rival=CLAIMS[name], score="test")
             assert own["estimate"] == pytest.approx(found["ratio"])
         assert (tables.claims(orderly)["verdict"] == "not judged").all()
@@ -471,7 +471,7 @@ def test_searches_in_pools_of_which_runs_are_lost(way, lost, left, tmp_path, mon
     assert [text for each in found for text in texts(each) if NO_NUMBER.search(text)] == []
     rows = judgements.of(STUDY.name, study.comparisons)
     assert set(rows["verdict"]) == {"not judged"}
-    few = {"1 split, 5 are needed", "2 splits, 5 are needed"}
+    few = {"1 replicate, 5 are needed", "2 replicates, 5 are needed"}
     assert set(rows["reason"]) <= few | {"runs have failed on every split", "not measured"}
     if left == 1:
         measured = named(measures.speed_ups(study), rival="tpe", score="test")

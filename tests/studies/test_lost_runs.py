@@ -68,8 +68,6 @@ def compare(name: str, whole: pd.DataFrame, less: pd.DataFrame, way: str) -> Non
         same = same[np.isclose(same["estimate"].astype(float), row["estimate"])]
         refused = now[(now["verdict"] == "not judged") & (now["reason"] != "")]
         assert len(same) + len(refused), f"{name} without {way}: {row['claim']} on {row['task']}"
-    if way == "baselines":  # without the untrained encoder nobody knows what is degenerate
-        assert set(less["verdict"]) <= {"not judged"}
 
 
 @pytest.mark.parametrize("name", GIVEN)

@@ -69,7 +69,7 @@ def test_an_effect_has_its_interval_its_unit_decides_the_digits() -> None:
     assert sentences.effect(alone) == "+1.0"
 
 
-def test_a_reversal_in_a_changed_setting_did_not_transfer() -> None:
+def test_the_opposite_in_a_changed_setting_did_not_transfer() -> None:
     found = rows(
         row("clml_helps", "debtags", "holds", 4.0, task="debtags, 300 labels"),
         row("clml_helps", "emoji", "opposite", -4.0),
@@ -90,7 +90,7 @@ def test_a_reversal_in_a_changed_setting_did_not_transfer() -> None:
         )
     ]
     same = rows(row("clml_helps", "debtags", "opposite", -4.0, setting="same"))
-    assert sentences.counted(same) == "reversed on 1"
+    assert sentences.counted(same) == "opposite on 1"
 
 
 def test_a_claim_in_a_sentence() -> None:
@@ -117,7 +117,7 @@ def test_the_table_of_claims_shows_effect_margin_and_verdict() -> None:
         rows(row("clml_helps", "debtags", "opposite", -4.0, 0.3, remark="below logistic regression: BCE"))
     )
     assert shown.reset_index().loc[0].tolist() == [
-        "clml_helps", "debtags, 10 labels", "A − B", "−4.0 [−4.3, −3.7]", "0.5 points", "opposite",
+        "clml_helps", "debtags, 10 labels", "A − B", "−4.0 [−4.3, −3.7]", "0.5 points", "opposite", "",
         "below logistic regression: BCE",
     ]  # fmt: skip
 

@@ -16,13 +16,13 @@ from mlcl_utils.studies import judgements, sentences, tables, tuning
 from mlcl_utils.studies.execution import Execution, begin
 from mlcl_utils.studies.runs import Trained
 from mlcl_utils.studies.temperature import RATE_FACTORS, WITH_TEMPERATURE, variant, views
-from mlcl_utils.studies.temperature.measures import LOWEST_PUBLISHED, TUNING, sweeps
+from mlcl_utils.studies.temperature.measures import PUBLISHED_RANGE, TUNING, sweeps
 from mlcl_utils.training import BASELINES, Recipe
 from tests.data.test_user_sets import write_features, write_table
 from tests.studies import losing, made
 
 STUDY = studies.get("04_temperature")
-TAUS = (0.02, 0.3, 1.0)
+TAUS = (0.07, 0.1, 0.3, 1.0)
 
 
 def grid(**given):
@@ -87,7 +87,7 @@ def test_what_makes_no_sense_is_refused(given, said):
 
 
 def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plain_loss(tmp_path):
-    configs = grid(preset="smoke", replicates=2, trials=3)
+    configs = grid(preset="smoke", replicates=1, trials=3)
     trials = tuning.trials(configs, 3, TUNING)
     assert {config.replicate for config in trials} == {0}
     assert {variant(config) for config in trials} == {"", "hard"}
@@ -125,6 +125,8 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
     assert all(choice.default <= choice.score for choice in choices.values())
 
 
+AS_RULE_1 = {"preset": "standard", "temperatures": [0.02, 0.07, 0.3, 0.7, 1.0], "replicates": 5}
+FIRST_SPLIT = dataclasses.replace(TUNING, splits=(0,))
 PUBLISHED = STUDY.folder(STUDY.resolve({"preset": "standard"}))
 
 
@@ -136,12 +138,12 @@ def published() -> tuple[Trained, set[str]]:
     def run(config: RunConfig) -> Run:
         return losing.Kept(config, rows.loc[config.id].dropna().to_dict(), {}, {}, [], {}, Path())
 
-    configs = STUDY.runs(STUDY.resolve({"preset": "standard"}))
-    asked = tuning.trials(configs, 3, TUNING)
+    configs = STUDY.runs(STUDY.resolve(AS_RULE_1))
+    asked = tuning.trials(configs, 3, FIRST_SPLIT)
     trials = Grid([run(config) for config in asked], [], 0)
-    choices = tuning.choose(trials, asked, TUNING)
+    choices = tuning.choose(trials, asked, FIRST_SPLIT)
     chosen = Grid([run(config) for config in tuning.tuned(configs, choices, TUNING)], [], 0)
-    return Trained(chosen, Grid([], [], 0), trials, choices, TUNING), set(rows.index)
+    return Trained(chosen, Grid([], [], 0), trials, choices=choices, how=TUNING), set(rows.index)
 
 
 def test_the_published_runs_and_choices_come_out_of_the_published_trials(published):
@@ -159,37 +161,22 @@ def test_the_published_runs_and_choices_come_out_of_the_published_trials(publish
 
 
 def test_the_published_effects_come_out_of_the_published_runs(published, tmp_path):
-    study = Execution(STUDY, STUDY.resolve({"preset": "standard"}), tmp_path)
+    """Those over the original range are what the published results have beside those over all temperatures."""
+    study = Execution(STUDY, STUDY.resolve(AS_RULE_1), tmp_path)
     study.trained, _ = published
-    keys, numbers = (
-        ["claim", "task", "arms"],
-        ["estimate", "replicate_lower", "replicate_upper", "replicates"],
-    )
-    found = judgements.of(STUDY.name, study.comparisons).set_index(keys)
-    before = pd.read_csv(PUBLISHED / "tables" / "claims.csv").set_index(keys)
-    assert found.index.tolist() == before.index.tolist()
-    np.testing.assert_allclose(found[numbers].astype(float), before[numbers], rtol=1e-9, atol=1e-12)
-    views.original_range(study)
+    views.all_temperatures(study)
     keys = ["task", "measured"]
-    again, stored = (
-        pd.read_csv(folder / "tables" / "source_range.csv").set_index(keys)
-        for folder in (tmp_path, PUBLISHED)
-    )
-    columns = [
-        "estimate",
-        "lower",
-        "upper",
-        "source_estimate",
-        "source_lower",
-        "source_upper",
-        "lowest",
-        "turns",
-    ]
-    assert again.index.tolist() == stored.index.tolist()
-    np.testing.assert_allclose(
-        again[columns].astype(float), stored[columns].astype(float), rtol=1e-9, atol=1e-12
-    )
-    assert (again["impediment"].isna() == stored["impediment"].isna()).all()
+    found = pd.read_csv(tmp_path / "tables" / "all_temperatures.csv").set_index(keys)
+    stored = pd.read_csv(PUBLISHED / "tables" / "source_range.csv").set_index(keys)
+    assert found.index.tolist() == stored.index.tolist()
+    for now, before in (("estimate", "source_estimate"), ("all_estimate", "estimate")):
+        np.testing.assert_allclose(found[now], stored[before], rtol=1e-9, atol=1e-12)
+    rows = judgements.of(STUDY.name, study.comparisons)
+    law = rows[rows["claim"].isin(["uniformity_falls", "tolerance_rises", "hard_negatives_uniform"])]
+    size = rows[rows["claim"] == "uniformity_size"]
+    assert (len(law), len(size)) == (10, 4)
+    assert law["verdict"].tolist().count("holds") == 8
+    assert size["verdict"].tolist() == ["no material effect", "holds", "holds", "holds"]  # frozen debtags first
 
 
 def test_a_study_that_tunes_its_own_way_is_run(tmp_path):
@@ -270,8 +257,16 @@ def made_study(folder, *, scores, uniformity, hard=None, scaled=0.0, baseline=0.
     return made.execution(STUDY, STUDY.resolve(given), folder / "results", runs)
 
 
-AS_PUBLISHED = {"scores": (0.40, 0.55, 0.50), "uniformity": (3.8, 3.4, 2.9), "hard": (3.8, 3.78, 3.75)}
-OPPOSITE = {"scores": (0.55, 0.54, 0.50), "uniformity": (2.9, 3.4, 3.8), "hard": (3.8, 2.9, 2.0)}
+AS_PUBLISHED = {
+    "scores": (0.40, 0.45, 0.55, 0.50),
+    "uniformity": (3.8, 3.6, 3.4, 2.9),
+    "hard": (3.8, 3.79, 3.78, 3.75),
+}
+OPPOSITE = {
+    "scores": (0.55, 0.548, 0.54, 0.50),
+    "uniformity": (2.9, 3.2, 3.4, 3.8),
+    "hard": (3.8, 3.2, 2.9, 2.0),
+}
 
 
 def verdicts(study):
@@ -289,26 +284,56 @@ def estimates(study, name):
 def test_verdicts_follow_the_numbers(tmp_path):
     assert verdicts(made_study(tmp_path / "a", **AS_PUBLISHED)) == {
         "uniformity_falls": ["holds"],
+        "uniformity_size": ["holds"],
         "tolerance_rises": ["holds"],
         "intermediate_best": ["holds", "holds"],
         "hard_negatives_uniform": ["holds"],
     }
     assert verdicts(made_study(tmp_path / "b", **OPPOSITE)) == {
         "uniformity_falls": ["opposite"],
+        "uniformity_size": ["opposite"],
         "tolerance_rises": ["opposite"],
-        "intermediate_best": ["no material effect", "holds"],  # the lowest temperature is the best itself
+        "intermediate_best": ["no material effect", "holds"],  # the lowest temperature is a little better
         "hard_negatives_uniform": ["opposite"],
     }
 
 
-def test_no_verdict_rests_on_arms_below_the_untrained_encoder(tmp_path):
+def test_geometry_is_not_judged_by_accuracy(tmp_path):
     study = made_study(tmp_path, baseline=0.45, **AS_PUBLISHED)
     found = verdicts(study)
     # the arm at the lowest temperature is below the untrained encoder
-    assert found["intermediate_best"] == ["not judged", "holds"]
-    assert found["uniformity_falls"] == ["not judged"]
-    reasons = study.comparisons.set_index("name")["reason"]
-    assert reasons["uniformity_falls"] == "below the untrained encoder: Instance"
+    assert found["intermediate_best"] == ["holds", "holds"]
+    assert found["uniformity_falls"] == ["holds"]
+    flags = study.comparisons.groupby("name")["flag"].agg(list)
+    assert flags["uniformity_falls"][0].startswith("below the untrained encoder: Instance −5.0 [")
+
+
+def test_geometry_needs_dimensions_temperatures_and_a_loss_that_fell(tmp_path):
+    study = made_study(tmp_path / "a", **AS_PUBLISHED)
+    learnt = [{"train_loss": 2.0}, {"train_loss": 1.0}]
+
+    def changed(history, temperature, **metrics):
+        runs = [
+            dataclasses.replace(
+                run,
+                history=history if run.config.hyperparameters.get("temperature") == temperature else learnt,
+                metrics={**run.metrics, **metrics},
+            )
+            for run in study.trained.grid.runs
+        ]
+        return made.execution(STUDY, study.parameters, study.folder, runs)
+
+    def reasons(changed):
+        rows = changed.comparisons.set_index("name")["reason"]
+        return [rows[name] for name in ("uniformity_falls", "uniformity_size", "tolerance_rises")]
+
+    assert reasons(changed(learnt, 0.3)) == [""] * 3
+    assert reasons(changed(learnt[::-1], 0.3)) == ["the loss did not fall in training at τ 0.3"] * 3
+    assert reasons(changed(learnt, 0.3, effective_rank=1.5)) == ["effective rank below 2: Instance"] * 3
+    few = {name: values[1:] for name, values in AS_PUBLISHED.items()}
+    rows = made_study(tmp_path / "b", taus=TAUS[1:], **few).comparisons.set_index("name")
+    assert rows["reason"]["uniformity_falls"] == "fewer than 4 temperatures of the original range"
+    assert "uniformity_size" not in rows.index
 
 
 def test_every_comparison_follows_the_numbers(tmp_path):
@@ -316,7 +341,7 @@ def test_every_comparison_follows_the_numbers(tmp_path):
     assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(1)}
     assert estimates(study, "tolerance_rises") == {"ρ(τ, tolerance)": pytest.approx(1)}
     assert estimates(study, "intermediate_best") == {
-        "best τ 0.3 − lowest τ 0.02": pytest.approx(15),
+        "best τ 0.3 − lowest τ 0.07": pytest.approx(15),
         "best τ 0.3 − highest τ 1": pytest.approx(5),
     }
     assert estimates(study, "ranges_of_map") == {
@@ -332,15 +357,15 @@ def test_every_comparison_follows_the_numbers(tmp_path):
         "range of plain − range of hard": pytest.approx(0.85)
     }
     assert estimates(study, "scaled") == {
-        f"Instance times τ, τ {t:g} − Instance": pytest.approx(3) for t in (0.02, 0.3)
+        f"Instance times τ, τ {t:g} − Instance": pytest.approx(3) for t in TAUS[:-1]
     }
     assert set(study.comparisons["dataset"]) == {"debtags"}
 
     study = made_study(tmp_path / "b", **OPPOSITE)
     assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(-1)}
     assert estimates(study, "intermediate_best") == {
-        "best τ 0.02 − lowest τ 0.02": 0,
-        "best τ 0.02 − highest τ 1": pytest.approx(5),
+        "best τ 0.1 − lowest τ 0.07": pytest.approx(-0.2),
+        "best τ 0.1 − highest τ 1": pytest.approx(4.8),
     }
     assert estimates(study, "hard_negatives_uniform") == {
         "range of plain − range of hard": pytest.approx(-0.9)
@@ -367,7 +392,8 @@ def test_the_claims_are_about_instance_discrimination(tmp_path):
     rows = study.comparisons
     assert set(rows.loc[rows["loss"] == "reg", "name"]) == {"geometry", "best", "ranges_of_map"}
     own = rows[(rows["loss"] == "reg") & rows["name"].isin(["geometry", "best"])]
-    claimed = rows[rows["name"].isin(["uniformity_falls", "tolerance_rises", "intermediate_best"])]
+    claims = ["uniformity_falls", "uniformity_size", "tolerance_rises", "intermediate_best"]
+    claimed = rows[rows["name"].isin(claims)]
     assert own[["compared", "estimate"]].values.tolist() == claimed[["compared", "estimate"]].values.tolist()
     assert (own["verdict"] == "").all()
 
@@ -386,58 +412,51 @@ def test_temperatures_are_ranked_within_a_loss(tmp_path):
     assert table.index.tolist() == [
         *(f"Instance, τ {t:g}" for t in TAUS),
         *(f"Instance, hard negatives, τ {t:g}" for t in TAUS),
-        *(f"Instance, times τ, τ {t:g}" for t in (0.02, 0.3)),
+        *(f"Instance, times τ, τ {t:g}" for t in TAUS[:-1]),
         "Logistic regr.",
         "Random encoder",
     ]
     assert [head for _, head in table] == ["probe", "projection", "neighbours"]
 
 
-def test_the_original_range_excludes_lower_temperatures(tmp_path):
-    """Uniformity collapses at 0.02 alone: the trend over all is lost, that of the paper's three is not."""
+def test_claims_are_judged_over_the_original_range(tmp_path):
+    """Uniformity collapses at 0.02 alone: the trend over all is lost, that of the paper's temperatures is not."""
     collapsing = {
-        "taus": (0.02, 0.07, 0.3, 1.0),
-        "scores": (0.40, 0.55, 0.55, 0.50),
-        "uniformity": (2.0, 3.8, 3.4, 2.9),
-        "hard": (2.0, 3.8, 3.8, 3.78),
+        "taus": (0.02, 0.07, 0.3, 0.7, 1.0),
+        "scores": (0.60, 0.55, 0.57, 0.55, 0.50),
+        "uniformity": (2.0, 3.8, 3.4, 3.0, 2.9),
+        "hard": (2.0, 3.8, 3.8, 3.79, 3.78),
     }
-    study = made_study(tmp_path / "a", **collapsing)
-    assert views.PUBLISHED["temperature"].min() == LOWEST_PUBLISHED
-    views.original_range(study)
-    rows = pd.read_csv(study.folder / "tables" / "source_range.csv").set_index("measured")
+    study = made_study(tmp_path, **collapsing)
+    assert views.PUBLISHED["temperature"].min() == PUBLISHED_RANGE[0]
+    assert verdicts(study) == {
+        "uniformity_falls": ["holds"],
+        "uniformity_size": ["holds"],
+        "tolerance_rises": ["holds"],
+        "intermediate_best": ["holds", "holds"],
+        "hard_negatives_uniform": ["holds"],
+    }
+    views.all_temperatures(study)
+    rows = pd.read_csv(study.folder / "tables" / "all_temperatures.csv").set_index("measured")
     assert rows.index.tolist() == ["−ρ(τ, uniformity)", "ρ(τ, tolerance)", "range of plain − range of hard"]
-    assert rows["estimate"].tolist() == pytest.approx([-0.2, -0.2, 0.0])
-    assert rows["source_estimate"].tolist() == pytest.approx([1.0, 1.0, 0.88])
-    assert (rows["source_lower"].iloc[2], rows["source_upper"].iloc[2]) == pytest.approx((0.88, 0.88))
+    assert rows["estimate"].tolist() == pytest.approx([1.0, 1.0, 0.88])
+    assert rows["all_estimate"].tolist() == pytest.approx([0.0, 0.0, 0.0])
     assert rows["turns"].all()
-    assert rows["impediment"].isna().all()
-    assert set(rows["lowest"]) == {LOWEST_PUBLISHED}
-    # judged over all temperatures, whatever the others say
-    assert verdicts(study)["uniformity_falls"] == ["no material effect"]
-    # what stands against the arms of the paper's temperatures is next to it
-    views.original_range(below := made_study(tmp_path / "b", baseline=0.52, **collapsing))
-    rows = pd.read_csv(below.folder / "tables" / "source_range.csv")
-    assert set(rows["impediment"]) == {"below the untrained encoder: Instance"}
+    assert rows["reason"].isna().all()
 
 
-def test_what_the_original_paper_has_too_is_not_compared(tmp_path):
-    study = made_study(tmp_path / "a", **AS_PUBLISHED)
-    # the paper has two of the three temperatures, and any two have a perfect trend
-    assert list(estimates(study, "original_range")) == ["range of plain − range of hard"]
-    views.original_range(study)
-    (turns,) = pd.read_csv(study.folder / "tables" / "source_range.csv")["turns"]
-    assert not turns  # both ranges say the same
-    within = made_study(tmp_path / "b", taus=(0.07, 0.3, 1.0), **AS_PUBLISHED)
-    assert estimates(within, "original_range") == {}
-    assert views.original_range(within) is None
+def test_where_all_temperatures_are_the_original_papers_nothing_is_beside(tmp_path):
+    study = made_study(tmp_path, **AS_PUBLISHED)
+    assert estimates(study, "all_temperatures") == {}
+    assert views.all_temperatures(study) is None
 
 
 def test_a_bound_of_a_correlation_stays_a_correlation(tmp_path):
     study = made_study(tmp_path, **AS_PUBLISHED)
     plain = next(sweep for key, sweep in sweeps(study).items() if not key["variant"])
-    study.arms[plain[0.02]][0].metrics["uniformity"] = 3.3  # below that at 0.3, in one replicate
+    study.arms[plain[0.1]][0].metrics["uniformity"] = 3.3  # below that at 0.3, in one replicate
     (row,) = study.comparisons.query("name == 'uniformity_falls'").to_dict("records")
-    assert row["estimate"] == pytest.approx((0.5 + 4) / 5)
+    assert row["estimate"] == pytest.approx((0.8 + 4) / 5)
     assert row["upper"] == row["replicate_upper"] == 1
 
 
@@ -448,9 +467,9 @@ def test_nothing_rests_on_a_sweep_that_lost_a_replicate(tmp_path):
     silent = made.execution(
         STUDY, study.parameters, study.folder, [run for run in study.trained.grid.runs if run is not lost]
     )
-    claimed = {claim for claim, found in verdicts(study).items() if found}
+    claimed = {claim for claim, found in verdicts(study).items() if found} - {"uniformity_size"}
     assert not claimed & set(silent.comparisons["name"])
-    assert set(silent.comparisons.query("name == 'scaled'")["temperature"]) == {0.02}
+    assert set(silent.comparisons.query("name == 'scaled'")["temperature"]) == {0.07, 0.1}
 
     known = made.execution(STUDY, study.parameters, study.folder, silent.trained.grid.runs)
     whole = dataclasses.replace(known.trained.grid, failures=[(lost.config, "diverged", 1.0)])
@@ -463,12 +482,12 @@ def test_nothing_rests_on_a_sweep_that_lost_a_replicate(tmp_path):
 
 
 def test_a_weak_trend_is_shown_as_it_is(tmp_path):
-    study = made_study(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.6, 3.2))
-    assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(-0.5)}
+    study = made_study(tmp_path, scores=(0.4, 0.5, 0.5, 0.4), uniformity=(3.0, 3.6, 3.4, 3.2))
+    assert estimates(study, "uniformity_falls") == {"−ρ(τ, uniformity)": pytest.approx(-0.2)}
 
 
 def test_a_constant_has_no_trend(tmp_path):
-    study = made_study(tmp_path, scores=(0.4, 0.5, 0.4), uniformity=(3.0, 3.0, 3.0))
+    study = made_study(tmp_path, scores=(0.4, 0.5, 0.5, 0.4), uniformity=(3.0, 3.0, 3.0, 3.0))
     assert estimates(study, "uniformity_falls") == {}
     assert estimates(study, "ranges_of_map")["representation"] == pytest.approx(10)
 

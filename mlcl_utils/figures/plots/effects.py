@@ -72,7 +72,7 @@ def forest(
 
     for height, (_, row) in zip(heights, data.iterrows(), strict=True):
         word = "" if verdict is None or pd.isna(row[verdict]) else str(row[verdict])
-        colour, marker, filled = _VERDICTS[word or "open"]
+        colour, marker, filled = _VERDICTS.get(word, _VERDICTS["open"])
         reach = [height - 0.5, height + 0.5]
         if margin is not None:
             ax.fill_betweenx(reach, -row[margin], row[margin], color=SHADE, linewidth=0, zorder=1)
