@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from mlcl_utils.cli import bench, data, features, figures, report, run, runs, search, show, verify
+from mlcl_utils.cli import archive, bench, data, features, figures, report, run, runs, search, show, verify
 from mlcl_utils.cli.common import Commands, complain
 from mlcl_utils.errors import StorageError, UsageError
 from mlcl_utils.files import why
@@ -84,6 +84,7 @@ for command in (
     figures.figures,
     report.report,
     search.search,
+    archive.archive,
     verify.verify,
     bench.bench,
 ):

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from safetensors.numpy import save as as_bytes
 from mlcl_utils.errors import DataError, StorageError
 from mlcl_utils.locks import Lock
 from mlcl_utils.paths import shown
+from mlcl_utils.runs import archive
 from mlcl_utils.runs.config import RunConfig
 
 CHECKPOINT = "checkpoint.pt"
@@ -71,8 +72,17 @@ class Run:
     folder: Path
 
     def scores(self) -> dict[str, np.ndarray]:
-        """Float16 scores of shape (examples, labels), by ``<head>.<split>``, such as ``probe.test``."""
-        return load_file(self.folder / "scores.safetensors")
+        """Float16 scores of shape (examples, labels), by ``<head>.<split>``, such as ``probe.test``.
+
+        Raises:
+            DataError: the run comes from an archive, which holds none.
+        """
+        path = self.folder / "scores.safetensors"
+        if not path.is_file():
+            raise DataError(
+                f"the run in {self.folder} has no scores: it is from an archive; remove it to repeat it"
+            )
+        return load_file(path)
 
     def resamples(self) -> dict[str, np.ndarray]:
         """Main metrics in resamples of the test groups, by the names of ``metrics``: float32 (resamples,)."""
@@ -114,8 +124,39 @@ class Store:
         return self.folder / config.id
 
     def has(self, config: RunConfig) -> bool:
-        """Whether the run exists."""
-        return (self._path(config) / "run.json").is_file()
+        """Whether the run exists, here or in an archive beside, from which it is then taken.
+
+        One that was made before both readings were stored does not count.
+
+        Raises:
+            DataError: an archive is damaged.
+        """
+        return self._is_here(config) or self._take_from_archive(config)
+
+    def _is_here(self, config: RunConfig) -> bool:
+        try:
+            stored = (self._path(config) / "run.json").read_text()
+        except OSError:
+            return False
+        return config.is_baseline or config.stop is not None or '"linear_macro_f1_half"' in stored
+
+    def _take_from_archive(self, config: RunConfig) -> bool:
+        path = archive.find(self.folder.parent, config.id)
+        if path is None:
+            return False
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = self.folder / f".writing-{config.id}-{os.getpid()}"
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            try:
+                archive.extract(path, config.id, temporary)
+                shutil.rmtree(self._path(config), ignore_errors=True)
+                with contextlib.suppress(FileExistsError, OSError):  # another process was first
+                    os.rename(temporary, self._path(config))
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return self._is_here(config)
 
     def read(self, config: RunConfig) -> Run:
         """The stored run of a configuration.
@@ -178,7 +219,7 @@ class Store:
                 if result.checkpoint is not None:
                     (temporary / CHECKPOINT).write_bytes(result.checkpoint)
                 (temporary / "run.json").write_text(json.dumps(stored, indent=1) + "\n")
-                if not self.has(config):  # a folder that has lost its run.json is no run, and in the way
+                if not self._is_here(config):  # a folder that has lost its run.json is no run, and in the way
                     with contextlib.suppress(FileNotFoundError):
                         shutil.rmtree(self._path(config))
                 os.rename(temporary, self._path(config))
@@ -276,6 +317,12 @@ class Store:
             return None
         stored = json.loads(path.read_text())
         return stored["error"], stored["time_seconds"]
+
+    def of(self, ids: Iterable[str]) -> Iterator[Run]:
+        """Those of some runs that are stored, by identity."""
+        for id in ids:
+            if (self.folder / id / "run.json").is_file():
+                yield self._read(self.folder / id)
 
     def __iter__(self) -> Iterator[Run]:
         """Every stored run."""

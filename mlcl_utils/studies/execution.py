@@ -113,7 +113,11 @@ class Execution:
                 arm for each in self.measures.comparisons(self) if each.name in names for arm in each.arms
             }
             self.trained = study_runs.repeat(
-                self.study, self.parameters, self.trained, lambda config: self.arm(config) in claimed
+                self.study,
+                self.parameters,
+                self.trained,
+                lambda config: self.arm(config) in claimed,
+                self.folder,
             )
         rows = study_runs.frame(self.study.name, self.trained)
         write_csv(self.folder / "runs.csv", rows)

@@ -104,18 +104,22 @@ def train(
     configs = study.runs(parameters)
     tunes = parameters.trials > 1
     usual = [each for each in configs if not tunes or how.is_compared(each)]
-    default = train_grid(parameters, usual) if usual else Grid([], [], 0)
+    default = train_grid(parameters, usual, folder) if usual else Grid([], [], 0)
     if not tunes:
         return Trained(default, default)
-    asked = tuning.trials(configs, parameters.trials, how)
-    trials = train_grid(parameters, asked)
-    choices = tuning.choose(trials, asked, how)
-    grid = train_grid(parameters, tuning.tuned(configs, choices, how))
+    tried = tuning.trials(configs, parameters.trials, how)
+    trials = train_grid(parameters, tried, folder)
+    choices = tuning.choose(trials, tried, how)
+    grid = train_grid(parameters, tuning.tuned(configs, choices, how), folder)
     return Trained(grid, default, trials, choices=choices, how=how)
 
 
 def repeat(
-    study: Study, parameters: StudyParameters, trained: Trained, claimed: Callable[[RunConfig], bool]
+    study: Study,
+    parameters: StudyParameters,
+    trained: Trained,
+    claimed: Callable[[RunConfig], bool],
+    folder: Path | None = None,
 ) -> Trained:
     """Train the arms that a claim compares on more splits, and with more seeds, if the parameters ask for it.
 
@@ -126,21 +130,30 @@ def repeat(
         parameters: its parameters.
         trained: the runs that all arms have.
         claimed: whether a run is of such an arm.
+        folder: of its results.
     """
     more = parameters.repeated
     if more is None:
         return trained
     configs = tuning.tuned(study.runs(more), trained.choices, trained.how)
-    asked = [config for config in configs if claimed(config)]
-    return replace(trained, repeated=train_grid(parameters, asked)) if asked else trained
+    own = [config for config in configs if claimed(config)]
+    return replace(trained, repeated=train_grid(parameters, own, folder)) if own else trained
 
 
-def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig]) -> Grid:
+def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig], folder: Path | None = None) -> Grid:
     """Train those runs of a grid that do not exist yet, as the parameters of a study say; prints what failed.
+
+    What was asked for is written down before, so that an archive can be made of a study that is not finished.
 
     Raises:
         RuntimeError: no training of the grid succeeded.
     """
+    if folder is not None:
+        path = asked_file(parameters.results, folder)
+        known = set(asked(parameters.results, folder))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(f"{id}\n" for id in dict.fromkeys(each.id for each in configs) if id not in known)
     grid = runs.carry_out(
         configs,
         results=parameters.results,
@@ -159,6 +172,17 @@ def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig]) -> Gri
     if all(run.config.is_baseline for run in grid.runs):
         raise RuntimeError("no training of this study succeeded; the errors are above")
     return grid
+
+
+def asked_file(results: Path, folder: Path) -> Path:
+    """Where the runs are listed that a results folder has asked for."""
+    return results / "runs" / f".asked-{folder.parent.name}-{folder.name}"
+
+
+def asked(results: Path, folder: Path) -> list[str]:
+    """Identities of the runs that a results folder has asked for, finished or not."""
+    path = asked_file(results, folder)
+    return path.read_text(encoding="utf-8").split() if path.is_file() else []
 
 
 def frame(study: str, trained: Trained) -> pd.DataFrame:

@@ -199,7 +199,8 @@ def repeat(folder: Path, *, count: int, seed: int, root: str | None = None) -> I
 def _again(config: RunConfig, row: Mapping[str, str], *, exact: bool) -> Repeated:
     from mlcl_utils.runs.execute import execute
 
-    found = execute(config, device="cpu").metrics
+    # what the table has no column for, later versions measure besides
+    found = {name: value for name, value in execute(config, device="cpu").metrics.items() if name in row}
     stored = {name: float(row[name]) for name in found if row.get(name)}
     off = {name: _off(stored.get(name, math.nan), value) for name, value in found.items()}
     differing = {

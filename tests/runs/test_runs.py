@@ -96,7 +96,8 @@ def test_metrics_follow_from_the_stored_scores(tmp_path):
     assert again
     assert all(run.metrics[name] == value for name, value in again.items() if np.isfinite(value))
     stored = run.resamples()
-    assert set(stored) == set(resampled)
+    assert set(stored) - set(resampled) == {"own_macro_f1_half", "linear_macro_f1_half"}
+    stored = {name: stored[name] for name in resampled}
     assert all(np.array_equal(stored[name], resampled[name], equal_nan=True) for name in stored)
     assert np.nanstd(stored["probe_map"]) > 0
     assert abs(np.nanmean(stored["probe_map"]) - run.metrics["probe_map"]) < 0.05

@@ -132,6 +132,7 @@ def led(
             values[loss, size, None, 1.0] = {
                 "map": value,
                 "macro_f1": value,
+                "macro_f1_per_label": value,
                 "ranking_loss": 0.5 - value,
                 "validation_map": validation[loss],
             }

@@ -176,7 +176,12 @@ def test_the_published_effects_come_out_of_the_published_runs(published, tmp_pat
     size = rows[rows["claim"] == "uniformity_size"]
     assert (len(law), len(size)) == (10, 4)
     assert law["verdict"].tolist().count("holds") == 8
-    assert size["verdict"].tolist() == ["no material effect", "holds", "holds", "holds"]  # frozen debtags first
+    assert size["verdict"].tolist() == [
+        "no material effect",
+        "holds",
+        "holds",
+        "holds",
+    ]  # frozen debtags first
 
 
 def test_a_study_that_tunes_its_own_way_is_run(tmp_path):

@@ -55,10 +55,13 @@ def test_the_default_stands_beside_the_choice_where_all_data_are_learnt_from(tra
     assert {(run.config.train_fraction, run.config.replicate) for run in losses_of(trained.grid)} == {
         (share, replicate) for share in (0.2, 1) for replicate in (0, 1)
     }
-    assert [run.config.replicate for run in trained.trials.runs] == [0, 0]
+    # two configurations on two splits, compared by their means
+    assert [run.config.replicate for run in trained.trials.runs] == [0, 0, 1, 1]
+    assert [run.config.seed for run in trained.trials.runs] == [0, 0, 1, 1]
     (choice,) = trained.choices.values()
-    scores = [run.metrics["probe_validation_map"] for run in trained.trials.runs]
-    assert (choice.score, choice.default) == (max(scores), scores[0])
+    found = [run.metrics["probe_validation_map"] for run in trained.trials.runs]
+    scores = [(found[at] + found[at + 2]) / 2 for at in (0, 1)]
+    assert (choice.score, choice.default, choice.trials) == (max(scores), scores[0], 2)
     chosen = trained.trials.runs[scores.index(max(scores))].config
     assert {run.config.recipe for run in losses_of(trained.grid)} == {chosen.recipe}
 

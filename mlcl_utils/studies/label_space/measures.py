@@ -51,8 +51,7 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
             yield from _leads(study, "contrast", [arms], metric, columns={"head": "probe"})
             yield from _leads(study, "contrast", [arms], metric, heads=scores.HEADS, columns={"head": "best"})
         for metric, heads in READINGS.values():
-            head = {"head": ", ".join(heads)}
-            yield from _leads(study, "contrast", [arms], metric, heads=heads, columns=head)
+            yield from _leads(study, "contrast_as_read", [arms], metric, heads=heads)
     for place in dict.fromkeys((task.dataset, task.encoder) for task in tasks):
         own = {task: arms for task, arms in tasks.items() if (task.dataset, task.encoder) == place}
         yield from _of_sizes(study, {task: arms for task, arms in own.items() if task.is_main})

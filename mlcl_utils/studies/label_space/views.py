@@ -148,6 +148,12 @@ def contrasts(study: Execution) -> pd.DataFrame:
     return tables.compared(study, "contrast", name="contrasts", index=("task", "head", "compared"))
 
 
+def readings(study: Execution) -> pd.DataFrame:
+    """The same by macro-F1, in the equal reading and in that of the original paper."""
+    index = ("task", "reading", "compared")
+    return tables.compared(study, "contrast_as_read", name="readings", index=index)
+
+
 def checklist(study: Execution) -> Markdown:
     """What a reviewer asks for, from the runs themselves."""
     return reviewers.checklist(
