@@ -193,7 +193,7 @@ def measure(
     bands = {name: np.isin(labels, where) for name, where in task.bands().items()}
     if base_labels is not None:
         bands["base"] = labels < base_labels
-    weights = stats.group_weights(task.test.groups, resamples=RESAMPLES)
+    weights = _weights(task.test.groups.tobytes(), task.test.groups.dtype.str)
     measured: dict[str, float] = {}
     resampled: dict[str, np.ndarray] = {}
     for head in sorted({name.split(".")[0] for name in scores}):
@@ -216,6 +216,12 @@ def measure(
     return measured, resampled
 
 
+@functools.lru_cache(maxsize=2)
+def _weights(groups: bytes, kind: str) -> np.ndarray:
+    """Resamples of test groups; kept, since neighbouring runs are tested on the same."""
+    return stats.group_weights(np.frombuffer(groups, dtype=kind), resamples=RESAMPLES)
+
+
 def measure_at_half(
     task: Task, head: str, scores: Mapping[str, Tensor]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -229,7 +235,7 @@ def measure_at_half(
     validation, test = (as_float16(scores[split]).astype(np.float32) for split in SPLITS)
     measured = {f"{head}_{name}": value for name, value in at_half(task.test.labels, test).items()}
     tuned = at_half(task.validation.apparent, validation)["micro_f1_half"]
-    weights = stats.group_weights(task.test.groups, resamples=RESAMPLES)
+    weights = _weights(task.test.groups.tobytes(), task.test.groups.dtype.str)
     drawn = stats.resample_f1(task.test.labels, test >= HALF, weights).astype(np.float32)
     return {**measured, f"{head}_validation_micro_f1_half": tuned}, {f"{head}_macro_f1_half": drawn}
 

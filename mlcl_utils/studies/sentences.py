@@ -122,26 +122,72 @@ def claims(rows: pd.DataFrame) -> list[Line]:
 
 
 def claim(rows: pd.DataFrame) -> str:
-    """One claim in a sentence: what it states, how often each verdict was given, and how large the effects are."""
-    tested = rows[rows["verdict"] != "not judged"]
+    """One claim in two sentences: where it is so and where it is not, and the clearest of its effects.
+
+    An effect is for or against it as its verdict says, or, where that is open or was not given, its evidence.
+    """
     statement = str(rows["statement"].iloc[0]).rstrip(".")
     if rows["claim"].iloc[0] in {claim.id for claim in published.load() if claim.every}:
         statement += ", where every comparison has to hold"
-    if tested.empty:
-        return f"{statement}: {counted(rows)}."
-    one = tested.iloc[0]
-    if len(tested) == 1:
-        size = effect(one)
-    else:
-        form = ".1f" if one["test"] == "ratio" else "+.1f" if one["unit"] == "points" else "+.2f"
-        low, high = (number(bound, form) for bound in (tested["estimate"].min(), tested["estimate"].max()))
-        size = f"{low} to {high}"
+    sides = rows.assign(side=[_stand(row) for _, row in rows.iterrows()])
+    measured = sides[sides["side"] != ""]
+    if measured.empty:
+        return f"{statement}: not measured."
+    named = measured["task"].is_unique and len(measured) <= FEW_TASKS
+    parts = [
+        f"{words} {_where(own, len(measured), named)}"
+        for side_, words in (("for", "so"), ("against", "not"), ("open", "open"))
+        if len(own := measured[measured["side"] == side_])
+    ]
+    return f"{statement}: {'; '.join(parts)}. {_clearest(measured)}"
+
+
+_DECIDED = {"holds": "for", **dict.fromkeys(("opposite", "no material effect", "does not hold"), "against")}
+
+
+def _stand(row: pd.Series[Any]) -> str:
+    """Whether an effect is ``for`` its claim, ``against`` it or ``open``; empty where nothing can be said."""
+    if not math.isfinite(row["estimate"]) or (
+        row["reason"] and row["verdict"] == "not judged" and not row["evidence"]
+    ):
+        return ""
+    if row["verdict"] in _DECIDED:
+        return _DECIDED[row["verdict"]]
+    grade_, _, side_ = str(row["evidence"]).partition(" ")
+    return side_ if grade_ == "strong" else "open"
+
+
+FEW_TASKS = 4
+"""Tasks that are named one by one."""
+
+
+def _where(rows: pd.DataFrame, of: int, named: bool) -> str:
+    """On which tasks, by name where these are few and each has one comparison."""
+    if named:
+        return f"on {_listed([_bracketed(task) for task in rows['task']])}"
+    return f"on all {of} comparisons" if len(rows) == of else f"on {len(rows)} of {of} comparisons"
+
+
+def _bracketed(task: str) -> str:
+    """A task in words among others: ``debtags (300 labels, bag)``."""
+    name, comma, rest = task.partition(", ")
+    return f"{name} ({rest})" if comma else name
+
+
+def _clearest(rows: pd.DataFrame) -> str:
+    """The effect that is farthest from zero in units of its interval, among those that are decided if there are any."""
+    decided = rows[rows["side"] != "open"]
+    among = decided if len(decided) else rows
+    one = next(row for _, row in among.iterrows())
+    farthest = -1.0
+    for _, row in among.iterrows():
+        zero = 1.0 if row["test"] == "ratio" else 0.0
+        width = max(float(row["upper"] - row["lower"]), 1e-9)
+        if math.isfinite(width) and abs(row["estimate"] - zero) / width > farthest:
+            farthest, one = abs(row["estimate"] - zero) / width, row
     unit = f" points of {style.metric(one['metric']).label}" if one["unit"] == "points" else ""
     unit = " times" if one["test"] == "ratio" else unit
-    bounds = (
-        "; a bound where the target was not reached" if len(tested) > 1 and tested["censored"].any() else ""
-    )
-    return f"{statement}: {counted(rows)} ({size}{unit}{bounds})."
+    return f"On {_bracketed(one['task'])}, {one['arms']} is {effect(one)}{unit}."
 
 
 def total(rows: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from mlcl_utils import figures, losses
 from mlcl_utils.figures import style
 from mlcl_utils.stats import FEWEST_REPLICATES
+from mlcl_utils.studies import headroom as headrooms
 from mlcl_utils.studies import judgements, published, scores, sentences, tuning
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.execution import Execution
@@ -248,6 +249,19 @@ def claims(study: Execution) -> pd.DataFrame:
     rows = judgements.of(study.study.name, study.comparisons)
     print(f"claims of {study.study.name}, SHA-256 {published.digest(study.study.name)}")
     return save_claims(study, rows)
+
+
+def headroom(study: Execution) -> pd.DataFrame:
+    """By how much the best loss is ahead of the untrained encoder on validation, for every claim on performance."""
+    rows = headrooms.frame(study)
+    columns: Columns = {
+        **{name: (name, str) for name in ("metric", "loss")},
+        "headroom": ("headroom (points)", fixed(1, "+")),
+        "margin": ("margin", fixed(1)),
+        "eligible": ("reaches it", lambda value: "yes" if value else "no"),
+    }
+    shown = rows.assign(metric=[style.metric(name).label for name in rows["metric"]])
+    return show(study, "headroom", shown, index=["claim", "task"], columns=columns, values=rows)
 
 
 def save_claims(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlcl_utils import studies
+from mlcl_utils import stats, studies
 from mlcl_utils.stats import Interval, Replicates
 from mlcl_utils.studies import comparisons, figures, judgements, published, sentences, tables
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.comparisons import Comparison
 from mlcl_utils.studies.execution import Execution, begin
 from mlcl_utils.studies.ledger import sources, views
-from mlcl_utils.studies.ledger.measures import claims, states
+from mlcl_utils.studies.ledger.measures import claims, evidence, pooled, states
 from mlcl_utils.studies.manifest import MANIFEST, file_digest
 
 STUDY = studies.get("00_claims")
@@ -238,3 +238,54 @@ def test_configurations_that_a_search_found_are_passed_on(tmp_path):
     assert folders["02_label_space"] == theirs.folder(theirs.resolve({"preset": "quick", **given}))
     # a study without that loss has no such results
     assert folders["01_missing_labels"] is None
+
+
+def test_the_ledger_says_how_many_decided_rows_are_expected_to_be_wrong(tmp_path):
+    wide = np.array([1.0, 2.0, 3.0, 4.0, 5.0]) / 100
+    judged(
+        tmp_path,
+        "02_label_space",
+        effect("optimisation", 3.0),
+        effect("optimisation", 0.0, "emoji", measured=Replicates(tuple(range(5)), wide)),
+        effect("reg_ahead", -3.0),
+    )
+    study = ledger(tmp_path)
+    rows = evidence(study)
+    rows = rows[rows["estimate"].notna()].set_index(["claim", "dataset"])
+    sure, unsure = rows.loc[("optimisation", "debtags")], rows.loc[("optimisation", "emoji")]
+    assert sure["error"] == pytest.approx(1 - sure["p_above"])
+    assert unsure["verdict"] == "open"
+    assert math.isnan(unsure["error"])
+    against = rows.loc[("reg_ahead", "debtags")]
+    assert (against["verdict"], against["error"]) == ("opposite", pytest.approx(1 - against["p_below"]))
+    # Benjamini and Hochberg over the three: the smallest p-value times three, and so on
+    assert sure["q_above"] == pytest.approx(
+        3 * stats.p_above(Replicates(tuple(range(5)), VALUES + 3.0), 1.0), rel=1e-6
+    )
+    assert 0 < unsure["q_above"] <= 1
+    assert rows["on_fresh_splits"].isna().all()
+    table = views.verdicts(study)
+    assert table["effects"].to_dict()["holds"] == "1"
+    assert table["expected to be wrong"].to_dict()["open"] == "–"
+
+
+VALUES = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
+
+
+def test_data_sets_are_pooled_from_three_on_and_fresh_splits_are_told_apart(tmp_path):
+    ten = Replicates(tuple(range(10)), np.array([0.01] * 5 + [0.03] * 5) + 0.0001 * np.arange(10))
+    declared = [
+        effect("few_labels", 0.0, name, measured=ten) for name in ("debtags", "emoji", "fashion-scenes")
+    ]
+    judged(
+        tmp_path, "02_label_space", *declared, effect("many_labels", 3.0), effect("many_labels", 3.0, "emoji")
+    )
+    study = ledger(tmp_path)
+    fresh = evidence(study).query("claim == 'few_labels'")["on_fresh_splits"]
+    assert fresh.tolist() == pytest.approx([3.07] * 3)
+    (row,) = pooled(study).to_dict("records")
+    assert (row["claim"], row["datasets"], row["unit"]) == ("few_labels", 3, "points")
+    assert row["estimate"] == pytest.approx(2.045, abs=1e-3)
+    assert row["lower"] < row["estimate"] < row["upper"]
+    assert len(views.pooled(study)) == 1
+    assert "on splits 5 to 9" in views.effects(study)

@@ -93,23 +93,52 @@ def test_the_opposite_in_a_changed_setting_did_not_transfer() -> None:
     assert sentences.counted(same) == "opposite on 1"
 
 
-def test_a_claim_in_a_sentence() -> None:
+def test_a_claim_in_two_sentences() -> None:
     found = rows(
         row("clml_helps", "debtags", "holds", 4.0),
         row("clml_helps", "emoji", "opposite", -0.44),
-        row("clml_helps", "fashion-scenes", "not judged", 9.0),  # does not count among the effects
+        row("clml_helps", "fashion-scenes", "not judged", 9.0, reason="a dead term"),
     )
     statement = "CLML improves any base loss when labels are missing, where every comparison has to hold"
-    assert sentences.claim(found) == (
-        f"{statement}: holds on 1, did not transfer on 1, not judged on 1 (−0.4 to +4.0 points of mAP)."
+    clearest = "On debtags (10 labels), A − B is +4.0 [+3.0, +5.0] points of mAP."
+    assert (
+        sentences.claim(found)
+        == f"{statement}: so on debtags (10 labels); not on emoji (10 labels). {clearest}"
     )
-    assert sentences.claim(found[:1]) == f"{statement}: holds on 1 (+4.0 [+3.0, +5.0] points of mAP)."
-    assert sentences.claim(found[2:]) == f"{statement}: not judged on 1."
+    assert sentences.claim(found[:1]) == f"{statement}: so on debtags (10 labels). {clearest}"
+    assert sentences.claim(found[2:]) == f"{statement}: not measured."
+    # with too few splits for a verdict, the evidence is said
+    few = rows(
+        row(
+            "clml_helps",
+            "debtags",
+            "not judged",
+            4.0,
+            evidence="strong for",
+            reason="2 replicates, 5 are needed",
+        ),
+        row(
+            "clml_helps",
+            "emoji",
+            "not judged",
+            1.0,
+            evidence="leaning for",
+            reason="2 replicates, 5 are needed",
+        ),
+    )
+    assert (
+        sentences.claim(few)
+        == f"{statement}: so on debtags (10 labels); open on emoji (10 labels). {clearest}"
+    )
+    many = rows(*(row("clml_helps", "debtags", "holds", 4.0, task=f"task {at}") for at in range(5)))
+    assert f"{statement}: so on all 5 comparisons. On task 0," in sentences.claim(many)
+    most = rows(*many.to_dict("records"), row("clml_helps", "emoji", "open", 0.0))
+    assert f"{statement}: so on 5 of 6 comparisons; open on 1 of 6 comparisons." in sentences.claim(most)
     ratios = rows(
         row("hyperband_random_faster", "debtags", "holds", 2.0),
-        row("hyperband_random_faster", "emoji", "opposite", 0.5, censored=True),
+        row("hyperband_random_faster", "emoji", "opposite", 0.5, 0.1, censored=True),
     )
-    assert sentences.claim(ratios).endswith("(0.5 to 2.0 times; a bound where the target was not reached).")
+    assert sentences.claim(ratios).endswith("On emoji (10 labels), A − B is at most 0.5 times.")
 
 
 def test_the_table_of_claims_shows_effect_margin_and_verdict() -> None:
