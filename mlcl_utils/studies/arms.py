@@ -48,6 +48,7 @@ AXES = {
     "matched_to": Axis(None, lambda other: f"matched to {other}"),
     "weight": Axis(1.0, lambda weight: f"×{weight:g}", of_task=False),
     "variant": Axis("", lambda name: _VARIANTS.get(name, name), of_task=False),
+    "length": Axis("", str, of_task=False),
     "temperature": Axis(None, lambda temperature: f"τ {temperature:g}", of_task=False),
 }
 """The axes by name, in the order in which they are listed in words and in the columns of a frame."""
@@ -110,9 +111,9 @@ class Arm:
 
     @property
     def is_main(self) -> bool:
-        """Whether it was trained on all data and the most frequent labels, and tested on what is like them."""
-        swept = self["train_fraction"], self["label_draw"], self["held_out"]
-        return not self.loses_positives and swept == (1, None, None)
+        """Whether it was trained as long as usual, on all data and the most frequent labels, and tested on their like."""
+        swept = self["train_fraction"], self["label_draw"], self["held_out"], self["length"]
+        return not self.loses_positives and swept == (1, None, None, "")
 
     @property
     def loses_positives(self) -> bool:

@@ -122,8 +122,8 @@ def of_best(
 
 
 def _label(arm: Arm, with_setting: bool = True) -> str:
-    label = style.look(arm.loss).label
-    return f"{label} {arm.setting}" if with_setting and arm.setting else label
+    label, setting = style.look(arm.loss).label, arm.but(length="").setting  # both arms are trained as long
+    return f"{label} {setting}" if with_setting and setting else label
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def of_row(row: pd.Series[Any]) -> Arm:
 def is_main(rows: pd.DataFrame) -> pd.Series[bool]:
     """Which rows of a frame are of arms in the main sweep, as :attr:`mlcl_utils.studies.arms.Arm.is_main` says."""
     whole = (rows["train_fraction"] == 1) & (rows["kept_share"] == 1) & ~rows["one_positive"]
-    return whole & rows["label_draw"].isna() & rows["held_out"].isna()
+    return whole & rows["label_draw"].isna() & rows["held_out"].isna() & rows["length"].fillna("").eq("")
 
 
 def is_plain(rows: pd.DataFrame) -> pd.Series[bool]:

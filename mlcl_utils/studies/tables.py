@@ -273,12 +273,13 @@ def save_claims(study: Execution, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of claims as a table: claim, task, what is compared, effect, margin, verdict, evidence, flag."""
+    """Rows of claims as a table: claim, task, what is compared, reading, effect, margin, verdict, evidence, flag."""
     return pd.DataFrame(
         {
             "claim": rows["claim"],
             "task": rows["task"],
             "compared": rows["arms"],
+            "reading": rows["reading"],
             "effect": [sentences.effect(row) for _, row in rows.iterrows()],
             "margin": [f"{row['margin']:g} {row['unit']}".strip() for _, row in rows.iterrows()],
             "verdict": rows["verdict"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,42 @@ def test_an_untrained_baseline_is_the_same_run_whatever_the_number_of_epochs():
     assert short == long
     assert len(short) > 20
     assert not {c.id for c in grid(epochs=2) if not c.is_baseline} & {c.id for c in grid(epochs=3)}
+
+
+def test_longer_training_is_declared_rows_of_their_own(tmp_path):
+    usual = grid(preset="quick")
+    configs = grid(preset="quick", long_epochs=30)
+    assert grid(preset="quick", long_epochs=10) == usual  # as long as all others
+    longer = configs[len(usual) :]
+    assert configs[: len(usual)] == usual
+    assert {config.recipe.epochs for config in longer} == {30}
+    assert {(c.dataset, c.encoder, c.num_labels) for c in longer} == {
+        (c.dataset, c.encoder, c.num_labels)
+        for c in usual
+        if c.train_fraction == 1 and c.label_draw is None and c.held_out is None
+    }
+    assert not any(config.is_baseline for config in longer)
+
+    short = led(tmp_path, {10: 0.02, 100: 0.06})
+    again = []
+    for run in short.trained.grid.runs:
+        if run.config.loss in ("bce", "reg", "msc"):
+            recipe = dataclasses.replace(run.config.recipe, epochs=30)
+            ahead = 0.1 * (run.config.loss == "bce")
+            metrics = {name: value + ahead for name, value in run.metrics.items()}
+            again.append(made.run(tmp_path, dataclasses.replace(run.config, recipe=recipe), metrics))
+    parameters = STUDY.resolve({"preset": "smoke", "datasets": "debtags", "long_epochs": 30})
+    study = made.execution(STUDY, parameters, tmp_path, [*short.trained.grid.runs, *again])
+    found = study.comparisons.query("name == 'many_labels'").set_index("task")
+    assert found["compared"].to_dict() == dict.fromkeys(
+        ["debtags, 100 labels", "debtags, 100 labels, 30 epochs"], "REG − BCE"
+    )
+    assert found["estimate"].to_dict() == pytest.approx(
+        {"debtags, 100 labels": 6.0, "debtags, 100 labels, 30 epochs": -4.0}
+    )
+    # what else is shown is of the usual length
+    assert views.results(study).shape == views.results(short).shape
+    assert set(study.scores["length"]) == {"", "30 epochs"}
 
 
 def test_the_temperature_reaches_the_losses_that_have_one():

@@ -146,7 +146,7 @@ def test_the_table_of_claims_shows_effect_margin_and_verdict() -> None:
         rows(row("clml_helps", "debtags", "opposite", -4.0, 0.3, remark="below logistic regression: BCE"))
     )
     assert shown.reset_index().loc[0].tolist() == [
-        "clml_helps", "debtags, 10 labels", "A − B", "−4.0 [−4.3, −3.7]", "0.5 points", "opposite", "",
+        "clml_helps", "debtags, 10 labels", "A − B", "", "−4.0 [−4.3, −3.7]", "0.5 points", "opposite", "",
         "below logistic regression: BCE",
     ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
 from mlcl_utils.studies.base import (
+    Count,
     Counts,
     Encoders,
     Families,
@@ -47,6 +48,10 @@ class LabelSpaceParameters(StudyParameters):
     held_out: Families = Field(
         description="drawing families of emoji, each kept for the test alone in a row of its own"
     )
+    long_epochs: Annotated[
+        Count | None,
+        Field(description="epochs of a longer training at few and at most labels; not given: none"),
+    ] = None
     temperature: Annotated[
         Positive | None, Field(description="of the contrastive losses; not given: their own")
     ] = None
@@ -73,6 +78,12 @@ class LabelSpaceParameters(StudyParameters):
             k for k in sorted(self.num_labels) if k <= self.labels_to_learn(dataset, min(self.num_labels))
         )
 
+    def length(self, config: RunConfig) -> str:
+        """In words how long a run is trained, if it is longer than usual."""
+        longer = self.long_epochs not in (None, self.epochs)
+        trained = config.recipe is not None and config.recipe.epochs == self.long_epochs
+        return f"{self.long_epochs} epochs" if longer and trained else ""
+
 
 def reference_labels(num_labels: tuple[int, ...]) -> int:
     """The size of the label space at which the amount of training data is varied."""
@@ -95,9 +106,10 @@ class Point(NamedTuple):
 
 
 def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
-    """The runs of the study: every arm at every point of its sweeps."""
-    return [
-        RunConfig(
+    """The runs of the study: every arm at every point of its sweeps, and those that are trained longer."""
+
+    def config(dataset: str, replicate: int, point: Point, arm: str, epochs: int) -> RunConfig:
+        return RunConfig(
             dataset=dataset,
             base_labels=min(parameters.num_labels),
             replicate=replicate,
@@ -105,10 +117,13 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
             label_pool=None if point.label_draw is None else max(parameters.sizes(dataset)),
             loss=arm,
             hyperparameters=_hyperparameters(arm, parameters.temperature),
-            recipe=arms.recipe(arm, point.encoder, parameters.epochs),
+            recipe=arms.recipe(arm, point.encoder, epochs),
             seed=replicate + parameters.seed,
             data_root=parameters.root,
         )
+
+    usual = [
+        config(dataset, replicate, point, arm, parameters.epochs)
         for dataset in parameters.datasets
         for replicate in range(parameters.replicates)
         for point in points(parameters, dataset)
@@ -116,6 +131,17 @@ def grid(parameters: LabelSpaceParameters) -> list[RunConfig]:
             *arms.baselines(dataset, replicate, whole=point.is_main, root=parameters.data_root),
             *parameters.losses,
         )
+    ]
+    if parameters.long_epochs in (None, parameters.epochs):
+        return usual
+    return usual + [
+        config(dataset, replicate, point, arm, parameters.long_epochs)
+        for dataset in parameters.datasets
+        for replicate in range(parameters.replicates)
+        for point in points(parameters, dataset)
+        if point.is_main
+        and point.num_labels in (min(parameters.sizes(dataset)), max(parameters.sizes(dataset)))
+        for arm in parameters.losses
     ]
 
 
@@ -185,7 +211,8 @@ STUDY = Study(
             "replicates": 5,
             "claim_replicates": 10,
             "claim_seeds": 2,
-            "epochs": 30,
+            "epochs": 10,
+            "long_epochs": 30,
             "num_labels": [10, 30, 100, 300],
             "train_fractions": [0.05, 0.2, 1.0],
             "matched_num_labels": [10],

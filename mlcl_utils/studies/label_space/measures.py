@@ -52,9 +52,9 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
             yield from _leads(study, "contrast", [arms], metric, heads=scores.HEADS, columns={"head": "best"})
         for metric, heads in READINGS.values():
             yield from _leads(study, "contrast_as_read", [arms], metric, heads=heads)
-    for place in dict.fromkeys((task.dataset, task.encoder) for task in tasks):
-        own = {task: arms for task, arms in tasks.items() if (task.dataset, task.encoder) == place}
-        yield from _of_sizes(study, {task: arms for task, arms in own.items() if task.is_main})
+    for place in dict.fromkeys((task.dataset, task.encoder, task["length"]) for task in tasks):
+        own = {t: arms for t, arms in tasks.items() if (t.dataset, t.encoder, t["length"]) == place}
+        yield from _of_sizes(study, {task: arms for task, arms in own.items() if task.but(length="").is_main})
         yield from _of_fractions(
             study, {task: arms for task, arms in own.items() if task["held_out"] is None}
         )
@@ -69,6 +69,7 @@ MEASURES = Measures(
         *("recall_named", "recall_unnamed", "map_unnamed"),
     ),
     heads=(*scores.HEADS, *scores.SOURCE_HEADS),
+    arm=lambda config, parameters: Arm.of(config, length=parameters.length(config)),
 )
 
 

@@ -69,7 +69,7 @@ def fractions(study: Execution) -> Figure | None:
     sizes = {name: reference_labels(study.parameters.sizes(name)) for name in study.parameters.datasets}
     frames = {}
     for key, rows in (("intervals", study.scores), ("points", study.points)):
-        rows = rows[rows["label_draw"].isna() & rows["held_out"].isna()]
+        rows = rows[rows["label_draw"].isna() & rows["held_out"].isna() & rows["length"].eq("")]
         rows = rows[rows["num_labels"] == rows["dataset"].map(sizes)]
         frames[key] = _varied(_probed(rows, MAIN), "train_fraction")
     return figures.draw(study, "fractions", frames)
