@@ -111,7 +111,7 @@ class Arm:
 
     @property
     def is_main(self) -> bool:
-        """Whether it was trained as long as usual, on all data and the most frequent labels, and tested on their like."""
+        """Whether it was trained as long as usual on all data and the most frequent labels, and tested on their like."""
         swept = self["train_fraction"], self["label_draw"], self["held_out"], self["length"]
         return not self.loses_positives and swept == (1, None, None, "")
 
