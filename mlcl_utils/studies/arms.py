@@ -56,7 +56,7 @@ AXES = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One line of a comparison; its runs differ in the replicate alone.
+    """One line of a comparison; its runs differ in split and seed alone.
 
     ``arm["kept_share"]`` is its value on an axis; :meth:`but` gives the same arm with something else.
 
@@ -111,7 +111,7 @@ class Arm:
 
     @property
     def is_main(self) -> bool:
-        """Whether it was trained as long as usual on all data and the most frequent labels, and tested on their like."""
+        """Whether it was trained as usual on all data and the most frequent labels, and tested on what is like them."""
         swept = self["train_fraction"], self["label_draw"], self["held_out"], self["length"]
         return not self.loses_positives and swept == (1, None, None, "")
 
