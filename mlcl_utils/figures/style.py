@@ -181,6 +181,7 @@ _METRICS = {
     "map_voc2007": MetricLook("11-point mAP"),
     "micro_ap": MetricLook("micro-AP"),
     "validation_map": MetricLook("validation mAP"),
+    "validation_macro_f1_per_label": MetricLook("validation macro-F1"),
     "macro_f1": MetricLook("macro-F1"),
     "micro_f1": MetricLook("micro-F1"),
     "sample_f1": MetricLook("sample-F1"),

@@ -113,33 +113,38 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def claims(rows: pd.DataFrame) -> list[Line]:
-    """One line per claim: its verdict on every task."""
+    """One line per claim: where it is so and where not, and the clearest of its effects."""
     said = []
     for _, own in rows.groupby("claim", sort=False):
-        words = overall(own)
-        said.append(Line(own["statement"].iloc[0], f" {words[0].upper()}{words[1:]}."))
+        words = _said(own)
+        said.append(Line(own["statement"].iloc[0], f" {words[0].upper()}{words[1:]}"))
     return said
 
 
 def claim(rows: pd.DataFrame) -> str:
-    """One claim in two sentences: where it is so and where it is not, and the clearest of its effects.
-
-    An effect is for or against it as its verdict says, or, where that is open or was not given, its evidence.
-    """
+    """One claim in two sentences: where it is so and where it is not, and the clearest of its effects."""
     statement = str(rows["statement"].iloc[0]).rstrip(".")
     if rows["claim"].iloc[0] in {claim.id for claim in published.load() if claim.every}:
         statement += ", where every comparison has to hold"
+    return f"{statement}: {_said(rows)}"
+
+
+def _said(rows: pd.DataFrame) -> str:
+    """What is said of a claim.
+
+    An effect is for or against it as its verdict says, or, where that is open or was not given, its evidence.
+    """
     sides = rows.assign(side=[_stand(row) for _, row in rows.iterrows()])
     measured = sides[sides["side"] != ""]
     if measured.empty:
-        return f"{statement}: not measured."
+        return "not measured."
     named = measured["task"].is_unique and len(measured) <= FEW_TASKS
     parts = [
         f"{words} {_where(own, len(measured), named)}"
         for side_, words in (("for", "so"), ("against", "not"), ("open", "open"))
         if len(own := measured[measured["side"] == side_])
     ]
-    return f"{statement}: {'; '.join(parts)}. {_clearest(measured)}"
+    return f"{'; '.join(parts)}. {_clearest(measured)}"
 
 
 _DECIDED = {"holds": "for", **dict.fromkeys(("opposite", "no material effect", "does not hold"), "against")}

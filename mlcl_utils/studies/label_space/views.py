@@ -151,7 +151,7 @@ def contrasts(study: Execution) -> pd.DataFrame:
 def readings(study: Execution) -> pd.DataFrame:
     """The same by macro-F1, in the equal reading and in that of the original paper."""
     index = ("task", "reading", "compared")
-    return tables.compared(study, "contrast_as_read", name="readings", index=index)
+    return tables.compared(study, "contrast_as_read", name="readings", index=index, by="unit")
 
 
 def checklist(study: Execution) -> Markdown:
