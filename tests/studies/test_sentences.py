@@ -90,7 +90,8 @@ def test_the_opposite_in_a_changed_setting_did_not_transfer() -> None:
     ]
     assert sentences.overall(found) == (
         "1 of 4 hold, where every one has to; holds on debtags, 300 labels; did not transfer on emoji, 10 labels"
-        " (A − B) and emoji, 10 labels (C − D); no material effect on fashion-scenes, 10 labels; not judged on fashion-scenes"
+        " (A − B) and emoji, 10 labels (C − D); no material effect on fashion-scenes, 10 labels; not judged on"
+        " fashion-scenes"
     )
     same = rows(row("clml_helps", "debtags", "opposite", -4.0, setting="same"))
     assert sentences.counted(same) == "opposite on 1"
