@@ -19,7 +19,9 @@ from mlcl_utils.cli import bench, data, features, figures, report, run, runs, se
 from mlcl_utils.cli.common import Commands, complain
 from mlcl_utils.errors import StorageError, UsageError
 from mlcl_utils.files import why
-from mlcl_utils.paths import shown
+from mlcl_utils.paths import IN_CHECKOUT, shown
+
+_ANYWHERE = frozenset({"bench", "data", "features", "losses"})  # commands that need no notebooks
 
 
 def main() -> NoReturn:
@@ -69,8 +71,14 @@ def _refuse(message: str) -> NoReturn:
 
 @click.group(cls=Commands, name="mlcl", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mlcl-studies", prog_name="mlcl")
-def _commands() -> None:
+@click.pass_context
+def _commands(context: click.Context) -> None:
     """Studies in multi-label contrastive learning: run them, look at what there is."""
+    if not IN_CHECKOUT and context.invoked_subcommand not in _ANYWHERE:
+        raise UsageError(
+            f"mlcl {context.invoked_subcommand} needs the repository with its notebooks: clone it and run 'make setup'"
+            f" there; without it there are {', '.join(sorted(_ANYWHERE))}"
+        )
 
 
 for command in (
