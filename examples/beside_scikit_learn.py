@@ -40,10 +40,8 @@ def main(folder: str, names: list[str]) -> None:
         x, y = dataset.features.astype(np.float32), (dataset.labels == 1).astype(int)
         for arm, make in ARMS.items():
             rows = [score(make(seed), x[~test], y[~test], x[test], y[test]) for seed in range(SEEDS)]
-            found = np.mean(rows, axis=0)
-            print(
-                f"| {name} | {arm} | {100 * found[0]:.1f} | {100 * found[1]:.1f} | {100 * found[2]:.1f} | {found[3]:.1f} |"
-            )
+            *percent, seconds = np.mean(rows, axis=0) * [100, 100, 100, 1]
+            print(f"| {name} | {arm} | {' | '.join(f'{value:.1f}' for value in percent)} | {seconds:.1f} |")
 
 
 def score(estimator, x, y, x_test, y_test) -> list[float]:

@@ -13,7 +13,7 @@ from mlcl_utils.data.splits import TEST, TRAIN, VALIDATION
 from mlcl_utils.models import heads
 
 
-def main(folder: str, name: str, loss: str = "splc+clml", epochs: int = 30) -> dict[str, float]:
+def main(folder: str, name: str, loss: str = "reg", epochs: int = 30) -> dict[str, float]:
     """Train on the training part, tune thresholds on the validation part, and return the metrics of the test part."""
     torch.manual_seed(0)
     dataset = data.load(f"mulan:{name}", folder)

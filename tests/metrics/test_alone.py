@@ -52,3 +52,26 @@ def test_so_do_pairs_and_thresholds(convert):
 def test_rows_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="inhomogeneous"):
         metrics.macro_f1([[1, 0], [1]], [[True, False], [True]])
+
+
+def test_objects_over_batches_give_what_the_functions_give_of_all():
+    pairs, tuned = metrics.LabelPairOPIS(steps=11, even="rate"), metrics.TunedThresholds()
+    for metric in (pairs, tuned):
+        metric.update(SCORES[:3], LABELS[:3])
+        metric.reset()
+        batch = torch.empty(10, 3, dtype=torch.float64)
+        for rows in (slice(0, 10), slice(10, 20), slice(20, 30)):
+            metric.update(batch.copy_(torch.from_numpy(SCORES[rows])), LABELS[rows].tolist())
+    assert pairs.compute() == metrics.opis_pairs(SCORES, LABELS, steps=11, even="rate")
+    assert pairs.compute() == pairs.compute()
+    expected = metrics.tune_thresholds(LABELS, SCORES)
+    assert tuned.compute().overall == expected.overall
+    np.testing.assert_array_equal(tuned.compute().per_label, expected.per_label)
+
+
+def test_objects_refuse_nothing_and_rows_that_do_not_match():
+    metric = metrics.TunedThresholds()
+    with pytest.raises(ValueError, match="nothing was given"):
+        metric.compute()
+    with pytest.raises(ValueError, match="3 rows of preds but 2 of target"):
+        metric.update(SCORES[:3], LABELS[:2])
