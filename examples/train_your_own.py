@@ -34,7 +34,12 @@ def main(folder: str, name: str, loss: str = "reg", epochs: int = 30) -> dict[st
             value.backward()
             optimiser.step()
 
-    scores = top.scores(network.eval()(x)).detach()
+    scores = top.scores(network.eval()(x))
+    if scores is None:
+        sys.exit(
+            f"{loss} has neither logits nor prototypes to predict by: add one that has, as in {loss}+bce"
+        )
+    scores = scores.detach()
     thresholds = metrics.tune_thresholds(y[part == VALIDATION], scores[part == VALIDATION])
     return metrics.evaluate(y[part == TEST], scores[part == TEST], thresholds)
 

@@ -157,7 +157,7 @@ print(stats.holm([0.01, 0.04]) is not None)
 
 
 def test_a_command_without_its_packages_says_in_a_line_what_to_install() -> None:
-    done = without("studies", "sys.argv[1:] = ['losses']\nfrom mlcl_utils.__main__ import main; main()")
+    done = without("studies", "sys.argv[1:] = ['losses']\nfrom mlcl_utils.cli import main; main()")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("mlcl: needs click, ")
@@ -184,7 +184,7 @@ def installed(folder: Path, *arguments: str, **variables: str) -> subprocess.Com
     elsewhere.mkdir(exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if k != "MLCL_EMBEDDED_DATA"}
     return subprocess.run(
-        [sys.executable, "-P", "-m", "mlcl_utils", *arguments],
+        [sys.executable, "-P", "-c", "from mlcl_utils.cli import main; main()", *arguments],
         cwd=elsewhere,
         capture_output=True,
         text=True,
