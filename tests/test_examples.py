@@ -102,7 +102,7 @@ def write_mulan(folder: Path, name: str) -> None:
 def test_a_network_of_ones_own_is_trained(tmp_path: Path) -> None:
     write_mulan(tmp_path, "signs")
     script = CHECKOUT / "examples" / "train_your_own.py"
-    assert len(script.read_text().splitlines()) <= 50
+    assert len([line for line in script.read_text().splitlines() if line.strip()]) <= 40
     found = example("train_your_own").main(str(tmp_path), "signs", epochs=30)
     assert found["map"] > 0.9
     assert found["macro_f1"] > 0.8

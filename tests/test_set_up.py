@@ -149,7 +149,7 @@ for name in losses.names():
     criterion(labels, **given, **index).backward()
 scores = torch.randn(12, 3)
 print(metrics.evaluate(labels, scores, metrics.tune_thresholds(labels, scores))["map"] > 0)
-print(stats.holm([0.01, 0.04]) is not None)
+print(stats.holm(scores[0].sigmoid().numpy()) is not None)
 """
     done = without("studies", code)
     assert done.returncode == 0, done.stderr
