@@ -34,12 +34,11 @@ def main(folder: str, name: str, loss: str = "reg", epochs: int = 30) -> dict[st
             value.backward()
             optimiser.step()
 
-    scores = top.scores(network.eval()(x))
+    scores = top.eval().scores(network.eval()(x))
     if scores is None:
         sys.exit(
             f"{loss} has neither logits nor prototypes to predict by: add one that has, as in {loss}+bce"
         )
-    scores = scores.detach()
     thresholds = metrics.tune_thresholds(y[part == VALIDATION], scores[part == VALIDATION])
     return metrics.evaluate(y[part == TEST], scores[part == TEST], thresholds)
 
@@ -47,5 +46,4 @@ def main(folder: str, name: str, loss: str = "reg", epochs: int = 30) -> dict[st
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    found = main(*sys.argv[1:4])
-    print(", ".join(f"{name} {found[name]:.3f}" for name in ("map", "macro_f1", "micro_f1")))
+    print(", ".join(f"{name} {value:.3f}" for name, value in main(*sys.argv[1:4]).items()))

@@ -113,7 +113,7 @@ def test_a_network_of_ones_own_is_trained(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"map [01]\.\d{3}, macro_f1 [01]\.\d{3}, micro_f1 [01]\.\d{3}\n", done.stdout)
+    assert re.match(r"map [01]\.\d{3}, ", done.stdout)
 
 
 def test_a_network_without_a_score_says_what_to_add(tmp_path: Path) -> None:
