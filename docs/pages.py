@@ -17,8 +17,8 @@ from mlcl_utils.studies import sentences
 from mlcl_utils.studies.base import Study
 
 PACKAGES = (
-    "data", "losses", "metrics", "features", "models", "training", "stats", "runs", "figures", "search", "studies",
-    "batch", "report",
+    "data", "losses", "metrics", "features", "models", "training", "estimator", "stats", "runs", "figures",
+    "search", "studies", "batch", "report",
 )  # fmt: skip
 """The packages of the reference, in the order in which data flow through them."""
 

@@ -14,6 +14,7 @@ _SUBMODULES = (
     "batch",
     "bench",
     "data",
+    "estimator",
     "features",
     "figures",
     "losses",

@@ -6,8 +6,14 @@ from pathlib import Path
 
 from mlcl_utils.errors import UsageError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-"""The folder that holds ``notebooks/`` and ``results/``; relative paths are taken from here."""
+_ABOVE = Path(__file__).resolve().parents[1]
+IN_CHECKOUT = (_ABOVE / "notebooks").is_dir()
+"""Whether the package lies in the repository, not among installed packages, without notebooks and data."""
+
+CHECKOUT = _ABOVE if IN_CHECKOUT else Path.cwd()
+"""The folder that holds ``notebooks/`` and ``results/``; relative paths are taken from here.
+
+Without the repository it is the working directory: nothing is to be written among installed packages."""
 
 
 def shown(path: Path) -> str:

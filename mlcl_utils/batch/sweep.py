@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mlcl_utils import written
+from mlcl_utils import written, yaml_values
 from mlcl_utils.errors import UsageError
 from mlcl_utils.paths import shown
 
@@ -26,7 +26,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     name = shown(path)
     try:
-        node = written.yaml_node(path.read_text(encoding="utf-8-sig"))
+        node = yaml_values.yaml_node(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"sweep file '{name}': {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -40,7 +40,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     entries = []
     for number, one in enumerate(node.value, start=1):
         try:
-            entries.append(_entry(written.yaml_value(one, str)))
+            entries.append(_entry(yaml_values.yaml_value(one, str)))
         except UsageError as error:
             raise UsageError(f"{name}, entry {number}: {error}") from None
     return entries

@@ -8,7 +8,7 @@ from pathlib import Path
 from mlcl_utils.data import dataset as stored
 from mlcl_utils.data import features, readers, user_sets, vectors
 from mlcl_utils.errors import DataError, UsageError, unknown
-from mlcl_utils.paths import shown
+from mlcl_utils.paths import IN_CHECKOUT, shown
 
 EMBEDDED_VARIABLE = "MLCL_EMBEDDED_DATA"
 """Environment variable that names another folder to read the embedded sets from."""
@@ -35,7 +35,12 @@ def folder(name: str) -> Path:
     root = Path(given) if given else Path(__file__).parent / "embedded"
     path = root / name
     if not path.is_dir():
-        raise DataError(f"data set '{name}' is not at {path}; restore it with: git checkout -- {path}")
+        if given or IN_CHECKOUT:
+            raise DataError(f"data set '{name}' is not at {path}; restore it with: git checkout -- {path}")
+        raise DataError(
+            f"data set '{name}' is in the repository, not in the installed package; set {EMBEDDED_VARIABLE} to the"
+            " folder mlcl_utils/data/embedded of a checkout"
+        )
     return path
 
 

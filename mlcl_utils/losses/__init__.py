@@ -1,6 +1,6 @@
 """The losses, by name.
 
-    criterion = losses.create("reg", temperature=0.1)
+    criterion = losses.create("reg", temperature=0.1)  # or, by its class: losses.REG(temperature=0.1)
     value = criterion(labels, embeddings=z, prototypes=p)
 
 ``names`` and ``check`` need no torch: a loss is imported when it is created or described. A loss is one file
@@ -62,6 +62,7 @@ _CLASSES = {  # name: module.class
     "z_loss": "z_loss.ZLoss",
     "zlpr": "zlpr.ZLPR",
 }
+_NAMED = {path.partition(".")[2]: name for name, path in _CLASSES.items()}  # class: name
 
 
 def names() -> tuple[str, ...]:
@@ -121,6 +122,18 @@ def info(name: str) -> LossInfo:
 def available() -> dict[str, LossInfo]:
     """The descriptions of all losses by name."""
     return {name: info(name) for name in names()}
+
+
+def __getattr__(name: str) -> type[Loss]:
+    """The class of a loss, imported when it is asked for."""
+    if name in _NAMED:
+        return _class(_NAMED[name])
+    hint = "" if name.startswith("_") else f"; {str(unknown('loss', name, _NAMED)).partition('; ')[2]}"
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'{hint}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMED])
 
 
 def _class(name: str) -> type[Loss]:

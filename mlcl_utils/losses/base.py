@@ -159,12 +159,18 @@ class Loss(nn.Module):
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._declared())
 
     def forward(
-        self, labels: Tensor, *, epoch: int = 0, anchors: int | None = None, **tensors: Tensor
+        self,
+        labels: Tensor,
+        *misplaced: object,
+        epoch: int = 0,
+        anchors: int | None = None,
+        **tensors: Tensor,
     ) -> Tensor:
         """The value of the loss on a batch.
 
         Args:
             labels: (batch, labels), values in {-1, 0, 1}.
+            misplaced: nothing may be; the error for tensors that were given without their names shows the call.
             epoch: 0-based number of the epoch.
             anchors: how many examples of the batch, the first, are anchors; the others are candidates alone, such as
                 those of a momentum queue. None: all. For the losses that contrast examples with each other.
@@ -177,9 +183,11 @@ class Loss(nn.Module):
             A scalar. Where nothing contributes it is an exact zero that still has a gradient path.
 
         Raises:
+            TypeError: tensors without their names, as in ``criterion(z, y)``.
             ValueError: wrong tensors, shapes, types or devices; on the CPU also labels outside {-1, 0, 1} and
                 non-finite values (on a GPU, looking at values would wait for the device).
         """
+        check_call(self.name, misplaced, self.tensors)
         labels, tensors = self._prepared(labels, epoch, tensors, anchors)
         with torch.autocast(labels.device.type, enabled=False):
             if labels.shape[0] == 0:
@@ -290,6 +298,20 @@ class Loss(nn.Module):
         if not self.takes_sparse_labels:
             raise ValueError(f"labels must be dense for {self.name}, was {labels.layout}")
         return labels.to_dense()
+
+
+def check_call(loss: str, misplaced: Sequence[object], taken: Iterable[str]) -> None:
+    """Whether a loss was given nothing but the labels without a name.
+
+    Raises:
+        TypeError: it was; the message shows the call.
+    """
+    if misplaced:
+        call = ", ".join(("labels", *(f"{name}=..." for name in taken)))
+        raise TypeError(
+            f"{loss} takes the labels first and its tensors by name, as in criterion({call});"
+            f" was given {len(misplaced) + 1} arguments without a name"
+        )
 
 
 def check_names(loss: str, given: Iterable[str], taken: Sequence[str], training: bool) -> None:

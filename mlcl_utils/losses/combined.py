@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlcl_utils.errors import unknown
-from mlcl_utils.losses.base import MIXTURES, Examples, Loss, check_names
+from mlcl_utils.losses.base import MIXTURES, Examples, Loss, check_call, check_names
 from mlcl_utils.losses.info import LossInfo
 
 
@@ -51,12 +51,14 @@ class Combined(nn.Module):
         scores: Tensor = scorer(**{name: tensors[name] for name in self._part_tensors[part]})
         return scores
 
-    def forward(self, labels: Tensor, *, epoch: int = 0, **tensors: Tensor) -> Tensor:
+    def forward(self, labels: Tensor, *misplaced: object, epoch: int = 0, **tensors: Tensor) -> Tensor:
         """The sum of the parts; see :meth:`mlcl_utils.losses.base.Loss.forward`.
 
         Raises:
+            TypeError: tensors without their names.
             ValueError: other tensors than the parts take together, or what a part refuses.
         """
+        check_call("+".join(self.parts), misplaced, self.tensors)
         given = [name for name in tensors if not (self.takes_mixtures and name in MIXTURES)]
         check_names("+".join(self.parts), given, self.tensors, self.training)
         values = [

@@ -28,16 +28,18 @@ class EnsLoss(Loss):
     )
     ignore_unobserved: bool = IGNORE_UNOBSERVED
 
-    def forward(self, labels: Tensor, *, normals: Tensor | None = None, **given: object) -> Tensor:
+    def forward(
+        self, labels: Tensor, *misplaced: object, normals: Tensor | None = None, **given: object
+    ) -> Tensor:
         """As for every loss; in evaluation mode it is binary cross-entropy, which training reports too.
 
         Args:
-            labels, given: see :meth:`mlcl_utils.losses.base.Loss.forward`.
+            labels, misplaced, given: see :meth:`mlcl_utils.losses.base.Loss.forward`.
             normals: (labels, batch), or for one group (1, batch · labels), what is to be taken for the draw; by default
                 drawn from torch's generator of the CPU.
         """
         self._normals = normals
-        value: Tensor = super().forward(labels, **given)  # type: ignore[arg-type]
+        value: Tensor = super().forward(labels, *misplaced, **given)  # type: ignore[arg-type]
         return value
 
     def compute(self, labels: Tensor, *, logits: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from mlcl_utils.metrics.consistency import opis_pairs, opis_scores
 from mlcl_utils.metrics.evaluation import evaluate
 from mlcl_utils.metrics.neighbourhood import icnn_score, utilisation
 from mlcl_utils.metrics.novel import label_means, novel_labels
+from mlcl_utils.metrics.objects import LabelPairOPIS, TunedThresholds
 from mlcl_utils.metrics.ranking import (
     ExampleRanking,
     average_precision,
@@ -45,7 +46,9 @@ from mlcl_utils.metrics.thresholds import Thresholds, tune_thresholds
 
 __all__ = [
     "ExampleRanking",
+    "LabelPairOPIS",
     "Thresholds",
+    "TunedThresholds",
     "average_precision",
     "coherence",
     "describe_representation",

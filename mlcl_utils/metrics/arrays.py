@@ -13,12 +13,24 @@ Labels = NDArray[np.int8]
 Mask = NDArray[np.bool_]
 
 
+def array(values: Any) -> Array:
+    """What a metric was given as an array: itself, or what nested lists or a tensor of torch on any device hold.
+
+    Raises:
+        ValueError: no array holds it, such as rows of different lengths.
+    """
+    if hasattr(values, "detach"):  # a tensor; torch need not be imported to know one
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
 def checked_labels(labels: Array) -> Labels:
     """The label matrix as int8.
 
     Raises:
         ValueError: it is not a matrix, or has a value other than -1, 0 and 1.
     """
+    labels = array(labels)
     if labels.ndim != 2:
         raise ValueError(f"labels must have shape (examples, labels), not {labels.shape}")
     if labels.size and not (labels.min() >= -1 and labels.max() <= 1):
@@ -35,6 +47,7 @@ def checked_scores(scores: Array, labels: Labels) -> Floats:
     Raises:
         ValueError: their shape is not that of the labels, or one is not finite.
     """
+    scores = array(scores)
     if scores.shape != labels.shape:
         raise ValueError(f"scores have shape {scores.shape} but labels have shape {labels.shape}")
     converted = scores.astype(np.float64, copy=False)
@@ -49,6 +62,7 @@ def checked_predictions(predictions: Array, labels: Labels) -> Mask:
     Raises:
         ValueError: their shape is not that of the labels, or they are not bool.
     """
+    predictions = array(predictions)
     if predictions.shape != labels.shape:
         raise ValueError(f"predictions have shape {predictions.shape} but labels have shape {labels.shape}")
     if predictions.dtype != np.bool_:

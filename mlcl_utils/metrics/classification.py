@@ -82,4 +82,4 @@ def subset_accuracy(labels: Array, predictions: Array) -> float:
 
 
 def _with_observed(labels: Array) -> Mask:
-    return np.asarray((labels >= 0).any(axis=1))
+    return np.asarray((checked_labels(labels) >= 0).any(axis=1))

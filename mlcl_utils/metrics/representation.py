@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlcl_utils.metrics.arrays import Array, Floats, Labels, Mask, checked_labels, mean
+from mlcl_utils.metrics.arrays import Array, Floats, Labels, Mask, array, checked_labels, mean
 
 BLOCK = 512
 """Rows of the similarity matrix held at once."""
@@ -232,6 +232,7 @@ def _effective_rank(vectors: Floats) -> float:
 def directions(embeddings: Array, labels: Array) -> tuple[Floats, Labels, Mask]:
     """Unit vectors of the embeddings that are not zero, the labels of these, and which they are of all."""
     known = checked_labels(labels)
+    embeddings = array(embeddings)
     check_shape(embeddings)
     if len(embeddings) != len(known):
         raise ValueError(f"{len(embeddings)} embeddings but {len(known)} rows of labels")

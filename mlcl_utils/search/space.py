@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mlcl_utils import written
+from mlcl_utils import written, yaml_values
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import shown
 
@@ -316,8 +316,8 @@ def _parse(path: Path) -> Mapping[str, Any]:
 
 
 def _parse_yaml(text: str) -> Mapping[str, Any]:
-    node = written.yaml_node(text)
-    parsed = None if node is None else written.yaml_value(node, written.plain)
+    node = yaml_values.yaml_node(text)
+    parsed = None if node is None else yaml_values.yaml_value(node, written.plain)
     if not isinstance(parsed, Mapping):
         raise UsageError("should have a table for each hyperparameter")
     return parsed

@@ -80,16 +80,41 @@ def gather(own: Tensor, count: int) -> Tensor:
     """
     if size() == 1:
         return own
-    gathered: Tensor = _Gather.apply(own, count)
+    gathered: Tensor = _Gather.apply(own, [len(part) for part in torch.empty(count).tensor_split(size())])
+    return gathered
+
+
+def gather_all(own: Tensor) -> Tensor:
+    """The rows of all processes in order, with gradient, however many each has: for training loops of your own.
+
+        z, y = gather_all(network(inputs)), gather_all(labels)
+        criterion(y, embeddings=z, prototypes=prototypes).backward()
+
+    Every process has to call it alike, and computes the same loss of the whole batch. With the network (and the
+    prototypes) in a DistributedDataParallel, gradients are those that one process would have of that batch; torch's
+    own ``all_gather`` has none. Labels are gathered in the same way.
+
+    Args:
+        own: (n, ...) those of this process; n may be 0 and differ, the other sizes and the type may not.
+
+    Returns:
+        (sum of n, ...); itself where there is one process.
+    """
+    if size() == 1:
+        return own
+    gathered: Tensor
+    if own.dtype == torch.bool:  # not every backend sends it
+        gathered = _Gather.apply(own.to(torch.uint8), from_all(len(own)))
+        return gathered.bool()
+    gathered = _Gather.apply(own, from_all(len(own)))
     return gathered
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, own: Tensor, count: int) -> Tensor:
-        sizes = [len(part) for part in torch.empty(count).tensor_split(size())]
+    def forward(ctx: Any, own: Tensor, sizes: list[int]) -> Tensor:
         ctx.start, ctx.own = sum(sizes[: rank()]), len(own)
-        # shares differ by one row at most: all are sent as long as the longest
+        # all are sent as long as the longest
         padded = own.new_zeros((max(sizes), *own.shape[1:]))
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in sizes]

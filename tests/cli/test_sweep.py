@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlcl_utils import studies, written
+from mlcl_utils import studies, written, yaml_values
 from mlcl_utils.batch import sweep
 from mlcl_utils.cli.run import _job, _plan, _swept
 from mlcl_utils.errors import UsageError
@@ -167,10 +167,10 @@ def test_what_json_says_a_sweep_says(value: Any) -> None:
             return [words(each) for each in value]
         return value if isinstance(value, str) else json.dumps(value)
 
-    node = written.yaml_node(json.dumps({"value": value}))
+    node = yaml_values.yaml_node(json.dumps({"value": value}))
     assert node is not None
-    assert written.yaml_value(node, str) == {"value": words(value)}
-    assert written.yaml_value(node, written.plain) == {"value": value}
+    assert yaml_values.yaml_value(node, str) == {"value": words(value)}
+    assert yaml_values.yaml_value(node, written.plain) == {"value": value}
 
 
 def test_anchors_and_merges(tmp_path: Path) -> None:

@@ -94,6 +94,74 @@ def test_value_and_gradient_are_those_of_one_process(processes: int, tmp_path: P
             assert size > 1e-4, name  # or else there was nothing to compare
 
 
+UNEVEN = """
+import copy, json, sys
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from mlcl_utils import losses
+from mlcl_utils.models import heads
+from mlcl_utils.training import parallel
+
+device = parallel.start(torch.device("cpu"))
+torch.set_num_threads(1)
+torch.manual_seed(0)
+criterion = losses.REG()
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.heads = nn.Linear(6, 8), heads.for_loss(criterion, 8, 3)
+
+    def forward(self, x):
+        return self.heads(self.body(x))
+
+
+network = Network().double()
+alone = copy.deepcopy(network)
+x = torch.randn(8, 6, dtype=torch.float64)
+y = torch.randint(2, (8, 3)).bool()
+value = criterion(y, **alone(x))
+value.backward()
+joint = DistributedDataParallel(network)
+own = slice(0, 5) if parallel.rank() == 0 else slice(5, 8)
+given = joint(x[own])
+labels = parallel.gather_all(y[own])
+got = criterion(labels, embeddings=parallel.gather_all(given["embeddings"]), prototypes=given["prototypes"])
+got.backward()
+worst = max(
+    float((p.grad - q.grad).abs().max()) for p, q in zip(alone.parameters(), network.parameters())
+)
+size = max(float(p.grad.abs().max()) for p in alone.parameters())
+none = parallel.gather_all(x[:0] if parallel.rank() else x[:2])
+found = [torch.equal(labels, y), abs(float(got - value)), worst, size, torch.equal(none, x[:2])]
+everywhere = parallel.from_all(found)
+if parallel.rank() == 0:
+    json.dump(everywhere, open(sys.argv[1], "w"))
+parallel.leave()
+"""
+
+
+@pytest.mark.slow
+def test_rows_are_gathered_with_gradient_however_many_each_process_has(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(UNEVEN)
+    torchrun(2, tmp_path / "driver.py", str(tmp_path / "found.json"))
+    everywhere = json.loads((tmp_path / "found.json").read_text())
+    assert len(everywhere) == 2
+    for same, value, gradient, size, empty in everywhere:
+        assert same
+        assert empty
+        assert value < 1e-12
+        assert gradient < 1e-12
+        assert size > 1e-3  # or else there was nothing to compare
+
+
+def test_one_process_alone_gathers_itself() -> None:
+    rows = torch.randn(3, 2, requires_grad=True)
+    assert parallel.gather_all(rows) is rows
+
+
 WHOLE = """
 import copy, json, sys
 import torch
