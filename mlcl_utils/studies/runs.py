@@ -176,7 +176,7 @@ def train_grid(parameters: StudyParameters, configs: Sequence[RunConfig], folder
 
 def asked_file(results: Path, folder: Path) -> Path:
     """Where the runs are listed that a results folder has asked for."""
-    return results / "runs" / f".asked-{folder.parent.name}-{folder.name}"
+    return results / "runs" / "asked" / f"{folder.parent.name}-{folder.name}.txt"
 
 
 def asked(results: Path, folder: Path) -> list[str]:
