@@ -233,6 +233,9 @@ def test_nothing_is_measured_where_it_is_not_known_which_would_be_the_best(tmp_p
     assert grows["reason"].tolist() == ["runs have failed: MSC (debtags, 10 labels)"]
     shown = views.contrasts(study)
     assert (shown.loc["debtags, 10 labels"] == "runs have failed: MSC").all(axis=None)
+    read = views.readings(study).loc["debtags, 10 labels"]
+    assert read.index.get_level_values("reading").tolist() == ["equal", "source"]
+    assert (read == "runs have failed: MSC").all(axis=None)
 
 
 def test_arms_below_a_baseline_are_flagged(tmp_path):

@@ -50,8 +50,10 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
         for metric in MAIN:
             yield from _leads(study, "contrast", [arms], metric, columns={"head": "probe"})
             yield from _leads(study, "contrast", [arms], metric, heads=scores.HEADS, columns={"head": "best"})
-        for metric, heads in READINGS.values():
-            yield from _leads(study, "contrast_as_read", [arms], metric, heads=heads)
+        for end, (metric, heads) in READINGS.items():
+            # said here, since no head is known where runs have failed
+            reading = {"reading": "source" if end else "equal"}
+            yield from _leads(study, "contrast_as_read", [arms], metric, heads=heads, columns=reading)
     for place in dict.fromkeys((task.dataset, task.encoder, task["length"]) for task in tasks):
         own = {t: arms for t, arms in tasks.items() if (t.dataset, t.encoder, t["length"]) == place}
         yield from _of_sizes(study, {task: arms for task, arms in own.items() if task.but(length="").is_main})
