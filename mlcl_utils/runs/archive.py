@@ -12,9 +12,9 @@ import functools
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from safetensors.numpy import load
 from safetensors.numpy import save as as_bytes
 
 from mlcl_utils.errors import DataError
+from mlcl_utils.files import whole
 from mlcl_utils.paths import shown
 
 FOLDER = "archive"
@@ -79,9 +80,8 @@ def write(folder: Path, runs: Iterable[Any], metrics: Collection[str]) -> Path |
             )  # without a time: the same bytes again
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(content.getbuffer()).hexdigest()[:16]}.zip"
-    temporary = path.with_name(f".writing-{path.name}")
-    temporary.write_bytes(content.getbuffer())
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
     return path
 
 
@@ -95,35 +95,44 @@ def find(results: Path, id: str) -> Path | None:
 
 
 def extract(path: Path, id: str, folder: Path) -> None:
-    """Writes a run of a shard into a folder as it is stored, but for its scores."""
-    described, resamples, arrays = _content(path, path.stat().st_mtime_ns)
-    (folder / "run.json").write_text(json.dumps(described[id], indent=1) + "\n")
-    own = {name.partition("/")[2]: each.astype(np.float32) for name, each in _of(resamples, id).items()}
-    (folder / _RESAMPLES).write_bytes(as_bytes(own))
-    drawn = _of(arrays, id)
-    if drawn:
-        (folder / _ARRAYS).write_bytes(
-            as_bytes({name.partition("/")[2]: each for name, each in drawn.items()})
-        )
+    """Writes a run of a shard into a folder as it is stored, but for its scores; what makes it a run comes last."""
+    run = _content(path, path.stat().st_mtime_ns)[id]
+    folder.mkdir(parents=True, exist_ok=True)
+    resamples = {name: each.astype(np.float32) for name, each in run.resamples.items()}
+    files = {_RESAMPLES: as_bytes(resamples)}
+    if run.arrays:
+        files[_ARRAYS] = as_bytes(run.arrays)
+    files["run.json"] = (json.dumps(run.described, indent=1) + "\n").encode()
+    for name, content in files.items():
+        with whole(folder / name) as temporary:
+            temporary.write_bytes(content)
 
 
-def _of(parts: dict[str, np.ndarray], id: str) -> dict[str, np.ndarray]:
-    return {name: each for name, each in parts.items() if name.startswith(f"{id}/")}
+@dataclass
+class _Archived:
+    described: dict[str, Any]
+    resamples: dict[str, np.ndarray] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def _index(path: Path) -> Collection[str]:
-    return _content(path, path.stat().st_mtime_ns)[0]
+    return _content(path, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
-def _content(path: Path, changed: int) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Runs, resamples and arrays of a shard; kept, for as long as it has not been changed."""
-    whole = path.read_bytes()
+def _content(path: Path, changed: int) -> dict[str, _Archived]:
+    """The runs of a shard by identity; kept, for as long as it has not been changed."""
+    stored = path.read_bytes()
     try:
-        if hashlib.sha256(whole).hexdigest()[:16] != path.stem:
+        if hashlib.sha256(stored).hexdigest()[:16] != path.stem:
             raise ValueError("its content is not that of its name")
-        with zipfile.ZipFile(io.BytesIO(whole)) as file:
-            return json.loads(file.read(_RUNS)), load(file.read(_RESAMPLES)), load(file.read(_ARRAYS))
+        with zipfile.ZipFile(io.BytesIO(stored)) as file:
+            found = {id: _Archived(described) for id, described in json.loads(file.read(_RUNS)).items()}
+            for kind, name in (("resamples", _RESAMPLES), ("arrays", _ARRAYS)):
+                for key, part in load(file.read(name)).items():
+                    id, _, own = key.partition("/")
+                    getattr(found[id], kind)[own] = part
+            return found
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(
             f"the archive '{shown(path)}' is damaged ({error}); take it from the repository again, or remove it, and"

@@ -145,17 +145,7 @@ class Store:
         if path is None:
             return False
         with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = self.folder / f".writing-{config.id}-{os.getpid()}"
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            try:
-                archive.extract(path, config.id, temporary)
-                shutil.rmtree(self._path(config), ignore_errors=True)
-                with contextlib.suppress(FileExistsError, OSError):  # another process was first
-                    os.rename(temporary, self._path(config))
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+            archive.extract(path, config.id, self._path(config))
         return self._is_here(config)
 
     def read(self, config: RunConfig) -> Run:

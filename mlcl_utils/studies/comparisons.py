@@ -350,7 +350,8 @@ def _row(each: _Asked) -> dict[str, Any]:
             scaled = stats.combine([measured], lambda part: each.scale * part[0])
         said = judge(scaled, claim.margin, claim.test, censored=comparison.censored)
         if each.reason:
-            said |= {"verdict": "not judged", "reason": each.reason}
+            nothing = dict.fromkeys(PROBABILITIES, math.nan)  # rests on it
+            said |= {"verdict": "not judged", "reason": each.reason, "evidence": "", **nothing}
         row |= said
     interval = measured if isinstance(measured, Interval) else stats.interval(measured)
     if comparison.limits is not None:

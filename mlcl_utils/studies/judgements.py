@@ -127,7 +127,7 @@ def _of_rule_1(rows: pd.DataFrame) -> pd.DataFrame:
             said = comparisons.judge(
                 measured(row), row["margin"], row["test"], censored=bool(row["censored"])
             )
-            found = {**said, **({"verdict": "not judged"} if reason else {}), **found}
+            found = {**said, **({"verdict": "not judged", "evidence": ""} if reason else {}), **found}
         for name, value in found.items():
             rows.at[at, name] = value
     return rows

@@ -130,7 +130,7 @@ def claim(rows: pd.DataFrame) -> str:
 
 
 def _said(rows: pd.DataFrame) -> str:
-    """What is said of a claim.
+    """Where a claim is so and where it is not, and its clearest effect.
 
     An effect is for or against it as its verdict says, or, where that is open or was not given, its evidence.
     """
@@ -152,9 +152,7 @@ _DECIDED = {"holds": "for", **dict.fromkeys(("opposite", "no material effect", "
 
 def _stand(row: pd.Series[Any]) -> str:
     """Whether an effect is ``for`` its claim, ``against`` it or ``open``; empty where nothing can be said."""
-    if not math.isfinite(row["estimate"]) or (
-        row["reason"] and row["verdict"] == "not judged" and not row["evidence"]
-    ):
+    if not math.isfinite(row["estimate"]) or (row["verdict"] == "not judged" and not row["evidence"]):
         return ""
     if row["verdict"] in _DECIDED:
         return _DECIDED[row["verdict"]]

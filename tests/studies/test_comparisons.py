@@ -72,6 +72,9 @@ def test_few_replicates_and_reasons_are_not_judged() -> None:
     own = rows[rows["claim"] == "optimisation"].set_index("dataset")
     assert own["verdict"].tolist() == ["not judged", "not judged"]
     assert own["reason"].tolist() == ["4 replicates, 5 are needed", "dead term"]
+    # few splits are evidence of a kind, a dead term is of none
+    assert own["evidence"].tolist() == ["strong for", ""]
+    assert own["p_above"].isna().tolist() == [False, True]
     assert own["estimate"].tolist() == pytest.approx([9, 9])
 
 

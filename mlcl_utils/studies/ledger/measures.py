@@ -95,11 +95,12 @@ def evidence(study: Execution) -> pd.DataFrame:
     effects = [comparisons.oriented(judgements.measured(row), row["test"]) for _, row in rows.iterrows()]
     bounds = [_bound(row) for _, row in rows.iterrows()]
 
+    judged = rows["evidence"] != ""
+
     def rates(test: Callable[[Measured, float], float]) -> Floats:
-        """Of false discoveries; of an effect that was not measured the p-value is NaN."""
-        return stats.false_discovery_rates(
-            np.array([test(*each) for each in zip(effects, bounds, strict=True)])
-        )
+        """Of false discoveries, among the effects that something can rest on."""
+        found = np.array([test(*each) for each in zip(effects, bounds, strict=True)])
+        return stats.false_discovery_rates(np.where(judged, found, np.nan))
 
     fresh = [_on_fresh_splits(row["points"]) for _, row in rows.iterrows()]
     return rows.assign(
