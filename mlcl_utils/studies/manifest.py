@@ -149,8 +149,9 @@ def _sysctl(name: str) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Installed version of this package and of each that it requires."""
+    """Installed version of this package and of each that it, or its extra for the studies, requires."""
     own = "mlcl-studies"
-    required = [line for line in importlib.metadata.requires(own) or [] if "extra ==" not in line]
+    lines = importlib.metadata.requires(own) or []
+    required = [line for line in lines if "extra ==" not in line or re.search(r"extra == .studies.", line)]
     names = [own, *(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in required)]
     return {name: importlib.metadata.version(name) for name in sorted(names)}

@@ -161,7 +161,7 @@ STUDY = Study(
             "replicates": 5,
             "claim_replicates": 10,
             "claim_seeds": 2,
-            "epochs": 30,
+            "epochs": 10,
             "num_labels": 100,
             "trials": 8,
         },

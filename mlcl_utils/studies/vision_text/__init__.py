@@ -110,7 +110,7 @@ STUDY = Study(
             "datasets": ["debtags", "emoji"],
             "losses": LOSSES,
             "replicates": 5,
-            "epochs": 30,
+            "epochs": 10,
             "num_labels": 30,
             "trials": 8,
         },
