@@ -171,9 +171,7 @@ def _base(
         raise UsageError(f"encoder '{encoder}' cannot read {dataset}, which holds {loaded.modality}s")
     if encoder == "frozen":
         _ = loaded.features  # refused now if there are none
-    labels = num_labels or min(
-        100, data.supported_labels(loaded, base_labels=len(loaded.label_names), replicates=replicate + 1)
-    )
+    labels = num_labels or min(100, data.supported_labels(loaded, replicates=replicate + 1))
     data.task(loaded, num_labels=labels, replicate=replicate, train_fraction=train_fraction)
     return RunConfig(
         dataset=dataset,

@@ -176,7 +176,7 @@ def task(
         dataset: a data set or the name of one.
         num_labels: number k of labels.
         base_labels: number of labels that decide which examples are used; ``num_labels`` (or ``label_pool``)
-            if not given.
+            if not given, and 0 for all examples, those without a label included.
         replicate: number of the stored split.
         train_fraction: share of the training examples, in (0, 1]: whole groups in one random order fixed by
             data set and replicate, so that smaller fractions are subsets of larger ones. Label space and
@@ -206,8 +206,8 @@ def task(
         raise UsageError(f"label_pool={label_pool} is not between num_labels={num_labels} and {available}")
     if base_labels is None:
         base_labels = largest
-    if not 1 <= base_labels <= largest:
-        raise UsageError(f"base_labels={base_labels} is not between 1 and {largest}, the largest label space")
+    if not 0 <= base_labels <= largest:
+        raise UsageError(f"base_labels={base_labels} is not between 0 and {largest}, the largest label space")
     if not 0 <= replicate < len(dataset.splits):
         raise UsageError(
             f"replicate={replicate} is not between 0 and {len(dataset.splits) - 1}, the stored splits"
@@ -268,14 +268,14 @@ def task(
 
 
 @functools.lru_cache(maxsize=64)
-def supported_labels(dataset: Dataset, *, base_labels: int, replicates: int) -> int:
+def supported_labels(dataset: Dataset, *, base_labels: int = 0, replicates: int) -> int:
     """Largest ``num_labels`` that a task can have in every one of the first splits.
 
     A set that a user brings may have labels without a positive in a training part, which no task can have.
 
     Args:
         dataset: the data set.
-        base_labels: number of labels that decide which examples are used.
+        base_labels: number of labels that decide which examples are used; 0 for all examples.
         replicates: number of splits.
     """
     supported = []
@@ -286,7 +286,9 @@ def supported_labels(dataset: Dataset, *, base_labels: int, replicates: int) -> 
 
 
 def _used(dataset: Dataset, base_labels: int, replicate: int) -> npt.NDArray[np.bool_]:
-    """Which examples have one of the labels that are most frequent in the training part."""
+    """Which examples have one of the labels that are most frequent in the training part; all of them for 0 labels."""
+    if base_labels == 0:
+        return np.ones(len(dataset), dtype=np.bool_)
     positive = dataset.labels == 1
     base = _most_frequent(positive[dataset.splits[replicate] == TRAIN])[:base_labels]
     used: npt.NDArray[np.bool_] = positive[:, base].any(axis=1)

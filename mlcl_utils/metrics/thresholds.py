@@ -11,9 +11,6 @@ from mlcl_utils.metrics.arrays import Array, Floats, Mask, checked_labels, check
 HALF = 0.0
 """The score of a probability of one half, scores being logits."""
 
-FALLBACK_F1 = 0.1
-"""A label whose best validation F1 is below this takes the overall threshold."""
-
 FALLBACK_POSITIVES = 10
 """A label with fewer validation positives than this takes the overall threshold."""
 
@@ -38,9 +35,9 @@ def tune_thresholds(labels: Array, scores: Array) -> Thresholds:
 
     ``overall`` maximises macro-F1: the mean F1 of the labels that have an observed positive. It is used for
     micro- and sample-F1 as well. ``per_label`` maximises each label's own F1 and falls back to ``overall``
-    where that best F1 is below 0.1 or the label has fewer than 10 observed positives: rare labels would
-    otherwise be given thresholds fitted to a handful of examples, which predict them far too often on test
-    data.
+    where the label has fewer than 10 observed positives: rare labels would otherwise be given thresholds
+    fitted to a handful of examples, which predict them far too often on test data. Scores have no say in
+    it, so that the same labels fall back whatever model is read.
 
     A threshold lies halfway between the two scores that it parts (at the lowest score if all are predicted
     positive); of equally good cuts (up to rounding) the highest is taken.
@@ -66,9 +63,9 @@ def tune_thresholds(labels: Array, scores: Array) -> Thresholds:
     f1 = np.where(positives[:, None] > 0, 2 * hits / (predicted + positives[:, None]), 0.0)
 
     overall = _best_overall(keys, f1)
-    best_f1, own = _best_per_label(keys, f1)
-    fallback = (best_f1 < FALLBACK_F1) | (positives < FALLBACK_POSITIVES)
-    return Thresholds(overall=overall, per_label=np.where(fallback, overall, own), fallback=fallback)
+    fallback = positives < FALLBACK_POSITIVES
+    per_label = np.where(fallback, overall, _best_per_label(keys, f1))
+    return Thresholds(overall=overall, per_label=per_label, fallback=fallback)
 
 
 def _best_overall(keys: Floats, f1: Floats) -> float:
@@ -90,15 +87,15 @@ def _best_overall(keys: Floats, f1: Floats) -> float:
     return float(_between(ranked[best], following[best]))
 
 
-def _best_per_label(keys: Floats, f1: Floats) -> tuple[Floats, Floats]:
-    """The best F1 of every label and the cut where it has it; keys (L, n) in descending order."""
+def _best_per_label(keys: Floats, f1: Floats) -> Floats:
+    """The cut with the best F1 of every label; keys (L, n) in descending order."""
     labels = np.arange(len(keys))
     following = np.full_like(keys, -np.inf)
     following[:, :-1] = keys[:, 1:]
     # No cut between equal scores, nor after unobserved ones.
     at_cut = np.where(keys == following, -np.inf, f1)
     best = np.argmax(at_cut, axis=1)
-    return at_cut[labels, best], _between(keys[labels, best], following[labels, best])
+    return _between(keys[labels, best], following[labels, best])
 
 
 def _between(upper: Array, lower: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 from mlcl_utils import data, losses, models
 from mlcl_utils.training import BASELINES, Recipe
 
-TRAINER_VERSION = 3
+TRAINER_VERSION = 4
 """Raised when training, the probe, a baseline or a metric gives other numbers for the same configuration."""
 
 
@@ -23,7 +23,7 @@ class RunConfig:
     Attributes:
         dataset: a name that :func:`mlcl_utils.data.load` takes.
         num_labels: size of the label space.
-        base_labels: size of the smallest label space of the sweep; it fixes the examples.
+        base_labels: size of the smallest label space of a sweep, which fixes the examples; 0 for all examples.
         replicate: split of the data, in [0, 10).
         train_fraction: share of the training groups, in (0, 1].
         label_draw: number of the draw of labels at matched frequency; None for the most frequent labels.

@@ -135,7 +135,7 @@ def _execute(
         measured, resamples = measure_trial(outcome.history)
     else:
         measured, resamples = measure(
-            task, scores, base_labels=None if config.label_draw is not None else config.base_labels
+            task, scores, base_labels=0 if config.label_draw is not None else config.base_labels
         )
         for head, by_split in outcome.at_half.items():
             found, drawn = measure_at_half(task, head, by_split)
@@ -169,7 +169,7 @@ def _execute(
 
 
 def measure(
-    task: Task, scores: dict[str, np.ndarray], *, base_labels: int | None
+    task: Task, scores: dict[str, np.ndarray], *, base_labels: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Every metric of a run from its stored scores, and the main ones in resamples of the test groups.
 
@@ -184,14 +184,14 @@ def measure(
     Args:
         task: what was trained on.
         scores: float16 (examples, labels), by ``<head>.<split>``.
-        base_labels: number of labels of the smallest space, which come first; None if they do not.
+        base_labels: number of labels of the smallest space of a sweep, which come first; 0 if there is no such.
 
     Returns:
         Metrics by name, and float32 (resamples,) for those that are resampled.
     """
     labels = np.arange(len(task.label_names))
     bands = {name: np.isin(labels, where) for name, where in task.bands().items()}
-    if base_labels is not None:
+    if base_labels:
         bands["base"] = labels < base_labels
     weights = _weights(task.test.groups.tobytes(), task.test.groups.dtype.str)
     measured: dict[str, float] = {}

@@ -182,17 +182,14 @@ class StudyParameters(BaseModel):
         """``data_root`` as a configuration holds it."""
         return None if self.data_root is None else str(self.data_root)
 
-    def labels_to_learn(self, name: str, base_labels: int | None = None) -> int:
+    def labels_to_learn(self, name: str, base_labels: int = 0) -> int:
         """Size of the largest label space that a data set has in every replicate.
 
         Args:
             name: of the data set.
-            base_labels: number of labels that decide which examples are used; all of them if not given.
+            base_labels: number of labels that decide which examples are used; 0 for all examples.
         """
-        dataset = self.dataset(name)
-        return data.supported_labels(
-            dataset, base_labels=base_labels or len(dataset.label_names), replicates=self.replicates
-        )
+        return data.supported_labels(self.dataset(name), base_labels=base_labels, replicates=self.replicates)
 
     def that_matter(self) -> dict[str, Any]:
         """The values that results depend on, as JSON types: not where, or by how many processes."""

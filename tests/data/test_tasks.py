@@ -45,6 +45,19 @@ def test_labels_are_the_most_frequent_of_the_examples_used(small: data.Dataset) 
     assert task.label_names == tuple(small.label_names[i] for i in task.label_index)
 
 
+def test_without_base_labels_every_example_is_used_the_unlabelled_too(small: data.Dataset):
+    some = data.task(small, num_labels=2, replicate=1)
+    every = data.task(small, num_labels=2, base_labels=0, replicate=1)
+    parts = [(getattr(some, name), getattr(every, name)) for name in ("train", "validation", "test")]
+    assert sum(len(part) for _, part in parts) == len(small)
+    assert some.label_names == every.label_names
+    for part, whole in parts:
+        rest = ~np.isin(whole.index, part.index)
+        assert set(part.index) <= set(whole.index)
+        assert not (whole.labels[rest] == 1).any()
+    assert sum(len(part) for part, _ in parts) < len(small)
+
+
 def test_a_sweep_keeps_examples_and_nests_labels(debtags: data.Dataset) -> None:
     tasks = [data.task(debtags, num_labels=k, base_labels=10, replicate=2) for k in (10, 30, 100, 300)]
     for smaller, larger in itertools.pairwise(tasks):
@@ -148,7 +161,7 @@ def test_a_part_without_an_example_is_refused(small: data.Dataset, number: int, 
         ({"num_labels": 0}, "num_labels=0"),
         ({"num_labels": 13}, "num_labels=13"),
         ({"num_labels": 5, "base_labels": 6}, "base_labels=6"),
-        ({"num_labels": 5, "base_labels": 0}, "base_labels=0"),
+        ({"num_labels": 5, "base_labels": -1}, "base_labels=-1"),
         ({"num_labels": 5, "replicate": 10}, "replicate=10"),
         ({"num_labels": 5, "replicate": -1}, "replicate=-1"),
         ({"num_labels": 5, "train_fraction": 0.0}, "train_fraction=0.0"),

@@ -89,8 +89,19 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "--multiprocessing-fork" in child.cmdline()]
+    """Its workers, and none of the short-lived processes beside them, such as git's."""
+    return [
+        child
+        for child in psutil.Process(process.pid).children()
+        if "--multiprocessing-fork" in command(child)
+    ]
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended since it was listed, or waits to be reaped
+        return []
 
 
 @pytest.mark.slow

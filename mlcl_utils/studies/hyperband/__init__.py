@@ -74,7 +74,7 @@ def base(parameters: HyperbandParameters, task: Task) -> RunConfig:
     return RunConfig(
         dataset=task.dataset,
         num_labels=labels,
-        base_labels=labels,
+        base_labels=0,
         replicate=task.replicate,
         train_fraction=parameters.train_fraction,
         loss=task.loss,

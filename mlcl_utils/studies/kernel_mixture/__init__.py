@@ -15,9 +15,6 @@ from mlcl_utils.studies.base import Count, Encoder, Study, StudyParameters
 from mlcl_utils.studies.values import Names
 from mlcl_utils.training import Recipe
 
-BASE_LABELS = 10
-"""The examples are those with at least one of so many labels, the most frequent, as in 02_label_space."""
-
 BATCH = Recipe(epochs=1).batch_size
 
 
@@ -88,7 +85,7 @@ class KernelMixtureParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        return min(self.num_labels, self.labels_to_learn(dataset, BASE_LABELS))
+        return min(self.num_labels, self.labels_to_learn(dataset))
 
 
 def variant_of(config: RunConfig) -> Variant | None:
@@ -106,7 +103,7 @@ def grid(parameters: KernelMixtureParameters) -> list[RunConfig]:
         RunConfig(
             dataset=dataset,
             num_labels=parameters.labels_of(dataset),
-            base_labels=min(BASE_LABELS, parameters.labels_of(dataset)),
+            base_labels=0,
             replicate=replicate,
             encoder=parameters.encoder,
             loss=loss,

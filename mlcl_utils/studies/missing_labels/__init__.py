@@ -25,9 +25,6 @@ from mlcl_utils.studies.base import (
 from mlcl_utils.studies.values import Positives
 from mlcl_utils.training import BASELINES, Recipe
 
-BASE_LABELS = 10
-"""The examples are those with at least one of so many labels, the most frequent, as in 02_label_space."""
-
 BASE_LOSSES = ("bce", "focal", "asl", "hill", "splc", "zlpr")
 """Losses on logits that are known to be; only who names another one waits for torch to look at it."""
 
@@ -79,7 +76,7 @@ class MissingLabelsParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        return min(self.num_labels, self.labels_to_learn(dataset, BASE_LABELS))
+        return min(self.num_labels, self.labels_to_learn(dataset))
 
     @property
     def batch_size(self) -> int:
@@ -134,7 +131,7 @@ def grid(parameters: MissingLabelsParameters) -> list[RunConfig]:
         RunConfig(
             dataset=dataset,
             num_labels=parameters.labels_of(dataset),
-            base_labels=min(BASE_LABELS, parameters.labels_of(dataset)),
+            base_labels=0,
             replicate=replicate,
             **condition._asdict(),
             encoder=parameters.encoder,

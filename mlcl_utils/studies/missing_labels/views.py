@@ -16,7 +16,7 @@ from mlcl_utils.studies.arms import FEW_BASELINES, Arm, in_percent
 from mlcl_utils.studies.comparisons import BOUNDS, fractions
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw
-from mlcl_utils.studies.missing_labels import BASE_LABELS, CORRECTED, STRUCTURE, Condition, published_weight
+from mlcl_utils.studies.missing_labels import CORRECTED, STRUCTURE, Condition, published_weight
 from mlcl_utils.studies.missing_labels.measures import at_reference, condition_of, corrections
 from mlcl_utils.studies.tables import fixed, percent, whole
 from mlcl_utils.training import BASELINES
@@ -39,7 +39,7 @@ def tasks_table(study: Execution) -> pd.DataFrame:
     parameters, rows = study.parameters, []
     for dataset in parameters.datasets:
         labels = parameters.labels_of(dataset)
-        full = data.task(parameters.dataset(dataset), num_labels=labels, base_labels=min(BASE_LABELS, labels))
+        full = data.task(parameters.dataset(dataset), num_labels=labels, base_labels=0)
         for each in _ordered(study):
             kept, one = each.kept_share, each.one_positive
             task = data.lose_positives(full, kept_share=kept, one_positive=one, seed=parameters.seed)

@@ -16,9 +16,6 @@ from mlcl_utils.studies.base import Count, Encoders, Fraction, Study, StudyParam
 from mlcl_utils.studies.values import Positives
 from mlcl_utils.training import Recipe
 
-BASE_LABELS = 10
-"""The examples are those with at least one of so many labels, the most frequent, as in 02_label_space."""
-
 WITH_TEMPERATURE = (
     *("instance", "jaccard_supcon", "msc", "mulsupcon", "prototype", "reg", "similarity_dissimilarity"),
 )
@@ -74,8 +71,7 @@ class TemperatureParameters(StudyParameters):
 
     def labels_of(self, dataset: str) -> int:
         """Size of the label space of a data set."""
-        base = min(BASE_LABELS, len(self.dataset(dataset).label_names))
-        return min(self.num_labels, self.labels_to_learn(dataset, base))
+        return min(self.num_labels, self.labels_to_learn(dataset))
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -113,7 +109,7 @@ def grid(parameters: TemperatureParameters) -> list[RunConfig]:
         RunConfig(
             dataset=place.dataset,
             num_labels=parameters.labels_of(place.dataset),
-            base_labels=min(BASE_LABELS, parameters.labels_of(place.dataset)),
+            base_labels=0,
             replicate=replicate,
             encoder=place.encoder,
             loss=arm.loss,

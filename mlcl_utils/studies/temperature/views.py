@@ -21,7 +21,7 @@ from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw, Frames
 from mlcl_utils.studies.tables import fixed
-from mlcl_utils.studies.temperature import BASE_LABELS, RATE_FACTORS, VIEWS
+from mlcl_utils.studies.temperature import RATE_FACTORS, VIEWS
 from mlcl_utils.studies.temperature.measures import GEOMETRY, PUBLISHED_RANGE, Sweep, named, sweeps
 from mlcl_utils.training import BASELINES, Recipe
 
@@ -62,7 +62,7 @@ def places(study: Execution) -> pd.DataFrame:
     for place in study.parameters.places:
         labels = study.parameters.labels_of(place.dataset)
         dataset = study.parameters.dataset(place.dataset)
-        task = data.task(dataset, num_labels=labels, base_labels=min(BASE_LABELS, labels))
+        task = data.task(dataset, num_labels=labels, base_labels=0)
         recipe = Recipe.of(place.encoder, epochs=study.parameters.epochs)
         views = {"two_views": VIEWS[models.kind(place.encoder)]}
         described.append({**place._asdict(), **task.describe(batch_size=recipe.batch_size), **views})
@@ -375,7 +375,6 @@ def checklist(study: Execution) -> Markdown:
     return reviewers.checklist(
         study,
         search=search if choices else "",
-        exclusions=f"Examples without any of the {BASE_LABELS} most frequent labels are left out.",
         deviations="Texts and images with several labels instead of CIFAR, SVHN and ImageNet-100; frozen features and"
         " small encoders; views by dropout and shifts instead of crops and colours; batches of 128 or 256 instead of a"
         " memory bank; a probe for mAP instead of accuracy.",
