@@ -62,7 +62,6 @@ class Comparison:
         censored: whether it is only a bound, since the target was mostly not reached: it may refute, not confirm.
         chosen_among: arms among which those compared were chosen; where runs of one have failed, it is not known
             which would have been chosen, so that nothing is measured.
-        default: whether it is of default configurations where the study tunes.
         limits: ends of the range that the result cannot leave.
         measured: the result, where it is not one of ``quantity`` and ``measure``.
         columns: further cells of its row.
@@ -80,7 +79,6 @@ class Comparison:
     flag: str = ""
     censored: bool = False
     chosen_among: Sequence[Arm] = ()
-    default: bool = False
     limits: tuple[float, float] | None = None
     measured: Measured | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
@@ -145,7 +143,7 @@ class _Asked:
 BOUNDS = ("lower", "upper", "replicate_lower", "replicate_upper", "bootstrap_lower", "bootstrap_upper")
 PROBABILITIES = ("p_above", "p_within", "p_below")
 COLUMNS = (
-    *("name", *scores.COLUMNS, "reference", "task", "compared", "reading", "metric", "heads", "default"),
+    *("name", *scores.COLUMNS, "reference", "task", "compared", "reading", "metric", "heads"),
     *("estimate", *BOUNDS, "replicates", "points", "unit", "margin", "test"),
     *("verdict", "evidence", *PROBABILITIES, "reason", "flag", "censored"),
 )
@@ -157,7 +155,6 @@ def frame(
     declared: Iterable[Comparison],
     arms: Arms,
     lost: Iterable[Arm] = (),
-    untuned: Arms = {},  # noqa: B006
     repeated: Arms | None = None,
     lost_repeated: Iterable[Arm] = (),
 ) -> pd.DataFrame:
@@ -172,7 +169,6 @@ def frame(
         declared: what is compared.
         arms: the runs of every arm.
         lost: the arms of which runs have failed.
-        untuned: the arms with default configurations.
         repeated: the arms that claims are judged on, where these have more runs than others.
         lost_repeated: the arms of which runs of these have failed.
     """
@@ -182,8 +178,8 @@ def frame(
     asked = []
     for each in declared:
         claim = claims.get(each.name)
-        members, failed = (untuned, usual[1]) if each.default else usual if claim is None else of_claims
-        heads = tuple(_heads(each, untuned if each.default else arms))
+        members, failed = usual if claim is None else of_claims
+        heads = tuple(_heads(each, arms))
         if (found := _ask(each, claim, heads, members, failed)) is not None:
             asked.append(found)
     rows = [_row(each) for each in asked]
@@ -330,7 +326,6 @@ def _row(each: _Asked) -> dict[str, Any]:
         "reading": scores.reading(each.heads),
         "metric": comparison.metric,
         "heads": ", ".join(dict.fromkeys(each.heads)),
-        "default": comparison.default,
         "points": "",
         "unit": "points" if style.metric(comparison.metric).percent else "",
         "test": "" if claim is None else claim.test,

@@ -159,11 +159,6 @@ class Execution:
         return {**study_runs.lost(self.trained.repeated, self.arm), **self.lost}
 
     @cached_property
-    def untuned(self) -> Arms:
-        """The arms with default configurations; none where nothing is tuned."""
-        return study_runs.arms(self.trained.default, self.arm) if self.trained.choices else {}
-
-    @cached_property
     def scores(self) -> pd.DataFrame:
         """The frame of scores (:func:`mlcl_utils.studies.scores.frame`), written to ``scores.csv``."""
         own = self.measures
@@ -182,7 +177,7 @@ class Execution:
         """The frame of comparisons (:func:`mlcl_utils.studies.comparisons.frame`), written to ``comparisons.csv``."""
         declared = list(self.measures.comparisons(self))
         rows = comparisons.frame(
-            self.study.name, declared, self.arms, self.lost, self.untuned, self.repeated, self.lost_repeated
+            self.study.name, declared, self.arms, self.lost, self.repeated, self.lost_repeated
         )
         absent = [
             name for name in dict.fromkeys(each.name for each in declared) if name not in set(rows["name"])

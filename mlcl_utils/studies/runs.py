@@ -33,7 +33,6 @@ class Trained:
 
     Attributes:
         grid: what its results stand on: tuned where the preset tunes, else the defaults.
-        default: the same with default configurations; where the preset tunes, of the tasks that were tuned alone.
         trials: the trials of the tuning; none where the preset does not tune.
         repeated: more runs of the arms that a claim compares; none where they are as many as of the others.
         choices: what the tuning chose.
@@ -41,7 +40,6 @@ class Trained:
     """
 
     grid: Grid
-    default: Grid
     trials: Grid = field(default_factory=lambda: Grid([], [], 0))
     repeated: Grid = field(default_factory=lambda: Grid([], [], 0))
     choices: Mapping[tuning.Task, tuning.Choice] = field(default_factory=dict)
@@ -50,9 +48,7 @@ class Trained:
     @property
     def parts(self) -> dict[str, Grid]:
         """The grids that are not the same, by what they are for."""
-        own = {"default": self.default}
-        if self.choices:
-            own |= {"trial": self.trials, "tuned": self.grid}
+        own = {"trial": self.trials, "tuned": self.grid} if self.choices else {"default": self.grid}
         # those of the grid are among them, and are called by it
         return {"repeated": self.repeated, **own} if self.repeated.runs or self.repeated.failures else own
 
@@ -89,29 +85,25 @@ def train(
 ) -> Trained:
     """Train the runs of a study that do not exist yet.
 
-    With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`); the default configuration is
-    then run next to the chosen one where all data are learnt from, and not at every other point of a sweep.
+    With more than one trial, every loss is tuned first (:mod:`mlcl_utils.studies.tuning`).
 
     Args:
         study: the study.
         parameters: its parameters.
         folder: of its results.
-        how: what is tuned on its own, over which space, and where the defaults are run besides.
+        how: what is tuned on its own, and over which space.
 
     Raises:
         RuntimeError: no training of the study succeeded.
     """
     configs = study.runs(parameters)
-    tunes = parameters.trials > 1
-    usual = [each for each in configs if not tunes or how.is_compared(each)]
-    default = train_grid(parameters, usual, folder) if usual else Grid([], [], 0)
-    if not tunes:
-        return Trained(default, default)
+    if parameters.trials == 1:
+        return Trained(train_grid(parameters, configs, folder))
     tried = tuning.trials(configs, parameters.trials, how)
     trials = train_grid(parameters, tried, folder)
     choices = tuning.choose(trials, tried, how)
     grid = train_grid(parameters, tuning.tuned(configs, choices, how), folder)
-    return Trained(grid, default, trials, choices=choices, how=how)
+    return Trained(grid, trials, choices=choices, how=how)
 
 
 def repeat(

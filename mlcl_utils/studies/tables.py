@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlcl_utils import figures, losses
 from mlcl_utils.figures import style
 from mlcl_utils.stats import FEWEST_REPLICATES
 from mlcl_utils.studies import headroom as headrooms
-from mlcl_utils.studies import judgements, published, scores, sentences, tuning
+from mlcl_utils.studies import judgements, published, scores, sentences
 from mlcl_utils.studies.arms import Arm
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.training import BASELINES
@@ -292,11 +291,8 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 def choices(study: Execution) -> pd.DataFrame | None:
     """What the tuning chose, its gain, and values at an end of their space; None without tuning.
 
-    The gain is that on the validation of replicate 0, by which was chosen, and that on test over the replicates that
-    both have: mAP of the probe, in [0, 1]. Where a study learns from a matched subset, tests are those of the subset
-    and trials those of the whole.
+    The gain is that on the validation parts that it chose by: mAP of the probe, in [0, 1].
     """
-    tests = _tests(study)
     rows = [
         {
             **dict(zip(("dataset", "encoder", "loss", "num_labels"), task, strict=True)),
@@ -304,7 +300,6 @@ def choices(study: Execution) -> pd.DataFrame | None:
             "trials": choice.trials,
             "validation_map": choice.score,
             "default_validation_map": choice.default,
-            **tests.get(task, {}),
             "at_edge": ", ".join(choice.at_edge),
         }
         for task, choice in study.trained.choices.items()
@@ -314,33 +309,3 @@ def choices(study: Execution) -> pd.DataFrame | None:
         return None
     index = ["dataset", "encoder", "num_labels", "loss"]
     return show(study, "choices", pd.DataFrame(rows).sort_values(index), index=index)
-
-
-def _tests(study: Execution) -> dict[tuning.Task, dict[str, float]]:
-    """The probe's mAP on test with the chosen and with the default values, over the replicates that both have.
-
-    Where all data were learnt from and labels were missing as in the trials.
-    """
-
-    def missing(run: Any) -> tuple[object, ...]:
-        return run.config.kept_share, run.config.one_positive, run.config.clean_validation
-
-    trained, how = study.trained, study.trained.how
-    tried = {how.task(run.config): missing(run) for run in trained.trials.runs}
-    found: dict[tuning.Task, dict[str, dict[int, float]]] = {}
-    for name, grid in (("test_map", trained.grid), ("default_test_map", trained.default)):
-        for run in grid.runs:
-            task = how.task(run.config)
-            if how.is_compared(run.config) and tried.get(task) == missing(run):
-                score = run.metrics.get("probe_map", math.nan)
-                found.setdefault(task, {}).setdefault(name, {})[run.config.replicate] = score
-    means: dict[tuning.Task, dict[str, float]] = {}
-    for task, by_name in found.items():
-        shared = set.intersection(*(set(scores) for scores in by_name.values()))
-        if len(by_name) == 2 and shared:
-            means[task] = {
-                name: float(np.mean([scores[each] for each in sorted(shared)]))
-                for name, scores in by_name.items()
-            }
-            means[task]["replicates"] = len(shared)
-    return means

@@ -136,11 +136,6 @@ def _draws(config: RunConfig, what: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(repr(key).encode()))
 
 
-def is_whole(config: RunConfig) -> bool:
-    """Whether a run learns the most frequent labels of all examples."""
-    return config.train_fraction == 1 and config.label_draw is None and config.held_out is None
-
-
 @dataclass(frozen=True)
 class Tuning:
     """How a study tunes; by itself every loss, task and label count over the space of this module.
@@ -152,7 +147,6 @@ class Tuning:
         with_values: a configuration with the chosen values.
         is_tried: whether a run has trials; one that has none gets what was chosen for its task.
         splits: those that trials are run on.
-        is_compared: whether a run is also made with default values, next to that with the chosen ones.
     """
 
     task: Callable[[RunConfig], Task] = task
@@ -161,7 +155,6 @@ class Tuning:
     with_values: Callable[[RunConfig, Mapping[str, float]], RunConfig] = RunConfig.with_values
     is_tried: Callable[[RunConfig], bool] = lambda config: True
     splits: Sequence[int] = (0, 1)
-    is_compared: Callable[[RunConfig], bool] = is_whole
 
 
 ALIKE = Tuning()

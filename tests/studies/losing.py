@@ -219,4 +219,4 @@ def trained_without(runs: list[Run], lost: Lost) -> Trained:
     kept = [run for run in runs if not lost(run.config)]
     failures = [(run.config, "diverged", 1.0) for run in runs if lost(run.config)]
     whole = Grid(kept, failures, 0)
-    return Trained(whole, whole)
+    return Trained(whole)

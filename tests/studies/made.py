@@ -44,5 +44,5 @@ def execution(study: Study, parameters: StudyParameters, folder: Path, runs: Seq
     """An execution of a study with these runs, untuned."""
     found = Execution(study, parameters, folder)
     grid = Grid(list(runs), [], 0)
-    found.trained = Trained(grid, grid)
+    found.trained = Trained(grid)
     return found

@@ -230,8 +230,8 @@ def kept(tmp_path: Path) -> Kept:
     )
 
 
-def only(declared: Comparison, arms: Any, lost: Any = (), untuned: Any = {}) -> pd.Series:  # noqa: B006
-    rows = comparisons.frame("02_label_space", [declared], arms, lost, untuned)
+def only(declared: Comparison, arms: Any, lost: Any = ()) -> pd.Series:
+    rows = comparisons.frame("02_label_space", [declared], arms, lost)
     assert tuple(rows.columns[: len(comparisons.COLUMNS)]) == comparisons.COLUMNS
     return rows.iloc[0]
 
@@ -317,14 +317,6 @@ def test_what_is_undefined_in_a_replicate_is_not_measured(kept: Kept) -> None:
         "a", [kept["reg"], kept["bce"]], "map", "probe", measure=lambda values: values[0] * np.nan
     )
     assert comparisons.frame("02_label_space", [undefined], kept.arms).empty
-
-
-def test_default_configurations_are_those_that_were_not_tuned(kept: Kept) -> None:
-    pair = Comparison("a", [kept["reg"], kept["bce"]], "map", "probe", default=True)
-    assert comparisons.frame("02_label_space", [pair], kept.arms).empty
-    row = only(pair, {}, untuned=kept.arms)
-    assert row["default"]
-    assert row["estimate"] == pytest.approx(3.2)
 
 
 # --- the published results

@@ -67,7 +67,7 @@ def searched(
             else:
                 kept.append(run)
     grid = Grid(kept, failures, 0)
-    return losing.with_runs(study, Searched(grid, grid, searches=searches))
+    return losing.with_runs(study, Searched(grid, searches=searches))
 
 
 def real(study: Execution, task: Task, *scores: float, start: int = 0) -> RealSearch:
@@ -158,7 +158,7 @@ class TestPools:
         study = searched(tmp_path, epochs=3, pool=3, lost=lambda split, number: number == 1)
         kept = study.trained.grid.runs
         again = Grid(kept[::-1], study.trained.grid.failures, 0)  # whatever order the runs come in
-        (pool,) = measures.pools(losing.with_runs(study, Searched(again, again))).values()
+        (pool,) = measures.pools(losing.with_runs(study, Searched(again))).values()
         for row, run in ((0, kept[0]), (2, kept[1])):
             assert pool.validation[row] == pytest.approx([each["validation_map"] for each in run.history])
             assert pool.test[row] == pytest.approx([each["test_map"] for each in run.history])

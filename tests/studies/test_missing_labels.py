@@ -183,30 +183,13 @@ def rows(study: Execution, name: str, metric: str = "map") -> pd.DataFrame:
 def found(study: Execution, name: str, metric: str = "map") -> dict[str, tuple[float, str]]:
     """Estimates and sides of a comparison at the reference, by what is compared."""
     own = rows(study, name, metric)
-    own = own[(own["kept_share"] == 0.4) & ~own["default"]]
+    own = own[own["kept_share"] == 0.4]
     assert own.index.is_unique
     return dict(zip(own.index, zip(own["estimate"], own["side"], strict=True), strict=True))
 
 
 def close(estimate: float, side: str) -> tuple[object, str]:
     return pytest.approx(estimate, abs=1e-9), side
-
-
-def test_default_configurations_are_compared_next_to_tuned_ones(tmp_path):
-    tuned, default = execution(tmp_path / "a"), execution(tmp_path / "b", clml=-0.01)
-    assert not tuned.comparisons["default"].any()  # nothing was tuned
-    assert views.untuned(tuned) is None
-    key = ("debtags", "frozen", "bce", 10)
-    choices = {key: tuning.Choice({}, 0.5, 0.5, (), 2)}
-    study = made.execution(STUDY, tuned.parameters, tmp_path, ())
-    study.trained = Trained(tuned.trained.grid, default.trained.grid, choices=choices)
-    own = rows(study, "clml").query("kept_share < 1 and weight == 1")
-    assert own["default"].tolist() == [False, True]
-    assert own["estimate"].tolist() == pytest.approx([2.0, -1.0])
-    assert own["side"].tolist() == ["above", "below"]
-    assert list(views.untuned(study)) == ["tuned", "default"]
-    assert len(views.untuned(study)) == 1
-    assert rows(study, "clml_helps")["estimate"].tolist() == pytest.approx([2.0])  # the claim is of the tuned
 
 
 def test_comparisons_are_paired_and_read_with_the_head_that_validation_prefers(tmp_path):
@@ -289,7 +272,7 @@ def test_what_has_no_runs_with_all_positives_or_no_control_is_not_asked_for(tmp_
     lost = [(run.config, "diverged", 1.0) for run in whole.trained.grid.runs if run.config.loss in gone]
     study = made.execution(STUDY, whole.parameters, tmp_path, ())
     grid = Grid(kept, lost, 0)
-    study.trained = Trained(grid, grid)
+    study.trained = Trained(grid)
     assert len(rows(study, "cost")) == 1
     controls = rows(study, "controls")
     assert controls["estimate"].isna().all()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from mlcl_utils import studies
-from mlcl_utils.runs import Grid
-from mlcl_utils.studies import tables, tuning
+from mlcl_utils.studies import tables
 from mlcl_utils.studies.execution import Execution, begin
 from mlcl_utils.studies.runs import Trained
 from mlcl_utils.training import BASELINES
-from tests.studies.losing import with_runs
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +44,7 @@ def losses_of(grid):
     return [run for run in grid.runs if run.config.loss not in BASELINES]
 
 
-def test_the_default_stands_beside_the_choice_where_all_data_are_learnt_from(trained):
-    assert {(run.config.train_fraction, run.config.replicate) for run in losses_of(trained.default)} == {
-        (1, 0),
-        (1, 1),
-    }
+def test_what_is_chosen_on_two_splits_is_used_at_every_point_of_the_sweep(trained):
     assert {(run.config.train_fraction, run.config.replicate) for run in losses_of(trained.grid)} == {
         (share, replicate) for share in (0.2, 1) for replicate in (0, 1)
     }
@@ -70,36 +63,16 @@ def test_runs_of_every_column_are_written_once(execution, trained):
     rows = pd.read_csv(execution.folder / "runs.csv")
     assert rows["run"].is_unique
     assert len(rows) == len({run.config.id for part in trained.parts.values() for run in part.runs})
-    assert set(rows["column"]) <= {"default", "trial", "tuned"}
+    assert set(rows["column"]) == {"trial", "tuned"}
 
 
-def gain(execution: Execution) -> dict[str, Any]:
-    """The one row of the table of tuning, as its CSV has it."""
+def test_the_table_of_tuning_has_the_gain_over_the_default(execution, trained):
     assert tables.choices(execution) is not None
     (row,) = pd.read_csv(execution.folder / "tables" / "choices.csv").to_dict("records")
-    return row
-
-
-def test_the_table_of_tuning_has_the_gain_on_test_too(execution, trained):
-    row = gain(execution)
-    for name, grid in (("test_map", trained.grid), ("default_test_map", trained.default)):
-        whole = [run.metrics["probe_map"] for run in losses_of(grid) if tuning.is_whole(run.config)]
-        assert len(whole) == 2
-        assert row[name] == pytest.approx(sum(whole) / 2, rel=1e-12)
-    assert (row["trials"], row["replicates"]) == (2, 2)
+    (choice,) = trained.choices.values()
+    assert (row["validation_map"], row["default_validation_map"]) == (choice.score, choice.default)
+    assert row["trials"] == 2
     assert (execution.folder / "tables" / "choices.tex").is_file()
-
-
-def test_what_was_lost_by_one_is_taken_from_the_gain_of_both(execution, trained):
-    kept = [run for run in trained.default.runs if run.config.is_baseline or run.config.replicate == 1]
-    without = dataclasses.replace(trained, default=Grid(kept, [], 0))
-    row = gain(with_runs(execution, without))
-    (tuned,) = (
-        run.metrics["probe_map"]
-        for run in losses_of(trained.grid)
-        if run.config.replicate == 1 and tuning.is_whole(run.config)
-    )
-    assert (row["test_map"], row["replicates"]) == (tuned, 1)
 
 
 def test_a_run_counts_once_in_the_compute(trained):
@@ -108,5 +81,5 @@ def test_a_run_counts_once_in_the_compute(trained):
     assert trained.compute["existed"] == 0
     config = trained.grid.runs[-1].config
     failing = [dataclasses.replace(part, failures=[(config, "lost", 1.0)]) for part in trained.parts.values()]
-    twice = dataclasses.replace(trained, default=failing[0], grid=failing[2])
+    twice = dataclasses.replace(trained, trials=failing[0], grid=failing[1])
     assert twice.compute["failed"] == 1

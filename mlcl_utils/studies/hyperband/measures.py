@@ -117,7 +117,7 @@ class Searched(Trained):
 def train(study: Study, parameters: HyperbandParameters, folder: Path) -> Searched:
     """Train the pools, then search with trainings; what exists is not trained again."""
     pool = study_runs.train(study, parameters, folder)
-    return Searched(pool.grid, pool.default, searches=_searches(parameters))
+    return Searched(pool.grid, searches=_searches(parameters))
 
 
 def _searches(parameters: HyperbandParameters) -> dict[Task, list[RealSearch]]:

@@ -160,7 +160,7 @@ STUDY = Study(
             "claim_seeds": 2,
             "epochs": 10,
             "num_labels": 100,
-            "trials": 8,
+            "trials": 4,
         },
         "paper": {
             "datasets": ["coco", "voc2007", "nus-wide"],

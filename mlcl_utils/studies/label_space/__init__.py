@@ -218,7 +218,7 @@ STUDY = Study(
             "matched_num_labels": [10],
             "label_draws": 0,
             "held_out": [],
-            "trials": 8,
+            "trials": 4,
         },
         "paper": {
             "datasets": ["coco", "nus-wide"],

@@ -229,7 +229,7 @@ STUDY = Study(
             "one_positive": True,
             "clml_weights": [1.0, 10.0, 100.0],
             "learning_rate": 5e-4,
-            "trials": 8,
+            "trials": 4,
         },
         "paper": {
             "datasets": ["coco", "voc2007", "nus-wide"],

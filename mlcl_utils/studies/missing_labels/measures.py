@@ -55,8 +55,6 @@ def _of(arm: Arm, study: Execution) -> Iterator[Comparison]:
             yield Comparison("clml_helps", [arm, plain], "map")
         for metric, head in CHANGED.items():
             yield Comparison("clml", [arm, plain], metric, head, task=plain.describe())
-        if published and study.untuned:
-            yield Comparison("clml", [arm, plain], "map", default=True)
         controls = [f"{base}+norm_penalty", *([CORRECTED] if base == "bce" else [])]
         for control in controls:
             yield Comparison("controls", [arm, arm.but(loss=control)], "map", task=plain.describe())

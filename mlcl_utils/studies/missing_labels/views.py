@@ -126,16 +126,6 @@ def differences(study: Execution) -> Figure | None:
     return figures.draw(study, "differences", {"intervals": _placed(study, both.assign(head="best"))})
 
 
-def untuned(study: Execution) -> pd.DataFrame | None:
-    """What CLML changes where positives are missing, tuned and with defaults; None where nothing was tuned."""
-    rows = study.comparisons.query("name == 'clml' and metric == 'map' and weight == 1")
-    if not rows["default"].any():
-        return None
-    rows = rows[(rows["kept_share"] < 1) | rows["one_positive"]]
-    named = rows.assign(configuration=np.where(rows["default"], "default", "tuned"))
-    return tables.compared(study, rows=named, name="untuned", by="configuration")
-
-
 def reference(study: Execution) -> pd.DataFrame:
     """Every arm at the reference: base losses, weights of CLML, controls, the oracle; means, by head."""
     rows = at_reference(study, study.scores)

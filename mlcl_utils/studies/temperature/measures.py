@@ -206,7 +206,6 @@ TUNING = Tuning(
     ],
     with_values=_at_rate,
     is_tried=lambda config: variant(config) != "scaled",
-    is_compared=lambda config: False,
 )
 """The learning rate alone, at each temperature: a loss that is divided by τ has a steeper gradient."""
 

@@ -112,7 +112,7 @@ STUDY = Study(
             "replicates": 5,
             "epochs": 10,
             "num_labels": 30,
-            "trials": 8,
+            "trials": 4,
         },
     },
     grid=grid,
