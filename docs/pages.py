@@ -7,7 +7,7 @@ import pkgutil
 import shutil
 from pathlib import Path
 
-from readme import results_of
+from readme import LEDGER, ledger, results_of
 
 import mlcl_utils
 from mlcl_utils import data, studies
@@ -15,6 +15,7 @@ from mlcl_utils.data.registry import folder
 from mlcl_utils.markup import markdown
 from mlcl_utils.studies import sentences
 from mlcl_utils.studies.base import Study
+from mlcl_utils.studies.sentences import bold
 
 PACKAGES = (
     "data", "losses", "metrics", "features", "models", "training", "estimator", "stats", "runs", "figures",
@@ -90,7 +91,10 @@ def _results(study: Study, place: Path) -> list[str]:
     target = place / "studies" / "figures" / study.name
     target.mkdir(parents=True, exist_ok=True)
     found = sentences.finding(study, folder)
-    parts = ["## Results at the preset standard", *([markdown(found.sentence)] if found else [])]
+    parts = ["## Results at the preset standard"]
+    parts += [bold(line) for line in found.lines] if found else []
+    if study.name == LEDGER:
+        parts.append(ledger(folder))
     figures = [path.stem for path in sorted((folder / "figures").glob("*.png"))]
     for name in sorted(figures, key=lambda name: found is None or name != found.figure):
         shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")

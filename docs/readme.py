@@ -1,4 +1,4 @@
-"""Writes what the studies have found into the README, between two marks: ``make readme``."""
+"""Writes what the studies have found into the README, between two marks: ``make readme``; the table of all claims."""
 
 from __future__ import annotations
 
@@ -22,33 +22,43 @@ def results_of(study: Study) -> Path | None:
     return folder if whole(folder) else None
 
 
+SHOWN = (
+    "02_label_space",
+    "01_missing_labels",
+    "04_temperature",
+    "05_hyperband",
+    "06_kernel_mixture",
+    "03_vision_text",
+)
+"""The studies in the order of the findings."""
+
+
 def block() -> str:
-    """Question, finding and key figure of every study, then the verdicts on the published claims."""
-    names = [name for name in studies.names() if name != LEDGER]
-    parts = [_study(studies.get(name)) for name in names]
-    return "\n\n".join([*parts, _claims(studies.get(LEDGER)), _compute()])
+    """The overview of all claims, and the headline of every study with a link to its rows."""
+    ledger = results_of(studies.get(LEDGER))
+    found = None if ledger is None else sentences.finding(studies.get(LEDGER), ledger)
+    if ledger is None or found is None:
+        return "No results at the preset `standard` yet."
+    place = ledger.relative_to(CHECKOUT).as_posix()
+    (total,) = found.lines
+    alt = "Every effect in units of the smallest that matters, one row per claim"
+    figure = f"![{alt}]({place}/figures/{found.figure}.png)"
+    listed = "\n".join(_finding(studies.get(name)) for name in SHOWN)
+    return f"{listed}\n\n{figure}\n\n{sentences.bold(total)} {_compute()}"
 
 
-def _study(study: Study) -> str:
-    head = f"### [{markup.markdown(study.title)}](notebooks/{study.name}.ipynb)\n\n*{markup.markdown(study.question)}*"
+def _finding(study: Study) -> str:
+    """One line per study: its headline, and where it comes from."""
     folder = results_of(study)
     found = None if folder is None else sentences.finding(study, folder)
     if folder is None or found is None:
-        return f"{head} No results at the preset `standard` yet."
+        return f"- {markup.markdown(study.question)} No results at the preset `standard` yet."
     place = folder.relative_to(CHECKOUT).as_posix()
-    return (
-        f"{head} {markup.markdown(found.sentence)} [Executed notebook]({place}/notebook.ipynb)\n\n"
-        f"![{markup.markdown(study.title)}: {found.figure.replace('_', ' ')}]({place}/figures/{found.figure}.png)"
-    )
+    return f"- {sentences.bold(found.lines[0])} [{study.name[:2]}]({place}/notebook.ipynb)"
 
 
-def _claims(study: Study) -> str:
-    head = f"### [{markup.markdown(study.title)}](notebooks/{study.name}.ipynb)\n\n*{markup.markdown(study.question)}*"
-    folder = results_of(study)
-    found = None if folder is None else sentences.finding(study, folder)
-    if folder is None or found is None:
-        return f"{head} No results at the preset `standard` yet."
-    place = folder.relative_to(CHECKOUT).as_posix()
+def ledger(folder: Path) -> str:
+    """A table of all claims: what is claimed, and how often each verdict was given."""
     rows = sentences.judged(folder)
     strict = {claim.id for claim in published.load() if claim.every}
     lines = [
@@ -56,8 +66,7 @@ def _claims(study: Study) -> str:
         f"{'every one has to hold: ' * (name in strict)}{sentences.counted(own)} |"
         for name, own in rows.groupby("claim", sort=False)
     ]
-    table = "\n".join(["| published claim | effects |", "|---|---|", *lines])
-    return f"{head} {markup.markdown(found.sentence)} [Executed notebook]({place}/notebook.ipynb)\n\n{table}"
+    return "\n".join(["| published claim | effects |", "|---|---|", *lines])
 
 
 def _compute() -> str:
@@ -67,10 +76,7 @@ def _compute() -> str:
     runs, failed, seconds = (
         sum(each["compute"][name] for each in manifests) for name in ("runs", "failed", "seconds")
     )
-    return (
-        f"**Compute.** {runs:,} runs, {failed} of them failed, and {seconds / 3600:.1f} hours of computation, one"
-        " thread per run; a run that serves several studies counts in each."
-    )
+    return f"They took {runs:,} runs ({failed} failed) and {seconds / 3600:.1f} hours on one thread each."
 
 
 def written(text: str) -> str:

@@ -88,7 +88,9 @@ def _described(claim: Claim) -> dict[str, Any]:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The rows of :func:`of` from the CSV that a notebook has written; those of an earlier rule are judged again.
+    """The rows of :func:`of` from the CSV that a notebook has written, with the claims' words of today.
+
+    Those of an earlier rule are judged again.
 
     Raises:
         DataError: it cannot be read, or is no such table.
@@ -98,6 +100,8 @@ def read(path: Path) -> pd.DataFrame:
         if "rule" not in rows:
             rows = _of_rule_1(rows)
         rows[list(_TEXTS)] = rows[list(_TEXTS)].fillna("")  # an empty cell is no number
+        worded = {claim.id: claim.statement for claim in published.load()}
+        rows["statement"] = rows["claim"].map(worded).fillna(rows["statement"])
         return rows[list(COLUMNS)]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"'{shown(path)}' is no table of claims: {error}") from error

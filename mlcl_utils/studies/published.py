@@ -25,6 +25,9 @@ class Claim(BaseModel):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     statement: str
+    otherwise: str
+    advice: str = ""
+    advice_otherwise: str = ""
     source: str
     where: str
     study: str = Field(pattern=r"^\d\d_[a-z_]+$")

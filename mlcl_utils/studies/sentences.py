@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
@@ -37,11 +38,13 @@ class Line(NamedTuple):
 
 def markdown(lines: Iterable[Line]) -> Markdown:
     """Sentences as a list for a notebook; whatever they say is text."""
-    items = []
-    for head, text in lines:
-        bold = f"**{markup.markdown(head.strip())}**" if head else ""
-        items.append(f"- {bold}{markup.markdown(text)}")
-    return Markdown("\n".join(items))  # type: ignore[no-untyped-call]
+    return Markdown("\n".join(f"- {bold(line)}" for line in lines))  # type: ignore[no-untyped-call]
+
+
+def bold(line: Line) -> str:
+    """A sentence in Markdown."""
+    head = f"**{markup.markdown(line.head.strip())}**" if line.head else ""
+    return head + markup.markdown(line.text if head else line.text.strip())
 
 
 def number(value: float, form: str) -> str:
@@ -113,38 +116,67 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def claims(rows: pd.DataFrame) -> list[Line]:
-    """One line per claim: where it is so and where not, and the clearest of its effects."""
-    said = []
-    for _, own in rows.groupby("claim", sort=False):
-        words = _said(own)
-        said.append(Line(own["statement"].iloc[0], f" {words[0].upper()}{words[1:]}"))
-    return said
+    """What became of every claim."""
+    return [claim(own) for _, own in rows.groupby("claim", sort=False)]
 
 
-def claim(rows: pd.DataFrame) -> str:
-    """One claim in two sentences: where it is so and where it is not, and the clearest of its effects."""
-    statement = str(rows["statement"].iloc[0]).rstrip(".")
-    if rows["claim"].iloc[0] in {claim.id for claim in published.load() if claim.every}:
-        statement += ", where every comparison has to hold"
-    return f"{statement}: {_said(rows)}"
+def claim(rows: pd.DataFrame) -> Line:
+    """What became of one claim: what is so, the clearest of its effects, where else, and what follows for practice.
 
-
-def _said(rows: pd.DataFrame) -> str:
-    """Where a claim is so and where it is not, and its clearest effect.
-
-    An effect is for or against it as its verdict says, or, where that is open or was not given, its evidence.
+    An effect is for or against it as its verdict says, or, where that is open or was not given, its evidence. A claim
+    of which every comparison has to hold is refuted by one.
     """
-    sides = rows.assign(side=[_stand(row) for _, row in rows.iterrows()])
+    own = {claim.id: claim for claim in published.load()}.get(rows["claim"].iloc[0])
+    statement = own.statement if own is not None else str(rows["statement"].iloc[0])
+    sides = rows.reset_index(drop=True)
+    sides = sides.assign(side=[_stand(row) for _, row in rows.iterrows()])
     measured = sides[sides["side"] != ""]
     if measured.empty:
-        return "not measured."
-    named = measured["task"].is_unique and len(measured) <= FEW_TASKS
-    parts = [
-        f"{words} {_where(own, len(measured), named)}"
-        for side_, words in (("for", "so"), ("against", "not"), ("open", "open"))
-        if len(own := measured[measured["side"] == side_])
-    ]
-    return f"{'; '.join(parts)}. {_clearest(measured)}"
+        return Line(f"Not measured: {statement}", "")
+    found = set(measured["side"]) - {"open"}
+    if own is not None and own.every and "against" in found:
+        found = {"against"}
+    if not found:
+        head, advice = f"Open: {statement}", ""
+    elif len(found) == 2:
+        head, advice = f"It depends on the task: {statement}", ""
+    elif found == {"for"} or own is None:
+        head, advice = statement, own.advice if own is not None else ""
+    else:
+        head, advice = own.otherwise, own.advice_otherwise
+    clearest = _clearest(measured, found)
+    parts = (_measured(clearest), _elsewhere(measured.drop(index=clearest.name), clearest), advice)
+    return Line(head, "".join(f" {part}" for part in parts if part))
+
+
+def _elsewhere(others: pd.DataFrame, clearest: pd.Series[Any]) -> str:
+    """What the other effects of a claim say, by name where these are few and each is of another task."""
+    if others.empty:
+        return ""
+    tasks = [*others["task"], clearest["task"]]
+    named = len(set(tasks)) == len(tasks) <= FEW_TASKS
+    alike = set(others["side"]) == {clearest["side"]}
+    if alike and not named:
+        return (
+            f"The other {len(others)} comparisons agree."
+            if len(others) > 1
+            else "The other comparison agrees."
+        )
+    if alike:
+        return f"Likewise on {_listed([_bracketed(task) for task in others['task']])}."
+    words = {"for": "for the claim", "against": "against the claim", "open": "open"}
+    if named:
+        found = {word: others.loc[others["side"] == side_, "task"] for side_, word in words.items()}
+        parts = [
+            f"{word} on {_listed([_bracketed(task) for task in own])}"
+            for word, own in found.items()
+            if len(own)
+        ]
+        text = "; ".join(parts)
+        return f"{text[0].upper()}{text[1:]}."
+    counts = Counter([*others["side"], clearest["side"]])
+    listed = _listed([f"{counts[side_]} are {word}" for side_, word in words.items() if counts[side_]])
+    return f"Of {len(tasks)} comparisons {listed}."
 
 
 _DECIDED = {"holds": "for", **dict.fromkeys(("opposite", "no material effect", "does not hold"), "against")}
@@ -164,30 +196,25 @@ FEW_TASKS = 4
 """Tasks that are named one by one."""
 
 
-def _where(rows: pd.DataFrame, of: int, named: bool) -> str:
-    """On which tasks, by name where these are few and each has one comparison."""
-    if named:
-        return f"on {_listed([_bracketed(task) for task in rows['task']])}"
-    return f"on all {of} comparisons" if len(rows) == of else f"on {len(rows)} of {of} comparisons"
-
-
 def _bracketed(task: str) -> str:
     """A task in words among others: ``debtags (300 labels, bag)``."""
     name, comma, rest = task.partition(", ")
     return f"{name} ({rest})" if comma else name
 
 
-def _clearest(rows: pd.DataFrame) -> str:
-    """The effect that is farthest from zero in units of its interval, among those that are decided if there are any."""
-    decided = rows[rows["side"] != "open"]
+def _clearest(rows: pd.DataFrame, sides: Collection[str]) -> pd.Series[Any]:
+    """The effect that is farthest from zero in units of its interval, among those on a side if there are any."""
+    decided = rows[rows["side"].isin(sides)]
     among = decided if len(decided) else rows
-    one = next(row for _, row in among.iterrows())
-    farthest = -1.0
-    for _, row in among.iterrows():
-        zero = 1.0 if row["test"] == "ratio" else 0.0
-        width = max(float(row["upper"] - row["lower"]), 1e-9)
-        if math.isfinite(width) and abs(row["estimate"] - zero) / width > farthest:
-            farthest, one = abs(row["estimate"] - zero) / width, row
+    zero = np.where(among["test"] == "ratio", 1.0, 0.0)
+    width = (among["upper"] - among["lower"]).clip(lower=1e-9)
+    far = ((among["estimate"] - zero).abs() / width).fillna(-1.0)
+    clearest: pd.Series[Any] = among.iloc[int(np.argmax(far))]
+    return clearest
+
+
+def _measured(one: pd.Series[Any]) -> str:
+    """An effect with its task and arms."""
     unit = f" points of {style.metric(one['metric']).label}" if one["unit"] == "points" else ""
     unit = " times" if one["test"] == "ratio" else unit
     return f"On {_bracketed(one['task'])}, {one['arms']} is {effect(one)}{unit}."
@@ -248,11 +275,11 @@ class Finding:
 
     Attributes:
         figure: name of the figure, without its ending.
-        sentence: the headline; its numbers are those of the tables.
+        lines: the headline: what is so in bold, and what it rests on; its numbers are those of the tables.
     """
 
     figure: str
-    sentence: str
+    lines: Sequence[Line]
 
 
 def finding(study: Study, folder: Path) -> Finding | None:
@@ -273,14 +300,15 @@ def finding(study: Study, folder: Path) -> Finding | None:
         raise DataError(f"'{shown(folder)}' has tables of another version: {error!r}") from error
 
 
-def _headline(study: Study, folder: Path) -> str:
+def _headline(study: Study, folder: Path) -> list[Line]:
     own = getattr(study.part("views"), "headline", None)
     if own is not None:
-        return str(own(folder))
+        found: list[Line] = own(folder)
+        return found
     rows = judged(folder)
     names: Sequence[str] = study.headline or [each.id for each in published.of(study.name)]
     judged_of = {name: rows[rows["claim"] == name] for name in names}  # older results lack newer claims
-    return " ".join(claim(own) for own in judged_of.values() if len(own))
+    return [claim(own) for own in judged_of.values() if len(own)]
 
 
 def judged(folder: Path) -> pd.DataFrame:

@@ -99,7 +99,7 @@ STUDY = Study(
     Parameters=LedgerParameters,
     presets={"smoke": {}, "quick": {}, "standard": {}},
     grid=grid,
-    figure="label_space",
+    figure="claims",
     inputs=inputs,
     last=True,
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from mlcl_utils.figures import style
+from mlcl_utils import studies
+from mlcl_utils.figures import plots, style
 from mlcl_utils.studies import comparisons, figures, published, scores, sentences, tables
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw, Frames
@@ -119,6 +121,33 @@ def not_judged(study: Execution) -> pd.DataFrame:
     return tables.show(study, "not_judged", rows, index=["claim", "reason"])
 
 
+def overview(study: Execution) -> Figure | None:
+    """One row per claim in plain words, a mark for every effect in units of its margin; drawn from ``claims.csv``."""
+    rows = claims(study)
+    return figures.draw(study, "claims", {"effects": in_margins(rows[rows["estimate"].notna()])})
+
+
+def in_margins(rows: pd.DataFrame) -> pd.DataFrame:
+    """Effects over their margins; of ratios the logarithm over that of the margin, or of 2 where that is 1."""
+    ratio = rows["test"] == "ratio"
+    logs = np.log(rows["estimate"].where(ratio, 1.0).clip(lower=1e-3))
+    unit = np.log(rows["margin"].where(ratio, 10.0).clip(lower=2.0))
+    titles = {name: studies.get(name).title for name in rows["study"].unique()}
+    return rows.assign(
+        in_margins=np.where(ratio, logs / unit, rows["estimate"] / rows["margin"].where(~ratio, 1.0)),
+        title=rows["study"].map(titles),
+    )
+
+
+def draw_claims(frames: Frames, venue: str) -> Figure:
+    """The overview of all claims, ``effects``."""
+    with style.use(venue):
+        figure = plt.figure(figsize=(style.sizes_of(venue).page, 3))
+        label = "effect in favour of the claim, in units of the smallest that matters (ratios: of logarithms)"
+        plots.verdicts(frames["effects"], x_label=label, group="title", figure=figure)
+    return figure
+
+
 def forests(study: Execution) -> list[Figure | None]:
     """Forest plots of all effects that were measured, one per study and unit."""
     rows = claims(study)
@@ -146,9 +175,9 @@ def summary(study: Execution) -> Markdown:
     return sentences.collected(claims(study), states(study).query("not read")["study"].tolist())
 
 
-def headline(folder: Path) -> str:
+def headline(folder: Path) -> list[Line]:
     """How often each verdict was given, from the results of the ledger."""
-    return sentences.total(sentences.judged(folder))
+    return [Line("", sentences.total(sentences.judged(folder)))]
 
 
 def checklist(study: Execution) -> Markdown:
@@ -212,4 +241,4 @@ def _figure_of(claim: Claim) -> str:
 
 _FIGURE_OF = {claim.id: _figure_of(claim) for claim in published.load()}
 
-FIGURES: dict[str, Draw] = dict.fromkeys(_FIGURE_OF.values(), draw_forest)
+FIGURES: dict[str, Draw] = {"claims": draw_claims, **dict.fromkeys(_FIGURE_OF.values(), draw_forest)}

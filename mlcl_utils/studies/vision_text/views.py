@@ -22,6 +22,7 @@ from mlcl_utils.metrics.arrays import Floats
 from mlcl_utils.studies import comparisons, figures, reviewers, sentences, tables
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw, Frames
+from mlcl_utils.studies.sentences import Line
 from mlcl_utils.studies.vision_text import Pair
 from mlcl_utils.studies.vision_text.measures import COLUMNS, HEADS, METRICS, ORDERS, SIDES
 
@@ -269,26 +270,33 @@ def checklist(study: Execution) -> Markdown:
     )
 
 
-def headline(folder: Path) -> str:
+def headline(folder: Path) -> list[Line]:
     """How far the order of losses by mAP is the same in texts and in images, for every pair of data sets."""
     path = folder / "tables" / "correlations.csv"
     if not path.is_file():
-        return "Too few losses can be judged in both modalities to compare their order."
+        return [Line("Too few losses can be judged in both modalities to compare their order.", "")]
     rows = pd.read_csv(path)
-    return " ".join(_headline(row) for _, row in rows.query("head == 'probe' and metric == 'map'").iterrows())
+    return [_headline(row) for _, row in rows.query("head == 'probe' and metric == 'map'").iterrows()]
 
 
-def _headline(row: pd.Series[Any]) -> str:
+def _headline(row: pd.Series[Any]) -> Line:
     names = ("between", "within texts", "within images")
     between, texts, images = (sentences.bounded(*_at(row, name), "+.2f") for name in names)
     kinds = ("losses", "left_out", "lost")
     ordered, *others = (len(row[kind].split()) if isinstance(row[kind], str) else 0 for kind in kinds)
     carries = row["verdict"].replace("cannot be told", "cannot be said to carry over or not")
     without = f" (of {ordered + sum(others)})" if sum(others) else ""
-    return (
-        f"Between {row['pair']}, the order of {ordered} losses{without} by mAP {carries}: rank"
-        f" correlation {between} between modalities, {texts} within texts, {images} within images."
+    return Line(
+        f"The order of {ordered} losses{without} by mAP {carries} between {row['pair']}.",
+        f" The rank correlation is {between} between modalities, {texts} within texts, {images} within images."
+        f" {ADVICE.get(row['verdict'], '')}".rstrip(),
     )
+
+
+ADVICE = {
+    "carries over": "A ranking of losses found on texts is a fair first guess for images, and the other way round.",
+    "does not carry over": "Compare losses anew on every modality.",
+}
 
 
 FIGURES: dict[str, Draw] = {"carry_over": draw_carry_over, "correlations": draw_correlations}
