@@ -84,9 +84,9 @@ def test_the_opposite_in_a_changed_setting_did_not_transfer() -> None:
     assert sentences.claims(found) == [
         Line(
             "CLML does not improve every base loss when labels are missing.",
-            " On emoji (10 labels), A − B is −4.0 [−5.0, −3.0] points of mAP. Of 4 comparisons 1 are for the claim and 3"
-            " are against the claim. Try CLML beside plain BCE and beside a plain norm of equal gradient; losses made for"
-            " missing labels do not need it.",
+            " On emoji (10 labels), A − B is −4.0 [−5.0, −3.0] points of mAP. Of 4 comparisons 1 are for the"
+            " claim and 3 are against the claim. Try CLML beside plain BCE and beside a plain norm of equal"
+            " gradient; losses made for missing labels do not need it.",
         )
     ]
     assert sentences.overall(found) == (
