@@ -207,7 +207,7 @@ def results(name: str) -> Path:
     return CHECKOUT / "results" / name / "standard"
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "00_claims"])
 def test_every_published_study_has_a_key_figure_and_a_headline(name: str) -> None:
     found = sentences.finding(studies.get(name), results(name))
     assert found is not None
