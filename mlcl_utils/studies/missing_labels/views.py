@@ -115,9 +115,7 @@ def _ordered(study: Execution) -> list[Condition]:
 
 def differences(study: Execution) -> Figure | None:
     """What CLML at the published weight changes, for every base loss and condition; paired, best head of each."""
-    rows = fractions(
-        study.comparisons.query("name == 'clml' and weight == 1 and not default and estimate.notna()")
-    )
+    rows = fractions(study.comparisons.query("name == 'clml' and weight == 1 and estimate.notna()"))
     parts = [
         rows[rows["metric"] == metric].assign(quantity=f"change of {style.metric(metric).label}\n(points)")
         for metric in ("map", "macro_f1")
@@ -156,7 +154,7 @@ def _words(arm: Arm) -> str:
 
 def weights(study: Execution) -> pd.DataFrame:
     """What CLML changes at the reference, at every weight."""
-    rows = at_reference(study, study.comparisons.query("name == 'clml' and not default"))
+    rows = at_reference(study, study.comparisons.query("name == 'clml'"))
     return tables.compared(study, rows=rows, name="weights")
 
 
@@ -192,7 +190,7 @@ def corrections_table(study: Execution) -> pd.DataFrame:
 
 def published(study: Execution) -> pd.DataFrame:
     """What CLML adds to mAP: published, and here for each base loss and condition."""
-    own = study.comparisons.query("name == 'clml' and metric == 'map' and weight == 1 and not default")
+    own = study.comparisons.query("name == 'clml' and metric == 'map' and weight == 1")
     own = own[own["estimate"].notna()]
     here = own.assign(
         where=own["dataset"] + " (here, frozen features)",

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mlcl_utils import data, models
 from mlcl_utils.figures import plots, style
 from mlcl_utils.figures.fonts import drawn
+from mlcl_utils.figures.plots import SHADE
 from mlcl_utils.metrics.representation import BINS
 from mlcl_utils.runs.execute import task_for
 from mlcl_utils.studies import figures, reviewers, scores, sentences, tables
@@ -234,6 +235,8 @@ def _framed(rows: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> pd.DataFra
 def draw_lines(frames: Frames, venue: str) -> Figure:
     """Quantities against temperature: a row of axes per place, a column per quantity.
 
+    Temperatures below the original paper's are shaded: they are shown, and not judged.
+
     Args:
         frames: ``intervals`` and ``points``, rows of scores with columns ``place``, ``panel`` and ``arm``; ``levels``,
             if there are any, those of a baseline, which is drawn as a level.
@@ -250,8 +253,17 @@ def draw_lines(frames: Frames, venue: str) -> Figure:
         log_x=True,
         titles=True,
         ratio=0.9,
-        each=_level,
+        each=_mark,
     )
+
+
+def _mark(ax: Axes, here: pd.DataFrame, frames: Frames) -> None:
+    """Shade what lies outside the original range, and draw a baseline's level."""
+    low, high = ax.get_xlim()
+    if low < PUBLISHED_RANGE[0] / 1.2:
+        ax.axvspan(low, PUBLISHED_RANGE[0] / 1.2, color=SHADE, linewidth=0, zorder=0)
+        ax.set_xlim(low, high)
+    _level(ax, here, frames)
 
 
 def _level(ax: Axes, here: pd.DataFrame, frames: Frames) -> None:
@@ -369,7 +381,7 @@ def checklist(study: Execution) -> Markdown:
     factors = ", ".join(f"{each:g}" for each in sorted(RATE_FACTORS))
     search = (
         f"The learning rate from {factors} times the recipe's for each of {len(choices)} combinations of loss, variant,"
-        " temperature and place, by the probe's validation mAP on replicate 0; in"
+        " temperature and place, by the probe's validation mAP on splits 0 and 1; in"
         f" {sum(bool(each.at_edge) for each in choices)} the choice lies at an end."
     )
     return reviewers.checklist(
