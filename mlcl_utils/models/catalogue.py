@@ -12,6 +12,7 @@ STATIC = "static"
 
 OURS: dict[str, tuple[str, Modality | None]] = {
     "frozen": ("frozen.FrozenFeatures", None),
+    "mlp": ("mlp.PlainMLP", None),
     "bag": ("bag.BagOfWords", "text"),
     STATIC: ("static.StaticWords", "text"),
     "cnn": ("cnn.SmallCNN", "image"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.debtags import name_matching_scores
 from mlcl_utils.losses.contrast import unit
 from mlcl_utils.models import Model
+from mlcl_utils.runs.best import BestOfSix
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.mixture import describe_mixture
 from mlcl_utils.runs.own_head import OwnHead
-from mlcl_utils.training import parallel
+from mlcl_utils.training import Recipe, parallel
 
 SPLITS = ("validation", "test")
 """The parts that scores are kept of."""
@@ -137,7 +139,7 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
             seed=config.seed,
             device=device,
             keep=keep,
-            observe=OwnHead(task, inputs, device),
+            observe=_observer(config.recipe, task, inputs, device),
         )
         if parallel.rank():
             raise parallel.Followed
@@ -145,7 +147,10 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
         outcome.facts.update(steps=fitted.steps, parameters=fitted.parameters)
         outcome.timings["time_training"] = fitted.time_seconds
         outcome.timings["time_waiting"] = fitted.time_waiting
-        if fitted.observed:
+        if config.recipe.keep == "best":
+            model.load_state_dict(fitted.observed["best"])
+            outcome.facts["kept_epoch"] = fitted.observed["best_epoch"]
+        if "scores" in fitted.observed:
             outcome.facts["own_epoch"] = fitted.observed["epoch"]
             outcome.at_half["own"] = fitted.observed["scores"]
     representations = {
@@ -173,6 +178,22 @@ def _encode(outcome: Outcome, config: RunConfig, task: Task, device: torch.devic
     own = {split: scores for split, scores in direct.items() if scores is not None}
     if own:
         outcome.heads["direct"] = own
+
+
+def _observer(
+    recipe: Recipe, task: Task, inputs: Mapping[str, Any], device: torch.device
+) -> Callable[[training.Training], None]:
+    """What looks at a training at six checkpoints."""
+    own_head = OwnHead(task, inputs, device)
+    if recipe.keep == "last":
+        return own_head
+    best = BestOfSix(task, inputs, device)
+
+    def both(run: training.Training) -> None:
+        own_head(run)
+        best(run)
+
+    return both
 
 
 def _embedded(model: Model, representation: Tensor) -> Tensor:

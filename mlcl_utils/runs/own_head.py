@@ -66,4 +66,5 @@ class OwnHead:
         run.history[-1] |= {f"own_{name}": value for name, value in read["test"].items()}
         run.history[-1]["own_validation_micro_f1_half"] = by
         if by > run.observed.get("validation_micro_f1_half", -1.0):
-            run.observed = {"epoch": run.epoch, "validation_micro_f1_half": by, "scores": scores}
+            best = {"epoch": run.epoch, "validation_micro_f1_half": by, "scores": scores}
+            run.observed = {**run.observed, **best}

@@ -37,6 +37,7 @@ __all__ = [
     "nearest_neighbours",
     "prior",
     "represent",
+    "ridge_map",
     "untrained",
     "with_labels",
 ]
@@ -57,7 +58,7 @@ _WHERE = {
     "representation": ("as_float16", "represent", "untrained"),
     "novel": ("draw_novel", "evaluate_novel", "with_labels"),
     "probe": (
-        *("Probe", "SparseProbe", "fit_probe", "fit_probes", "fit_sparse_probe"),
+        *("Probe", "SparseProbe", "fit_probe", "fit_probes", "fit_sparse_probe", "ridge_map"),
         *("mean_average_precision", "micro_f1_half"),
     ),
     "baselines": ("nearest_neighbours", "prior"),

@@ -33,6 +33,7 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "reweight_after": (float, 0, 1),
     "mix": ("none", "input", "feature"),
     "mix_alpha": (float, 1e-3, math.inf),
+    "keep": ("last", "best"),
 }
 """What of a recipe may be set by name: type, least value and what it has to be below; or the words there are."""
 
@@ -102,6 +103,8 @@ class Recipe:
             where its inputs are measured; or ``feature``, the representations. See
             :mod:`mlcl_utils.training.mixing`.
         mix_alpha: of the distribution Beta(α, α) that the share of a mixture is drawn from, once a step.
+        keep: which weights are read: the ``last``, or the ``best`` of six checkpoints, by the validation mAP of a ridge
+            classifier on the representation, whatever the loss.
     """
 
     epochs: int
@@ -128,6 +131,7 @@ class Recipe:
     reweight_after: float = 0.05
     mix: Literal["none", "input", "feature"] = "none"
     mix_alpha: float = 2.0
+    keep: Literal["last", "best"] = "last"
 
     @classmethod
     def of(cls, encoder: str, *, epochs: int, steps_per_epoch: int = 0) -> Recipe:
@@ -155,6 +159,7 @@ class Recipe:
 
 # What differs from the defaults above, by kind of encoder; epochs are a factor.
 _OWN: dict[str, dict[str, Any]] = {
+    "mlp": {"epochs": 2, "batch_size": 128, "dropout": 0.5, "width": 512, "keep": "best"},
     "bag": {"width": 256},
     "static": {"width": 256},
     "cnn": {"epochs": 1.5, "batch_size": 128, "learning_rate": 5e-3, "width": 256},

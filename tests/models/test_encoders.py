@@ -19,7 +19,7 @@ from mlcl_utils.training import Recipe
 CPU = torch.device("cpu")
 TEXT = data.task("debtags", num_labels=10, train_fraction=0.1)
 IMAGE = data.task("fashion-scenes", num_labels=10, train_fraction=0.2)
-TASKS = {"frozen": TEXT, "bag": TEXT, "static": TEXT, "cnn": IMAGE}
+TASKS = {"frozen": TEXT, "mlp": TEXT, "bag": TEXT, "static": TEXT, "cnn": IMAGE}
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +31,8 @@ def _one_thread():
 
 
 def test_which_encoder_reads_what():
-    assert [models.suitable(name, "text") for name in TASKS] == [True, True, True, False]
-    assert [models.suitable(name, "image") for name in TASKS] == [True, False, False, True]
+    assert [models.suitable(name, "text") for name in TASKS] == [True, True, True, True, False]
+    assert [models.suitable(name, "image") for name in TASKS] == [True, True, False, False, True]
     with pytest.raises(UsageError, match="unknown encoder 'bagg'; did you mean 'bag'"):
         models.encoder_class("bagg")
 
