@@ -17,13 +17,15 @@ export UV_SYSTEM_CERTS ?= 1
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV
 
-.PHONY: help setup studies test test-browser coverage lint format docs readme cells mutants clean
+.PHONY: help setup studies check test test-all test-browser coverage lint format docs readme cells mutants clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make setup         make .venv with everything in it (downloads 3.3 GB, once; 7.3 GB on disk)"
 	@echo "make studies       run all studies at the preset quick; results in results/"
-	@echo "make test          check style and types, then run all tests but those in a browser"
+	@echo "make check         check style and types, then run the quick tests of what has changed: for the edit loop"
+	@echo "make test          check style and types, then run the tests, of the longest kinds an example each"
+	@echo "make test-all      the same with all of them"
 	@echo "make test-browser  run the tests in a browser: Chromium or Chrome has to be installed"
 	@echo "make coverage      run the tests with coverage and print which lines none of them reaches"
 	@echo "make lint          check style and types only"
@@ -60,9 +62,23 @@ lint: setup
 	@echo "==> types"
 	@$(BIN)/mypy
 
+# In the order of tests/conftest.py: the longest files first.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: lint
 	@echo "==> tests"
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not browser"
+	@$(PYTEST) -m "not browser and not long"
+
+test-all: lint
+	@echo "==> all tests"
+	@$(PYTEST) -m "not browser"
+
+# For the edit loop: style, types of the package, and the tests that are named like what has changed.
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m tests.changed | xargs --no-run-if-empty $(BIN)/pytest -q -x -m "not browser and not slow"
 
 test-browser: setup
 	@echo "==> tests in a browser"
@@ -71,7 +87,7 @@ test-browser: setup
 # What is covered in kernels, workers and commands counts too: coverage starts in every process of ours.
 coverage: setup
 	@echo "==> coverage of $(TESTS)"
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not browser" --cov --cov-report=term-missing:skip-covered $(TESTS)
+	@$(PYTEST) -m "not browser" --cov --cov-report=term-missing:skip-covered $(TESTS)
 
 format: setup
 	@$(BIN)/ruff format .

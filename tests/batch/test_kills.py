@@ -72,7 +72,9 @@ def find(process: subprocess.Popen[str], victim: str) -> psutil.Process:
     return next(child for child in kernel.children() if "--multiprocessing-fork" in child.cmdline())
 
 
-@pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, KILLS))]
+)
 def test_killed_and_run_again(tmp_path: Path, undisturbed: pd.DataFrame, number: int) -> None:
     turn, at = divmod(number, len(VICTIMS))
     victim, moment = VICTIMS[at], MOMENTS[(at + turn) % len(MOMENTS)]

@@ -33,6 +33,7 @@ def mlcl(*words: str, cache: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_backbone_on_coco_from_the_command_line_to_the_report(tmp_path: Path) -> None:
     root = SHARED / "coco_tiny"
     if not root.is_dir():

@@ -45,7 +45,17 @@ def test_the_notebook_runs_and_leaves_its_results(name: str, results: Path) -> N
     assert list((folder / "tables").glob("*.csv"))
 
 
-@pytest.mark.parametrize("name", studies.names())
+# one with figures of frames and one with arrays of runs
+REDRAWN = ("02_label_space", "04_temperature")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *REDRAWN,
+        *(pytest.param(each, marks=pytest.mark.long) for each in studies.names() if each not in REDRAWN),
+    ],
+)
 def test_its_figures_are_redrawn_from_what_was_saved(name: str, results: Path, tmp_path: Path) -> None:
     drawn = {path.name for path in (results / name / "smoke" / "figures").glob("*.pdf")}
     if not drawn:

@@ -306,7 +306,9 @@ def carried_out(name: str, root: Path, results: Path) -> None:
     assert all(np.isfinite(run.metrics["probe_map"]) for run in grid.runs if "probe_map" in run.metrics)
 
 
-@pytest.mark.parametrize("name", ["mulan:emotions", "mulan:medical", "coco"])
+@pytest.mark.parametrize(
+    "name", ["mulan:emotions", pytest.param("mulan:medical", marks=pytest.mark.long), "coco"]
+)
 def test_a_study_on_genuine_files(
     name: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

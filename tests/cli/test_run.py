@@ -174,6 +174,7 @@ def test_again_it_is_up_to_date(results: Path) -> None:
     assert stored(results) == before
 
 
+@pytest.mark.long
 def test_other_workers_give_the_same_numbers(results: Path, table: pd.DataFrame, tmp_path: Path) -> None:
     run(tmp_path, *PART, "-p", "workers=1")
     (again,) = (pd.read_csv(path) for path in tmp_path.glob("02_label_space/smoke-*/runs.csv"))
@@ -281,6 +282,7 @@ def test_six_shells_at_once_train_nothing_twice(tmp_path: Path) -> None:
     assert list(tmp_path.rglob(".*")) == []
 
 
+@pytest.mark.long
 def test_six_notebooks_at_once_train_nothing_twice(tmp_path: Path) -> None:
     losses = ("asl", "focal", "prototype", "msc", "reg", "zlpr")
     entries = [

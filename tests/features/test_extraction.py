@@ -103,6 +103,7 @@ def test_an_extraction_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert data.load("texts.csv", killed) == data.load("texts.csv", whole)
 
 
+@pytest.mark.long
 def test_of_two_processes_one_extracts_and_the_other_waits(tmp_path: Path, model: Path) -> None:
     together, alone = tmp_path / "together", tmp_path / "alone"
     for folder in (together, alone):

@@ -85,6 +85,7 @@ def test_started_here_and_gone_afterwards(
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.id for run in GRID)
 
 
+@pytest.mark.long
 def test_a_node_that_is_killed_is_made_up_for(tmp_path: Path, alone: Grid, cluster: Any) -> None:
     second = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
@@ -104,6 +105,7 @@ def test_a_node_that_is_killed_is_made_up_for(tmp_path: Path, alone: Grid, clust
     assert not raylet.is_running()
 
 
+@pytest.mark.long
 def test_a_run_that_is_lost_too_often_is_recorded_and_the_others_go_on(tmp_path: Path, cluster: Any) -> None:
     deaths: set[int] = set()
     over = threading.Event()

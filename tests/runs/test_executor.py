@@ -145,6 +145,7 @@ def test_a_worker_that_is_killed_costs_the_run_it_was_at_and_no_other(tmp_path: 
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_grids_at_once_train_nothing_twice(tmp_path: Path) -> None:
     processes = [begin(tmp_path, workers=workers) for workers in (1, 1, 2)]

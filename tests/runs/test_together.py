@@ -42,6 +42,7 @@ def test_a_run_by_two_processes_is_that_of_one(tmp_path: Path) -> None:
     assert [run.environment["devices"] for run in two.runs] == [2, 1]
 
 
+@pytest.mark.long
 def test_steps_go_on_where_a_loss_leaves_a_head_out_and_trials_stay_alone(tmp_path: Path) -> None:
     recipe = dataclasses.replace(CONFIG.recipe, batch_size=64)
     alone = dataclasses.replace(
@@ -55,6 +56,7 @@ def test_steps_go_on_where_a_loss_leaves_a_head_out_and_trials_stay_alone(tmp_pa
     assert [run.environment["devices"] for run in grid.runs] == [2, 1, 1, 1]
 
 
+@pytest.mark.long
 def test_an_error_of_the_processes_is_that_of_the_run(tmp_path: Path) -> None:
     diverging = dataclasses.replace(CONFIG, recipe=dataclasses.replace(CONFIG.recipe, learning_rate=1e30))
     grid = runs.carry_out([diverging], results=tmp_path, devices=2, progress=False)

@@ -163,7 +163,7 @@ def test_a_training_that_fails_counts_as_worst_and_is_recorded(tmp_path, objecti
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["local", "ray"])
+@pytest.mark.parametrize("name", ["local", pytest.param("ray", marks=pytest.mark.long)])
 def test_a_search_is_the_same_whatever_carries_it_out(tmp_path, name):
     """Checkpoints go to the workers and come back: the same scores to the bit as in this process."""
     if name == "ray":

@@ -198,6 +198,7 @@ torch.save({"model": fitted.model.state_dict(), "history": fitted.history}, sys.
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_end_to_end_training_killed_outright_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -80,7 +80,7 @@ def torchrun(processes: int, script: Path, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_value_and_gradient_are_those_of_one_process(processes: int, tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
     torchrun(processes, tmp_path / "driver.py", str(tmp_path / "found.json"))
@@ -187,7 +187,14 @@ parallel.leave()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"ema": 0.9, "queue": 50}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, marks=pytest.mark.long),
+        pytest.param({"accumulate": 2}, marks=pytest.mark.long),
+        {"ema": 0.9, "queue": 50},
+    ],
+)
 def test_a_whole_training_is_that_of_one_process(settings: dict[str, float], tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(WHOLE)
     found = []
@@ -199,7 +206,7 @@ def test_a_whole_training_is_that_of_one_process(settings: dict[str, float], tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["metrix_supcon", "prototype"])
+@pytest.mark.parametrize("loss", ["metrix_supcon", pytest.param("prototype", marks=pytest.mark.long)])
 def test_mixtures_are_those_of_one_process_that_encodes_in_parts(loss: str, tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(WHOLE)
     found = []
