@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -146,7 +147,17 @@ def version(name: str, root: str | Path | None = None) -> str:
     base, wanted = parted(name)
     if base in _NAMES and wanted is None:
         return stored.read_manifest(folder(base)).identity
+    if base not in _NAMES and wanted is None:
+        source = readers.find(base, None if root is None else Path(root))
+        if not source.files:
+            return _version_of_made(source.name)
     return load(name, root).version
+
+
+@functools.lru_cache(maxsize=4096)
+def _version_of_made(name: str) -> str:
+    """The version of a set that is made up: no file of it can change."""
+    return load(name).version
 
 
 def parted(name: str) -> tuple[str, str | None]:

@@ -141,7 +141,7 @@ def assemble(name: str, examples: Examples) -> Dataset:
             f"'{name}' has no training row: all {len(test)} are of the official test or validation part; add some, "
             "or leave the parts out"
         )
-    splits = grouped_splits(labels, groups, _SPLIT_SEED, test)
+    splits = grouped_splits(labels, groups, _SPLIT_SEED, test) if examples.splits is None else examples.splits
     for split in splits:
         if set(np.unique(split)) != {TRAIN, VALIDATION, TEST}:
             raise DataError(

@@ -72,6 +72,8 @@ class Examples:
         label_names: L different names.
         labels: int8 (N, L) in {-1, 0, 1}.
         part: uint8 (N,), the official part of each example (0 training, 1 validation, 2 test); None without.
+        splits: uint8 (10, N), the part of each example in each split, where examples are independent draws; None for
+            stratified ones, which are dealt out.
         group_keys: sequences of N values each; examples with an equal one belong together.
         titles: N titles of texts, or nothing.
         texts: N texts, or nothing.
@@ -85,6 +87,7 @@ class Examples:
     label_names: Sequence[str]
     labels: npt.NDArray[np.int8]
     part: npt.NDArray[np.uint8] | None = None
+    splits: npt.NDArray[np.uint8] | None = None
     group_keys: Sequence[Sequence[object]] = ()
     titles: Sequence[str] = ()
     texts: Sequence[str] = ()

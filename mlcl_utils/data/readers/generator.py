@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlcl_utils.data.readers.common import Examples, Source
+from mlcl_utils.data.splits import FRACTIONS, SPLITS, TEST
 from mlcl_utils.errors import UsageError, unknown
 from mlcl_utils.paths import CHECKOUT
 from mlcl_utils.written import MOST_SEED
@@ -144,11 +145,19 @@ def read(source: Source) -> Examples:
         label_names=[f"label {label:0{digits}}" for label in range(settings.labels)],
         labels=made.labels.astype(np.int8),
         features=made.features,
+        splits=_splits(settings),
         notes=[
             f"made up: {FACTORS} factors and {NUISANCE} dimensions of no meaning behind a random network",
             ", ".join(f"{each.name} {_written(getattr(settings, each.name))}" for each in fields(settings)),
         ],
     )
+
+
+def _splits(settings: Settings) -> npt.NDArray[np.uint8]:
+    """Ten plain random splits: examples are independent, and dealing them out would take longer than making them."""
+    at = np.cumsum([round(share * settings.examples) for share in FRACTIONS[:TEST]])
+    parts = np.searchsorted(at, np.arange(settings.examples), side="right").astype(np.uint8)
+    return np.stack([np.random.default_rng([settings.seed, r]).permutation(parts) for r in range(SPLITS)])
 
 
 def parse(name: str) -> Settings:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mlcl_utils import losses, models
+from mlcl_utils import data, losses, models
 from mlcl_utils.errors import UsageError
 from mlcl_utils.runs import RunConfig
 from mlcl_utils.studies import arms
@@ -52,6 +53,12 @@ class LabelSpaceParameters(StudyParameters):
         Count | None,
         Field(description="epochs of a longer training at few and at most labels; not given: none"),
     ] = None
+    worlds: Annotated[
+        Natural, Field(le=10, description="made-up sets per cell of the phase diagram; 0 for no diagram")
+    ] = 0
+    made_num_labels: Counts = Field(
+        default=(10, 30, 100, 300), description="sizes of the label space of made-up sets"
+    )
     temperature: Annotated[
         Positive | None, Field(description="of the contrastive losses; not given: their own")
     ] = None
@@ -163,6 +170,72 @@ def points(parameters: LabelSpaceParameters, dataset: str) -> list[Point]:
     return found
 
 
+IMBALANCES, AMOUNTS = ("none", "zipf"), (1000, 4000)
+"""Imbalances of labels and numbers of examples of made-up sets, the other axes of the phase diagram."""
+
+MADE_LOSSES = ("bce", "reg", "msc")
+
+LONGER = 3
+"""BCE is trained so many times as long, too: its own head at 1/2 depends on that."""
+
+
+class Cell(NamedTuple):
+    """A cell of the phase diagram: what its made-up sets have in common."""
+
+    num_labels: int
+    imbalance: str
+    examples: int
+
+    def dataset(self, world: int) -> str:
+        """The name of one of its sets."""
+        return f"generator:labels={self.num_labels}:examples={self.examples}:imbalance={self.imbalance}:seed={world}"
+
+
+class Made(NamedTuple):
+    """A training on a made-up set.
+
+    Attributes:
+        cell: of the phase diagram.
+        loss: its name.
+        longer: whether it takes :data:`LONGER` times as long.
+        config: the run.
+    """
+
+    cell: Cell
+    loss: str
+    longer: bool
+    config: RunConfig
+
+
+def made(parameters: LabelSpaceParameters) -> list[Made]:
+    """The trainings of the phase diagram: every loss in every world of every cell, and BCE for longer.
+
+    An MLP learns from nothing. The number of a world stands for that of a split.
+    """
+    cells = [Cell(*each) for each in itertools.product(parameters.made_num_labels, IMBALANCES, AMOUNTS)]
+    lengths = [*((loss, 1) for loss in MADE_LOSSES), ("bce", LONGER)]
+    return [
+        Made(
+            cell,
+            loss,
+            times > 1,
+            RunConfig(
+                dataset=cell.dataset(world),
+                num_labels=data.supported_labels(data.load(cell.dataset(world)), replicates=1),
+                base_labels=0,
+                replicate=0,
+                encoder="mlp",
+                loss=loss,
+                recipe=arms.recipe(loss, "mlp", times * parameters.epochs),
+                seed=world + parameters.seed,
+            ),
+        )
+        for world in range(parameters.worlds)
+        for cell in cells
+        for loss, times in lengths
+    ]
+
+
 def _hyperparameters(arm: str, temperature: float | None) -> dict[str, float]:
     if temperature is None or arm in BASELINES or "temperature" not in losses.info(arm).hyperparameters:
         return {}
@@ -187,6 +260,8 @@ STUDY = Study(
             "matched_num_labels": [10],
             "label_draws": 1,
             "held_out": ["noto"],
+            "worlds": 1,
+            "made_num_labels": [10],
             "trials": 1,
         },
         "quick": {
@@ -218,6 +293,7 @@ STUDY = Study(
             "matched_num_labels": [10],
             "label_draws": 0,
             "held_out": [],
+            "worlds": 5,
             "trials": 4,
         },
         "paper": {

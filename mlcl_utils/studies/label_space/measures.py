@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,16 @@ import pandas as pd
 
 from mlcl_utils import losses, stats
 from mlcl_utils.metrics.arrays import Floats
+from mlcl_utils.runs import Grid, Run
+from mlcl_utils.stats import Replicates
+from mlcl_utils.studies import runs as study_runs
 from mlcl_utils.studies import scores
 from mlcl_utils.studies.arms import FEW_BASELINES, Arm
+from mlcl_utils.studies.base import Study
 from mlcl_utils.studies.comparisons import Comparison, difference, lead, of_best
 from mlcl_utils.studies.execution import Execution, Measures
+from mlcl_utils.studies.label_space import MADE_LOSSES, Cell, LabelSpaceParameters, made
+from mlcl_utils.studies.runs import Trained
 from mlcl_utils.training import BASELINES
 
 FEW_LABELS = 10
@@ -63,6 +71,66 @@ def comparisons(study: Execution) -> Iterator[Comparison]:
     yield from _differences(study)
 
 
+@dataclass(frozen=True)
+class WithWorlds(Trained):
+    """The runs of the study, and those of the phase diagram."""
+
+    worlds: Grid = field(default_factory=lambda: Grid([], [], 0))
+
+    @property
+    def parts(self) -> dict[str, Grid]:
+        """Those of the phase diagram are called ``made``."""
+        return super().parts | ({"made": self.worlds} if self.worlds.runs or self.worlds.failures else {})
+
+
+def train(study: Study, parameters: LabelSpaceParameters, folder: Path) -> WithWorlds:
+    """Train what is compared, then what the phase diagram takes."""
+    found = study_runs.train(study, parameters, folder)
+    asked = [each.config for each in made(parameters)]
+    worlds = study_runs.train_grid(parameters, asked, folder) if asked else Grid([], [], 0)
+    return WithWorlds(**{each.name: getattr(found, each.name) for each in fields(found)}, worlds=worlds)
+
+
+READ = {
+    "source": ("linear_macro_f1_half", "own_macro_f1_half", False),
+    "source, BCE three times as long": ("linear_macro_f1_half", "own_macro_f1_half", True),
+    "own head of BCE, thresholds tuned": ("probe_macro_f1_per_label", "direct_macro_f1_per_label", False),
+    "equal": ("probe_macro_f1_per_label", "probe_macro_f1_per_label", False),
+}
+"""How the phase diagram reads models, from the original papers' reading to the equal one, a step at a time: metric of a
+contrastive loss, metric of BCE, and whether BCE is trained for longer."""
+
+
+def phases(study: Execution) -> pd.DataFrame:
+    """The lead in macro-F1 of a contrastive loss over BCE in every cell of the phase diagram, in points.
+
+    Worlds are independent draws of everything, test part included, so that nothing is corrected for overlap.
+
+    Columns: ``num_labels``, ``imbalance``, ``examples``, ``reading`` (a key of :data:`READ`), ``loss``, ``estimate``,
+    ``lower``, ``upper``, ``replicates`` (worlds that all of its runs succeeded in).
+    """
+    trained = study.trained
+    by_id = {run.config.id: run for run in trained.worlds.runs} if isinstance(trained, WithWorlds) else {}
+    found: dict[tuple[Cell, str, bool], dict[int, Run]] = {}
+    for each in made(study.parameters):
+        if (run := by_id.get(each.config.id)) is not None:
+            found.setdefault((each.cell, each.loss, each.longer), {})[each.config.seed] = run
+    rows = []
+    for cell in dict.fromkeys(cell for cell, _, _ in found):
+        for loss, (reading, (ahead, behind, longer)) in itertools.product(MADE_LOSSES[1:], READ.items()):
+            pair = found.get((cell, loss, False), {}), found.get((cell, "bce", longer), {})
+            worlds = sorted(set(pair[0]) & set(pair[1]))
+            if not worlds:
+                continue
+            lead = [pair[0][world].metrics[ahead] - pair[1][world].metrics[behind] for world in worlds]
+            measured = stats.interval(Replicates(tuple(worlds), 100 * np.array(lead), test_ratio=0.0))
+            numbers = {name: getattr(measured, name) for name in ("estimate", "lower", "upper")}
+            rows.append(
+                {**cell._asdict(), "reading": reading, "loss": loss, **numbers, "replicates": len(worlds)}
+            )
+    return pd.DataFrame(rows)
+
+
 MEASURES = Measures(
     comparisons,
     metrics=(
@@ -72,6 +140,7 @@ MEASURES = Measures(
     ),
     heads=(*scores.HEADS, *scores.SOURCE_HEADS),
     arm=lambda config, parameters: Arm.of(config, length=parameters.length(config)),
+    train=train,
 )
 
 

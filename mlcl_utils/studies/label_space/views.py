@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
+import seaborn as sns
 from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,12 +16,12 @@ from matplotlib.figure import Figure
 from mlcl_utils import data
 from mlcl_utils.figures import style
 from mlcl_utils.figures.fonts import drawn
-from mlcl_utils.studies import comparisons, figures, reviewers, scores, tables
+from mlcl_utils.studies import comparisons, figures, reviewers, scores, sentences, tables
 from mlcl_utils.studies.arms import FEW_BASELINES
 from mlcl_utils.studies.execution import Execution
 from mlcl_utils.studies.figures import Draw, Frames
 from mlcl_utils.studies.label_space import reference_labels
-from mlcl_utils.studies.label_space.measures import MAIN, NAMED, matched
+from mlcl_utils.studies.label_space.measures import MAIN, NAMED, READ, matched, phases
 from mlcl_utils.studies.tables import percent
 from mlcl_utils.training import BASELINES, Recipe
 
@@ -173,10 +176,69 @@ def _reference(ax: Axes, rows: pd.DataFrame, frames: Frames) -> None:
 _panels = partial(figures.facets, row=("dataset", "encoder"), log_x=True)
 _sizes = partial(_panels, x="num_labels", x_label="number of labels")
 
+
+def phase_table(study: Execution) -> pd.DataFrame | None:
+    """The lead over BCE in every cell of the phase diagram, by loss and reading; None without made-up sets."""
+    rows = phases(study)
+    if rows.empty:
+        print("worlds is 0 in this preset: no phase diagram")
+        return None
+    lead = [
+        sentences.bounded(row["estimate"], row["lower"], row["upper"], "+.1f") for _, row in rows.iterrows()
+    ]
+    rows = rows.assign(lead=lead, loss=[style.look(loss).label for loss in rows["loss"]])
+    index = ["loss", "imbalance", "examples", "num_labels"]
+    wide = rows.pivot(index=index, columns="reading", values="lead")[list(READ)].reset_index()
+    return tables.show(
+        study, "phases", wide, index=index, columns={name: (name, str) for name in READ}, values=rows
+    )
+
+
+def phase_diagram(study: Execution) -> Figure | None:
+    """REG over BCE on made-up sets: one panel per reading, one cell per size, imbalance and amount of data."""
+    rows = phases(study)
+    return None if rows.empty else figures.draw(study, "phases", {"cells": rows[rows["loss"] == "reg"]})
+
+
+def draw_phases(frames: Frames, venue: str) -> Figure:
+    """Leads, ``cells``, as shades: one colour where REG is ahead, another for BCE; brackets where zero is possible."""
+    rows = frames["cells"]
+    limit = float(rows["estimate"].abs().max())
+    with style.use(venue):
+        figure, axes = style.figure(2, 2, venue=venue, ratio=0.72)
+        for ax, reading in zip(axes.flat, READ, strict=True):
+            own = rows[rows["reading"] == reading]
+            names = own["imbalance"].map({"none": "even", "zipf": "long tail"})
+            own = own.assign(place=names + ", " + own["examples"].astype(str))
+            own = own.assign(words=[_shade_label(row) for _, row in own.iterrows()])
+            shape = {"index": "place", "columns": "num_labels"}
+            sns.heatmap(
+                own.pivot(**shape, values="estimate"),
+                annot=own.pivot(**shape, values="words"),
+                fmt="",
+                cmap="PuOr",
+                vmin=-limit,
+                vmax=limit,
+                cbar=False,
+                linewidths=0.6,
+                annot_kws={"fontsize": "small"},
+                ax=ax,
+            )
+            ax.set(title=drawn(textwrap.fill(reading, 40)), xlabel="number of labels", ylabel="")
+            ax.tick_params(length=0, labelleft=ax in axes[:, 0])
+    return figure
+
+
+def _shade_label(row: pd.Series[Any]) -> str:
+    text = sentences.number(row["estimate"], "+.1f")
+    return f"({text})" if row["lower"] <= 0 <= row["upper"] else text
+
+
 FIGURES: dict[str, Draw] = {
     "label_count": _sizes,
     "differences": partial(_sizes, margins={}, each=_reference),
     "base_labels": _sizes,
     "matched_frequency": _sizes,
     "fractions": partial(_panels, x="train_fraction", x_label="share of training data"),
+    "phases": draw_phases,
 }
