@@ -89,7 +89,8 @@ def encoder_class(name: str) -> type[Encoder]:
 
     Args:
         name: one of ours, ``static`` with the name of word vectors behind an ``@`` where a data set has several,
-            ``last_stage`` with that of a network of torchvision behind it in place of the one that ships; or one of torchvision or Hugging Face, such as ``resnet50``, ``resnet101@448:random``, ``resnet50:weights.pth``,
+            ``last_stage`` with that of a network of torchvision in place of the one that ships; or one of torchvision
+            or Hugging Face, such as ``resnet50``, ``resnet101@448:random``, ``resnet50:weights.pth``,
             ``sentence-transformers/all-MiniLM-L6-v2`` or ``folder/of/a/model@64``: behind an ``@`` the side of its
             images in pixels or the most tokens of a text, behind a ``:`` a file of weights, the name of published ones,
             or ``random``.

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-
 from torchvision.ops import FrozenBatchNorm2d
 
 from mlcl_utils.data import pixels
+from mlcl_utils.errors import UsageError
 from mlcl_utils.models import lite0, staged
 from mlcl_utils.models.encoder import PARTS, Encoder, Rows
 
@@ -46,7 +46,7 @@ class LastStage(Encoder):
 
     def __init__(self, stage: nn.Module, *, width: int, dropout: float) -> None:
         super().__init__()
-        self.stage = stage
+        self.stage = stage.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
         self.dropout = nn.Dropout(dropout)
         self.width = width
 
@@ -60,7 +60,7 @@ class LastStage(Encoder):
 
     def encoded(self, prepared: Tensor) -> Tensor:
         """Representation (batch, width) of maps in floating point, of which training drops parts."""
-        maps: Tensor = self.stage(self.dropout(prepared))
+        maps: Tensor = self.stage(self.dropout(prepared.contiguous(memory_format=torch.channels_last)))
         return maps.mean(dim=(2, 3))
 
     @property
@@ -76,9 +76,14 @@ class LastStage(Encoder):
             UsageError: the data set holds no images, or the maps cannot be written.
             DataError: an image cannot be decoded, or the weights are missing or damaged.
         """
+        dataset = task.dataset
+        if dataset.modality != "image":
+            raise UsageError(
+                f"encoder 'last_stage' reads images, and '{dataset.name}' holds {dataset.modality}s"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to, which nothing does
-            store = torch.from_numpy(maps(task.dataset, cls.wanted))
+            store = torch.from_numpy(maps(dataset, cls.wanted))
         return {name: Rows(store, torch.from_numpy(getattr(task, name).index).long()) for name in PARTS}
 
     @classmethod
