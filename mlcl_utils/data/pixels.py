@@ -19,7 +19,7 @@ from mlcl_utils.data.dataset import Dataset
 from mlcl_utils.data.growing import Growing
 from mlcl_utils.data.images import Encoded, Scaled, decode, rgb
 from mlcl_utils.data.user_sets import cache
-from mlcl_utils.errors import UsageError
+from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.locks import Lock
 from mlcl_utils.paths import CHECKOUT
 
@@ -80,7 +80,7 @@ def kept(
         derive: gives rows of at most `BATCH` such rows; they are what is kept if it is not given.
 
     Raises:
-        DataError: an image is missing or cannot be decoded.
+        DataError: an image is missing or cannot be decoded, or the file is damaged.
         UsageError: nothing can be written there.
     """
     folder = cache(dataset.home or CHECKOUT) / kind
@@ -102,8 +102,14 @@ def kept(
             f"{kind} cannot be written to {path.parent} ({error.strerror or error}); name another folder in the "
             "environment variable MLCL_CACHE"
         ) from None
-    # read-only: a mapping that could be written to would count as memory, of which there may be less
-    rows: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        # read-only: a mapping that could be written to would count as memory, of which there may be less
+        rows: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        whole = len(rows) == len(dataset.ids)
+    except (ValueError, EOFError):
+        whole = False
+    if not whole:
+        raise DataError(f"{path} is damaged; remove it, and it is made again")
     return rows
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from mlcl_utils.data import pixels
-from mlcl_utils.errors import UsageError
+from mlcl_utils.errors import DataError, UsageError
 from mlcl_utils.models import lite0, staged
 from mlcl_utils.models.encoder import PARTS, Encoder, Rows
 
@@ -116,7 +116,8 @@ def maps(dataset: Dataset, wanted: str | None = None) -> npt.NDArray[np.float16]
 
     Raises:
         UsageError: the data set holds no images, or nothing can be written there.
-        DataError: an image cannot be decoded, or the weights are missing or damaged.
+        DataError: an image cannot be decoded, the weights or the file of maps are missing or damaged, or float16 cannot
+            hold the maps.
     """
     return pixels.kept(
         dataset,
@@ -131,6 +132,10 @@ def _before(wanted: str | None, images: npt.NDArray[np.uint8]) -> npt.NDArray[np
     network = network_of(wanted)
     with torch.inference_mode():
         found: npt.NDArray[np.float16] = network(torch.from_numpy(images)).half().numpy()
+    if not np.isfinite(found).all():
+        raise DataError(
+            f"network '{wanted}' gives maps that float16 cannot hold; take other weights or another network"
+        )
     return found
 
 

@@ -158,7 +158,6 @@ _OWN: dict[str, dict[str, Any]] = {
     "bag": {"width": 256},
     "static": {"width": 256},
     "cnn": {"epochs": 1.5, "batch_size": 128, "learning_rate": 5e-3, "width": 256},
-    "last_stage": {"batch_size": 128, "learning_rate": 1e-3},
     "torchvision": {"batch_size": 64, "learning_rate": 1e-4},
     "transformers": {"batch_size": 32, "learning_rate": 5e-5},
 }

@@ -133,7 +133,7 @@ def test_maps_are_dropped_in_training_alone(task: Task) -> None:
 
 
 def test_training_teaches_the_stage_and_repeats_to_the_bit(task: Task) -> None:
-    recipe = Recipe.of("last_stage", epochs=4)
+    recipe = dataclasses.replace(Recipe.of("last_stage", epochs=4), batch_size=16)
 
     def start() -> training.Training:
         return training.Training(
@@ -179,6 +179,11 @@ def test_maps_are_made_once_wherever_they_lie(
     assert not kept.is_file()
     rows = last_stage.maps(dataset)
     assert kept.read_bytes() == content
+    for damaged in (content[: len(content) // 2], content[:40], b""):
+        kept.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"maps.*\.npy is damaged; remove it, and it is made again"):
+            last_stage.maps(dataset)
+    kept.unlink()
     assert rows.shape == (COUNT, *network(torch.zeros(1, 3, 96, 96, dtype=torch.uint8)).shape[1:])
 
 
@@ -259,8 +264,11 @@ def test_a_damaged_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         models.identity("last_stage")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "regnet_y_400mf", "efficientnet_b0", "mobilenet_v2"])
-def test_the_parts_of_a_network_of_torchvision_are_the_whole(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("resnet18", 256), ("regnet_y_400mf", 208), ("efficientnet_b0", 192), ("mobilenet_v2", 160)],
+)
+def test_the_parts_of_a_network_of_torchvision_are_the_whole(name: str, channels: int) -> None:
     torch.manual_seed(0)
     model = vision.get_model(name, weights=None).eval()
     for layer in model.modules():
@@ -273,11 +281,12 @@ def test_the_parts_of_a_network_of_torchvision_are_the_whole(name: str) -> None:
     with torch.no_grad():
         expected = whole(images).flatten(1)
         before, stage = last_stage._cut(last_stage._frozen(whole))
-        found = stage(before(images)).mean(dim=(2, 3))
+        maps = before(images)
+        found = stage(maps).mean(dim=(2, 3))
         statistics = [value.clone() for value in stage.buffers()]
-        stage.train()(before(images))
+        stage.train()(maps)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert len(list(stage.children())) < len(list(before.children()))
+    assert maps.shape[1] == channels
     assert all(map(torch.equal, statistics, stage.buffers()))
 
 
@@ -306,6 +315,39 @@ def test_photographs_are_read_by_a_network_of_torchvision_in_a_study(root: Path,
         moved = shutil.copy(weights, tmp_path / "moved.pth")
         same = dataclasses.replace(config, encoder=name.replace(str(weights), str(moved)))
         assert same.id == config.id
+
+
+def test_maps_that_float16_cannot_hold_are_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLCL_CACHE", str(tmp_path))
+    state = vision.get_model("resnet18", weights=None).state_dict()
+    state["bn1.weight"] *= 1e12
+    torch.save(state, tmp_path / "large.pth")
+    with pytest.raises(
+        DataError, match=r"network 'resnet18@32:.*large\.pth' gives maps that float16 cannot hold"
+    ):
+        last_stage.maps(data.load("photos.csv", root), f"resnet18@32:{tmp_path / 'large.pth'}")
+    assert not list(tmp_path.rglob("*large*.npy")) + list(tmp_path.rglob("*.lock"))
+
+
+@pytest.mark.parametrize(
+    "name", ["last_stage", "last_stage@resnet18@1:weights", "last_stage@mobilenet_v2@33:weights"]
+)
+@pytest.mark.parametrize(
+    "setting", [{"mix": "input"}, {"ema": 0.5}, {"accumulate": 2}, {"augment": "strong", "width": 3}]
+)
+def test_settings_of_training_go_with_it(
+    name: str, setting: dict[str, object], task: Task, tmp_path: Path
+) -> None:
+    if "weights" in name:
+        torch.manual_seed(0)
+        base = name.split("@")[1]
+        torch.save(vision.get_model(base, weights=None).state_dict(), tmp_path / "w.pth")
+        name = name.replace("weights", str(tmp_path / "w.pth"))
+    recipe = dataclasses.replace(Recipe.of(name, epochs=1), batch_size=32, **setting)
+    fitted = training.fit(task, "bce", recipe, encoder=name, hyperparameters={}, seed=0, device=CPU)
+    assert np.isfinite(fitted.history[-1]["train_loss"])
 
 
 @pytest.mark.slow
