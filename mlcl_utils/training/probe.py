@@ -186,7 +186,7 @@ def fit_probes(
     scale = torch.where(scale > 1e-6 * scale.max(), scale, 1.0)
     x = (train - mean) / scale
     y = (train_labels == 1).float()
-    curvature, basis = torch.linalg.eigh((x.T @ x / len(x)).double())
+    curvature, basis = _eigen((x.T @ x / len(x)).double())
     curvature, basis = curvature.clamp_min(0).float(), basis.float()
     x = x @ basis
     z = ((validation - mean) / scale) @ basis
@@ -219,6 +219,20 @@ def fit_probes(
             )
         )
     return found
+
+
+def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, in ascending order, and eigenvectors of a symmetric matrix in float64."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except (
+        RuntimeError
+    ):  # divide and conquer fails now and then where nearly all features are constant; QR does not
+        from scipy import linalg
+
+        found = linalg.eigh(matrix.cpu().numpy(), driver="ev")
+        values, vectors = (torch.from_numpy(each).to(matrix.device) for each in found)
+    return values, vectors
 
 
 def _solve(
