@@ -61,7 +61,7 @@ def test_a_probe_is_fitted_where_nearly_all_features_are_constant(seed: int) -> 
     features = torch.zeros(200, 1280)
     features[:, live] = values
     labels = (values[:, :3] > 0).to(torch.int8)
-    probe = training.fit_probe(features, labels, features, labels)
-    alone = training.fit_probe(values, labels, values, labels)
+    probe = fit_probe(features, labels, features, labels)
+    alone = fit_probe(values, labels, values, labels)
     assert max(probe.tried.values()) == pytest.approx(max(alone.tried.values()), abs=0.01)
     assert max(probe.tried.values()) > 0.9
