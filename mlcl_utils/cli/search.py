@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--encoder",
     metavar="ENCODER",
     default="frozen",
-    help="frozen (the default), bag, static, cnn, or one of torchvision or Hugging Face.",
+    help="frozen (the default), bag, static, cnn, last_stage, or one of torchvision or Hugging Face.",
 )
 @click.option(
     "--resource", metavar="R", type=common.whole(1), default=27, help="Epochs of a whole training (27)."

@@ -32,14 +32,27 @@ def folder(name: str) -> Path:
     """
     if name not in _NAMES:
         raise unknown("data set", name, _NAMES)
+    return embedded(name, f"data set '{name}'")
+
+
+def embedded(name: str, what: str) -> Path:
+    """A folder among those that ship.
+
+    Args:
+        name: of the folder.
+        what: what lies in it, as an error calls it.
+
+    Raises:
+        DataError: it is missing.
+    """
     given = os.environ.get(EMBEDDED_VARIABLE)
     root = Path(given) if given else Path(__file__).parent / "embedded"
     path = root / name
     if not path.is_dir():
         if given or IN_CHECKOUT:
-            raise DataError(f"data set '{name}' is not at {path}; restore it with: git checkout -- {path}")
+            raise DataError(f"{what} is not at {path}; restore it with: git checkout -- {path}")
         raise DataError(
-            f"data set '{name}' is in the repository, not in the installed package; set {EMBEDDED_VARIABLE} to the"
+            f"{what} is in the repository, not in the installed package; set {EMBEDDED_VARIABLE} to the"
             " folder mlcl_utils/data/embedded of a checkout"
         )
     return path

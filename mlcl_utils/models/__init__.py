@@ -2,7 +2,8 @@
 
 An encoder of ours is registered by one line in :mod:`mlcl_utils.models.catalogue`; what is there can be asked without
 importing torch. Those of torchvision and Hugging Face are named as :mod:`mlcl_utils.models.pretrained` says; ``static``
-may be followed by an ``@`` and the name of the word vectors that it starts from.
+may be followed by an ``@`` and the name of the word vectors that it starts from, ``last_stage`` by an ``@`` and the
+name of a network of torchvision.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlcl_utils.models.catalogue import OURS, PRETRAINED, STATIC, encoder_names
+from mlcl_utils.models.catalogue import LAST_STAGE, OURS, PRETRAINED, STATIC, encoder_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,11 @@ def kind(name: str) -> str:
         return name
     if name.startswith(f"{STATIC}@") and _wanted(name):
         return STATIC
+    if name.startswith(f"{LAST_STAGE}@") and (network := _wanted(name)):
+        from mlcl_utils.models import staged
+
+        staged.source(network)
+        return LAST_STAGE
     from mlcl_utils.models import pretrained
 
     return pretrained.parse(name).library
@@ -66,6 +72,10 @@ def identity(name: str, dataset: str | None = None, root: str | Path | None = No
         from mlcl_utils.data import load, vectors
 
         return f"{STATIC}:{vectors.chosen(load(dataset, root), _wanted(name)).sha256[:16]}"
+    if kind(name) == LAST_STAGE:
+        from mlcl_utils.models import staged
+
+        return f"{LAST_STAGE}:{staged.identity(_wanted(name))}"
     if name in OURS:
         return name
     from mlcl_utils.models import pretrained
@@ -78,8 +88,9 @@ def encoder_class(name: str) -> type[Encoder]:
     """The class of an encoder.
 
     Args:
-        name: one of ours, ``static`` with the name of word vectors behind an ``@`` where a data set has several; or one
-            of torchvision or Hugging Face, such as ``resnet50``, ``resnet101@448:random``, ``resnet50:weights.pth``,
+        name: one of ours, ``static`` with the name of word vectors behind an ``@`` where a data set has several,
+            ``last_stage`` with that of a network of torchvision in place of the one that ships; or one of torchvision
+            or Hugging Face, such as ``resnet50``, ``resnet101@448:random``, ``resnet50:weights.pth``,
             ``sentence-transformers/all-MiniLM-L6-v2`` or ``folder/of/a/model@64``: behind an ``@`` the side of its
             images in pixels or the most tokens of a text, behind a ``:`` a file of weights, the name of published ones,
             or ``random``.
@@ -90,7 +101,7 @@ def encoder_class(name: str) -> type[Encoder]:
     here = kind(name)
     module, _, attribute = (OURS | PRETRAINED)[here][0].partition(".")
     found: type[Encoder] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-    if here == STATIC and (wanted := _wanted(name)):
+    if here in (STATIC, LAST_STAGE) and (wanted := _wanted(name)):
         return type(found.__name__, (found,), {"wanted": wanted})
     if here in OURS:
         return found
@@ -109,7 +120,7 @@ def suitable(name: str, modality: Modality) -> bool:
 
 
 def _wanted(name: str) -> str | None:
-    """The name of word vectors behind an ``@``."""
+    """The name of word vectors, or of a network, behind an ``@``."""
     return name.partition("@")[2] or None
 
 

@@ -10,12 +10,16 @@ if TYPE_CHECKING:
 STATIC = "static"
 """The encoder that starts from word vectors, which are of a data set."""
 
+LAST_STAGE = "last_stage"
+"""The encoder that trains the last stage of a pretrained network, which may be named."""
+
 OURS: dict[str, tuple[str, Modality | None]] = {
     "frozen": ("frozen.FrozenFeatures", None),
     "mlp": ("mlp.PlainMLP", None),
     "bag": ("bag.BagOfWords", "text"),
     STATIC: ("static.StaticWords", "text"),
     "cnn": ("cnn.SmallCNN", "image"),
+    LAST_STAGE: ("last_stage.LastStage", "image"),
 }
 """Name of an encoder of ours: module and class, and the modality of the raw examples that it reads; None if it reads
 frozen features."""

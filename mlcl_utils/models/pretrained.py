@@ -58,8 +58,12 @@ class Pretrained:
         return f"{self.base}@{self.size}:{_published(self.base, self.weights)}"
 
 
-def parse(name: str) -> Pretrained:
+def parse(name: str, side: int = SIDE) -> Pretrained:
     """The encoder that a name such as ``resnet50``, ``resnet101@448:random`` or ``folder/of/bert@64`` means.
+
+    Args:
+        name: of the encoder.
+        side: of its images in pixels where the name does not say it.
 
     Raises:
         UsageError: there is no such encoder; the nearest of torchvision is suggested.
@@ -79,7 +83,7 @@ def parse(name: str) -> Pretrained:
     weights = parts["weights"]
     if weights is not None and (Path(weights).suffix or "/" in weights):
         weights = str(CHECKOUT / expanded(weights))  # as all paths that a study takes
-    return Pretrained("torchvision", parts["base"], _size(name, parts["size"], SIDE), weights)
+    return Pretrained("torchvision", parts["base"], _size(name, parts["size"], side), weights)
 
 
 def _size(name: str, given: str | None, usual: int) -> int:

@@ -21,7 +21,7 @@ _IN_PROCESS = 4  # starting a worker costs as much as a few small runs
 _LOOK_SECONDS = 0.2  # how often to look whether a run that another process is at has ended
 
 # What an epoch costs with an encoder, in epochs of the frozen one, roughly.
-_WEIGHT = {"bag": 1.3, "static": 1.3, "cnn": 2.0}
+_WEIGHT = {"bag": 1.3, "static": 1.3, "cnn": 2.0, "last_stage": 3.6}
 
 # A part of the data has a least number of steps, and costs no less than this part of an epoch, roughly.
 _LEAST_PART = 0.35

@@ -186,7 +186,7 @@ def fit_probes(
     scale = torch.where(scale > 1e-6 * scale.max(), scale, 1.0)
     x = (train - mean) / scale
     y = (train_labels == 1).float()
-    curvature, basis = torch.linalg.eigh((x.T @ x / len(x)).double())
+    curvature, basis = _eigen((x.T @ x / len(x)).double())
     curvature, basis = curvature.clamp_min(0).float(), basis.float()
     x = x @ basis
     z = ((validation - mean) / scale) @ basis
@@ -235,13 +235,27 @@ def ridge_map(train: Tensor, train_labels: Tensor, validation: Tensor, validatio
     y = (train_labels == 1).to(train)
     mean = train.mean(dim=0)
     x, z = (train - mean).double(), (validation - mean).double()
-    variance, basis = torch.linalg.eigh(x.T @ x / len(x))
+    variance, basis = _eigen(x.T @ x / len(x))
     variance = variance.clamp_min(0)
     along = basis.T @ (x.T @ (y - y.mean(dim=0)).double() / len(x))
     projected, truth = z @ basis, validation_labels.cpu().numpy()
     scale = variance.mean().clamp_min(1e-12)
     scores = (projected @ (along / (variance + ridge * scale)[:, None]) for ridge in RIDGES)
     return max(mean_average_precision(truth, each.cpu().numpy()) for each in scores)
+
+
+def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, in ascending order, and eigenvectors of a symmetric matrix in float64."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except (
+        RuntimeError
+    ):  # divide and conquer fails now and then where nearly all features are constant; QR does not
+        from scipy import linalg
+
+        found = linalg.eigh(matrix.cpu().numpy(), driver="ev")
+        values, vectors = (torch.from_numpy(each).to(matrix.device) for each in found)
+    return values, vectors
 
 
 def _solve(

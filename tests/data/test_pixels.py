@@ -97,8 +97,8 @@ def test_an_image_that_cannot_be_decoded_is_named_and_the_rest_is_not_done_twice
 def test_several_processes_decode_once(images: Dataset, tmp_path: Path) -> None:
     script = (
         "import sys, pickle, numpy as np; from mlcl_utils.data import pixels;"
-        "d = pickle.load(open(sys.argv[1], 'rb')); f = pixels._decode;"
-        "pixels._decode = lambda *a: (print('decoded', flush=True), f(*a));"
+        "d = pickle.load(open(sys.argv[1], 'rb')); f = pixels._make;"
+        "pixels._make = lambda *a: (print('decoded', flush=True), f(*a));"
         "print(pixels.decoded(d, 24).sum())"
     )
     import pickle

@@ -49,3 +49,19 @@ def test_the_unit_of_features_changes_nothing(factor: float) -> None:
         torch.manual_seed(0)
         encoders.append(FrozenFeatures.create(each, width=4, dropout=0.0, augment="none").eval())
     torch.testing.assert_close(encoders[1](test * factor), encoders[0](test), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [57, 65, 85])
+def test_a_probe_is_fitted_where_nearly_all_features_are_constant(seed: int) -> None:
+    # as of an encoder that has collapsed; torch's decomposition fails on the covariance of these
+    generator = torch.Generator().manual_seed(seed)
+    live = torch.randperm(1280, generator=generator)[:30]
+    values = torch.relu(torch.randn(200, 30, generator=generator))
+    values *= torch.rand(200, 30, generator=generator) < 0.05
+    features = torch.zeros(200, 1280)
+    features[:, live] = values
+    labels = (values[:, :3] > 0).to(torch.int8)
+    probe = fit_probe(features, labels, features, labels)
+    alone = fit_probe(values, labels, values, labels)
+    assert max(probe.tried.values()) == pytest.approx(max(alone.tried.values()), abs=0.01)
+    assert max(probe.tried.values()) > 0.9
