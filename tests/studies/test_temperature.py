@@ -39,7 +39,7 @@ def test_what_is_trained_where():
         if not c.is_baseline
     }
     taus = set(STUDY.resolve({"preset": "standard"}).temperatures)
-    places = {("debtags", "frozen"), ("debtags", "bag"), ("emoji", "frozen"), ("emoji", "cnn")}
+    places = {("debtags", "frozen"), ("debtags", "static"), ("emoji", "frozen"), ("emoji", "last_stage")}
     expected = {(*place, "instance", "", t) for place in places for t in taus}
     expected |= {(d, e, "instance", "hard", t) for d, e in places if e != "frozen" for t in taus}
     expected |= {("debtags", "frozen", "reg", "", t) for t in taus}
@@ -112,7 +112,13 @@ def test_each_temperature_has_its_learning_rate_and_the_control_that_of_the_plai
     assert all(choice.default <= choice.score for choice in choices.values())
 
 
-AS_RULE_1 = {"preset": "standard", "temperatures": [0.02, 0.07, 0.3, 0.7, 1.0], "replicates": 5}
+AS_RULE_1 = {
+    "preset": "standard",
+    "encoders": ["frozen", "bag", "cnn"],
+    "epochs": 20,
+    "temperatures": [0.02, 0.07, 0.3, 0.7, 1.0],
+    "replicates": 5,
+}
 FIRST_SPLIT = dataclasses.replace(TUNING, splits=(0,))
 PUBLISHED = STUDY.folder(STUDY.resolve({"preset": "standard"}))
 

@@ -280,8 +280,8 @@ STUDY = Study(
         },
         "standard": {
             "datasets": ["debtags", "emoji", "fashion-scenes"],
-            "encoders": ["frozen", "bag"],
-            "end_to_end_num_labels": [100],
+            "encoders": ["frozen", "static", "last_stage"],
+            "end_to_end_num_labels": [10, 100, 300],
             "losses": [*LADDER, "asl", "jaccard_supcon"],
             "replicates": 5,
             "claim_replicates": 10,

@@ -26,8 +26,10 @@ RATE_FACTORS = (1.0, 1 / 4, 4.0)
 
 VIEWS = {
     "frozen": "two draws of dropout, of features and units",
+    "mlp": "two draws of dropout, of features and units",
     "bag": "two draws of dropped words",
     "static": "two draws of dropped words",
+    "last_stage": "two draws of dropped parts of the maps",
     "cnn": "two shifts by up to three pixels, and two draws of dropout",
     "torchvision": "two augmentations of the image",
     "transformers": "two draws of the network's own dropout",
@@ -184,10 +186,10 @@ STUDY = Study(
         },
         "standard": {
             "datasets": ["debtags", "emoji"],
-            "encoders": ["frozen", "bag", "cnn"],
+            "encoders": ["frozen", "static", "last_stage"],
             "losses": ["instance", "reg"],
             "replicates": 10,
-            "epochs": 20,
+            "epochs": 10,
             "num_labels": 100,
             "temperatures": [0.02, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0],
             "hard_fraction": 0.1,
