@@ -198,7 +198,7 @@ def _ask(
         if failed:
             why = f"runs have failed: {_listed(failed, each.arms[0].beside(''))}"
         return _Asked(each, claim, heads, None, why, "") if why else None
-    if claim is not None and claim.eligible is not None and each.where not in claim.eligible:
+    if claim is not None and not published.has_headroom(claim, each.where):
         return _Asked(each, claim, heads, measured, "no headroom", each.flag)
     present = [(arm, head) for arm, head in zip(each.arms, heads, strict=True) if arm in arms]
     reason, flag = _against(arms, present)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import hashlib
 import json
@@ -16,6 +17,9 @@ from mlcl_utils.errors import DataError, unknown
 from mlcl_utils.paths import CHECKOUT, shown
 
 FILE = CHECKOUT / "notebooks" / "claims.toml"
+
+PILOT = CHECKOUT / "notebooks" / "pilot.csv"
+"""The headroom that pilot runs found, task by task: :func:`mlcl_utils.studies.headroom.frame` of two splits."""
 
 
 class Claim(BaseModel):
@@ -89,6 +93,20 @@ def load(path: Path = FILE) -> tuple[Claim, ...]:
 def of(study: str) -> tuple[Claim, ...]:
     """The claims that a study measures."""
     return tuple(claim for claim in load() if claim.study == study)
+
+
+@functools.cache
+def piloted() -> frozenset[tuple[str, str]]:
+    """Claims and tasks that pilot runs have looked at; others, such as those of a user's sets, are judged as well."""
+    if not PILOT.is_file():
+        return frozenset()
+    with PILOT.open(newline="", encoding="utf-8") as file:
+        return frozenset((row["claim"], row["task"]) for row in csv.DictReader(file))
+
+
+def has_headroom(claim: Claim, task: str) -> bool:
+    """Whether a claim can be judged on a task: it is not one of those where a pilot has found too little to gain."""
+    return claim.eligible is None or task in claim.eligible or (claim.id, task) not in piloted()
 
 
 def digest(study: str, path: Path = FILE) -> str:

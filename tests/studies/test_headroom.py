@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from mlcl_utils import studies
@@ -73,6 +74,7 @@ def test_a_task_that_a_claim_does_not_name_is_not_judged(
         )
         with monkeypatch.context() as patch:
             patch.setattr(published, "of", lambda name: changed)
+            patch.setattr(published, "piloted", lambda: {("many_labels", "debtags, 100 labels")})
             declared = study.measures.comparisons(study)
             rows = judgements.of(STUDY.name, comparisons.frame(STUDY.name, declared, study.arms))
         own = rows[rows["estimate"].notna()].set_index("claim")
@@ -84,3 +86,19 @@ def test_a_task_that_a_claim_does_not_name_is_not_judged(
         "many_labels": ("not judged", "no headroom"),
         "few_labels": ("opposite", ""),
     }
+    # a task that no pilot has looked at is judged like any other
+    monkeypatch.setattr(published, "piloted", lambda: {("many_labels", "emoji, 100 labels")})
+    many = next(claim for claim in given if claim.id == "many_labels").model_copy(update={"eligible": ()})
+    assert published.has_headroom(many, "debtags, 100 labels")
+    assert not published.has_headroom(many, "emoji, 100 labels")
+
+
+def test_the_claims_name_the_tasks_that_the_pilot_found() -> None:
+    rows = pd.read_csv(published.PILOT)
+    assert (rows["eligible"] == (rows["headroom"] >= rows["margin"])).all()
+    for name, own in rows.groupby("claim"):
+        claim = next(each for each in published.load() if each.id == name)
+        assert claim.margin == own["margin"].iloc[0]
+        assert sorted(claim.eligible or ()) == sorted(own.loc[own["eligible"], "task"])
+    named = {claim.id for claim in published.load() if claim.eligible is not None}
+    assert named == set(rows["claim"])
