@@ -402,9 +402,13 @@ class ClassificationLoss(Loss):
         choices=("batch", "mean", "sum"),
     )
 
+    def counted(self, labels: Tensor) -> Tensor:
+        """The entries (batch, labels) that count, bool: all of them, or those observed."""
+        return labels >= 0 if self.ignore_unobserved else torch.ones_like(labels, dtype=torch.bool)
+
     def reduce(self, labels: Tensor, entries: Tensor) -> Tensor:
         """The entries (batch, labels) of the loss reduced to a scalar."""
-        counted = labels >= 0 if self.ignore_unobserved else torch.ones_like(labels, dtype=torch.bool)
+        counted = self.counted(labels)
         total = entries.where(counted, 0).sum()
         if self.reduction == "sum":
             return total
@@ -413,7 +417,7 @@ class ClassificationLoss(Loss):
 
     def example_rows(self, labels: Tensor, entries: Tensor) -> Examples:
         """The entries (batch, labels) of the loss summed for each example, scaled as the reduction asks."""
-        observed = labels >= 0 if self.ignore_unobserved else torch.ones_like(labels, dtype=torch.bool)
+        observed = self.counted(labels)
         rows, counted = entries.where(observed, 0).sum(dim=1), observed.any(dim=1)
         if self.reduction == "mean":  # over entries, of which examples may have different numbers
             rows = rows * (counted.sum() / observed.sum().clamp(min=1))

@@ -29,6 +29,7 @@ SETTINGS: dict[str, tuple[type[int] | type[float], float, float] | tuple[str, ..
     "prototypes": ("learned", "equiangular", "random"),
     "bias": ("loss", "prior", "zero"),
     "reweight": ("none", "linupper", "quadratic", "extremes", "upper"),
+    "reweight_unit": ("example", "entry"),
     "reweight_spread": (float, 1e-3, math.inf),
     "reweight_after": (float, 0, 1),
     "mix": ("none", "input", "feature"),
@@ -97,6 +98,7 @@ class Recipe:
             at the prior for all others.
         reweight: how the examples of a batch are weighed by their own loss: ``none``, or a shape of
             :func:`mlcl_utils.training.reweighting.weights`.
+        reweight_unit: whether examples are weighed, or the entries of every label among each other.
         reweight_spread: how equal the weights are.
         reweight_after: share of the steps that is made before, with the plain loss, in [0, 1).
         mix: whether training mixes each example with another one of the batch: ``none``; ``input``, before the encoder,
@@ -127,6 +129,7 @@ class Recipe:
     prototypes: Literal["learned", "equiangular", "random"] = "learned"
     bias: Literal["loss", "prior", "zero"] = "loss"
     reweight: Literal["none", "linupper", "quadratic", "extremes", "upper"] = "none"
+    reweight_unit: Literal["example", "entry"] = "example"
     reweight_spread: float = 1.0
     reweight_after: float = 0.05
     mix: Literal["none", "input", "feature"] = "none"

@@ -21,8 +21,8 @@ ROWS = [(c, r) for c in GOLDEN["cases"] for r in c["expected"] if "reweight" in 
 SHAPES = ["linupper", "quadratic", "extremes", "upper"]
 
 
-def reweighted(loss="bce", shape="linupper", spread=1.0, after=0, **given):
-    recipe = Recipe(epochs=1, reweight=shape, reweight_spread=spread)
+def reweighted(loss="bce", shape="linupper", spread=1.0, after=0, unit="example", **given):
+    recipe = Recipe(epochs=1, reweight=shape, reweight_spread=spread, reweight_unit=unit)
     return Reweighted(losses.create(loss, **given), recipe, loss=loss, after=after)
 
 
@@ -146,3 +146,46 @@ def test_it_is_a_module_like_the_loss():
     assert isinstance(reweighted(), nn.Module)
     assert reweighted("cosine_bce").tensors == ("embeddings", "prototypes")
     assert len(list(reweighted("cosine_bce").parameters())) == 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_entries_of_a_label_are_weighed_among_each_other(shape):
+    """A loop over labels: with one label, an entry is an example."""
+    labels, x = problem(seed=3)
+    labels[1, 2] = labels[4, 0] = -1
+    given = {"reduction": "sum", "ignore_unobserved": True}
+    found = reweighted("bce", shape, 0.3, unit="entry", **given)(labels, logits=x)
+    one = reweighted("bce", shape, 0.3, **given)
+    columns = [one(labels[:, [at]], logits=x[:, [at]]) for at in range(4)]
+    torch.testing.assert_close(found, sum(columns))
+    (gradient,) = torch.autograd.grad(found, [x], retain_graph=True)
+    (expected,) = torch.autograd.grad(sum(columns), [x])
+    torch.testing.assert_close(gradient, expected)
+    assert gradient[1, 2] == gradient[4, 0] == 0
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal", "asl", "hill"])
+@pytest.mark.parametrize("reduction", ["batch", "mean", "sum"])
+def test_entries_with_a_wide_spread_are_the_plain_loss(loss, reduction):
+    labels, x = problem(seed=4)
+    labels[2, 1] = -1
+    given = {"reduction": reduction, "ignore_unobserved": True}
+    criterion = reweighted(loss, "quadratic", 1e12, unit="entry", **given)
+    plain = losses.create(loss, **given)(labels, logits=x)
+    torch.testing.assert_close(criterion(labels, logits=x), plain)
+    torch.testing.assert_close(criterion.reported, plain.detach())
+
+
+@pytest.mark.parametrize("loss", ["zlpr", "prototype", "bce+norm_penalty"])
+def test_losses_without_entries_are_refused(loss):
+    with pytest.raises(UsageError, match=r"reweight_unit=entry|weighs examples") as refused:
+        fit(make_task(n=60), loss, Recipe(epochs=1, reweight="upper", reweight_unit="entry"))
+    assert loss in str(refused.value)
+
+
+def test_a_unit_of_its_own_is_another_training():
+    recipe = Recipe(epochs=3, min_steps=0, batch_size=32, width=24, reweight="upper", reweight_spread=0.2)
+    entry = Recipe(**{**vars(recipe), "reweight_unit": "entry"})
+    task = make_task(n=80)
+    runs = [fit(task, "bce", each).history[-1]["train_loss"] for each in (recipe, entry, entry)]
+    assert runs[0] != runs[1] == runs[2]
