@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mlcl_utils import losses
+from mlcl_utils.losses.pairs import distances
 from tests.losses.problems import IDS, SETTINGS, gradients, labels_of, tensors_of
 from tests.losses.test_oracle import check
 
@@ -137,3 +138,15 @@ def test_kmcl_in_parts_is_kmcl_whole(monkeypatch):
             torch.testing.assert_close(parts, whole)
             for name, gradient in gradients(parts, tensors).items():
                 torch.testing.assert_close(gradient, wanted[name])
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0])
+def test_distances_of_close_points_keep_their_value_and_gradient(factor):
+    """The 1e-6 under the root only keeps it from a slope without bound: it is no floor of the squared distance."""
+    x = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([[1e-3, 0.0]], dtype=torch.float64)
+    found = distances(x, y, factor)
+    expected = (factor**2 * 1e-6 + 1e-6) ** 0.5
+    assert found.item() == pytest.approx(expected, rel=1e-9)
+    (gradient,) = torch.autograd.grad(found.sum(), [x])
+    assert gradient[0, 0].item() == pytest.approx(-(factor**2) * 1e-3 / expected, rel=1e-9)
