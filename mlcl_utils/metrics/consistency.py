@@ -11,6 +11,7 @@ It does not change with the scale of the scores, but with their shape: compare m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -31,6 +32,7 @@ def opis_scores(
     high: float = 0.1,
     steps: int = 101,
     even: Literal["score", "rate"] = "score",
+    extremes: float | None = None,
 ) -> float:
     """OPIS of the scores of labels: a class is a label, its positives and negatives are the observed entries.
 
@@ -44,6 +46,8 @@ def opis_scores(
         steps: thresholds.
         even: whether thresholds are evenly apart in score or in the share of negatives that they accept; the latter
             does not change with any increasing function of the scores.
+        extremes: a share of labels, such as 0.1: ε-OPIS then, the squared gap between the mean utility of the best such
+            share and of the worst, one label each at least; a mean over labels hides few that one threshold fails.
 
     Returns:
         At least 0; NaN if no label has both an observed positive and a negative. Labels without are left out.
@@ -51,11 +55,11 @@ def opis_scores(
     Raises:
         ValueError: shapes that differ, scores that are not finite, shares or steps out of range.
     """
+    _check(low, high, steps, extremes)
     known = checked_labels(labels)
     values = checked_scores(scores, known)
     negatives = values[known == 0]
     if not negatives.size:
-        _check(low, high, steps)
         return float("nan")
     thresholds = _thresholds(negatives, low, high, steps, even)
     # the number of thresholds that a score reaches; counted by label, it says how many reach each
@@ -65,7 +69,7 @@ def opis_scores(
         np.bincount(cells[known == state], minlength=(steps + 1) * known.shape[1]).reshape(-1, steps + 1)
         for state in (1, 0)
     ]
-    return _inconsistency(*counts)
+    return _inconsistency(counts[0], counts[1], extremes)
 
 
 def opis_pairs(
@@ -76,6 +80,7 @@ def opis_pairs(
     high: float = 0.1,
     steps: int = 101,
     even: Literal["score", "rate"] = "score",
+    extremes: float | None = None,
 ) -> float:
     """OPIS of the cosines of pairs: the published metric, for sets of labels.
 
@@ -90,6 +95,7 @@ def opis_pairs(
         high: of the negative pairs.
         steps: thresholds.
         even: what they are even in.
+        extremes: a share of labels for ε-OPIS.
 
     Returns:
         At least 0; NaN if no label has both a positive and a negative pair. Labels without are left out.
@@ -97,7 +103,7 @@ def opis_pairs(
     Raises:
         ValueError: shapes that do not fit, embeddings that are not finite, shares or steps out of range.
     """
-    _check(low, high, steps)
+    _check(low, high, steps, extremes)
     vectors, known, _ = representation.directions(embeddings, labels)
     labelled = (known == 1).any(axis=1)
     vectors, positive = vectors[labelled], (known[labelled] == 1).astype(np.float64)
@@ -120,10 +126,12 @@ def opis_pairs(
             own = members[rows]
             pairs = (upper & members)[own]
             accepted[0, label] += np.bincount(reached[own][pairs], minlength=steps + 1)
-    return _inconsistency(*accepted)
+    return _inconsistency(accepted[0], accepted[1], extremes)
 
 
-def _check(low: float, high: float, steps: int) -> None:
+def _check(low: float, high: float, steps: int, extremes: float | None = None) -> None:
+    if extremes is not None and not 0 < extremes <= 0.5:
+        raise ValueError(f"extremes must be a share above 0 and at most 0.5, not {extremes:g}")
     if not 0 <= low < high < 1:
         raise ValueError(f"low and high must be shares with 0 <= low < high < 1, not {low:g} and {high:g}")
     if steps < 1:
@@ -132,7 +140,6 @@ def _check(low: float, high: float, steps: int) -> None:
 
 def _thresholds(negatives: Array, low: float, high: float, steps: int, even: str) -> Floats:
     """The thresholds in ascending order."""
-    _check(low, high, steps)
     descending = -np.sort(-negatives)
     if even == "rate":
         rates = np.linspace(high, low, steps)
@@ -150,8 +157,11 @@ def _blocks(vectors: Floats, positive: Floats) -> Iterator[tuple[slice, Floats, 
         yield rows, cosines, positive[rows] @ positive.T == 0, upper
 
 
-def _inconsistency(positives: Array, negatives: Array) -> float:
-    """OPIS from how many positives and negatives of each class reach how many thresholds, (classes, steps + 1)."""
+def _inconsistency(positives: Array, negatives: Array, extremes: float | None) -> float:
+    """OPIS or ε-OPIS from how many positives and negatives of each class reach how many thresholds.
+
+    Both (classes, steps + 1).
+    """
     counted = (positives.sum(axis=1) > 0) & (negatives.sum(axis=1) > 0)
     sensitivity, acceptance = (
         counts[counted, ::-1].cumsum(axis=1)[:, ::-1][:, 1:] / counts[counted].sum(axis=1, keepdims=True)
@@ -160,4 +170,10 @@ def _inconsistency(positives: Array, negatives: Array) -> float:
     specificity = 1 - acceptance
     total = sensitivity + specificity
     utility = np.divide(2 * sensitivity * specificity, total, out=np.zeros_like(total), where=total > 0)
-    return mean((utility - utility.mean(axis=0, keepdims=True)) ** 2) if counted.any() else float("nan")
+    if not counted.any():
+        return float("nan")
+    if extremes is None:
+        return mean((utility - utility.mean(axis=0, keepdims=True)) ** 2)
+    ranked = np.sort(utility.mean(axis=1))
+    few = max(1, math.ceil(extremes * len(ranked) - 1e-9))
+    return (mean(ranked[-few:]) - mean(ranked[:few])) ** 2

@@ -65,6 +65,12 @@ def harmonic(a, b):
 
 def naive_opis(classes, pooled, thresholds):
     """From (positive scores, negative scores) of each class."""
+    rows = utilities_of(classes, thresholds)
+    return float(((rows - rows.mean(axis=0)) ** 2).mean())
+
+
+def utilities_of(classes, thresholds):
+    """One row per class that has both, one column per threshold."""
     utilities = []
     for positives, negatives in classes:
         if positives and negatives:
@@ -74,8 +80,7 @@ def naive_opis(classes, pooled, thresholds):
                     for t in thresholds
                 ]
             )
-    rows = np.array(utilities)
-    return float(((rows - rows.mean(axis=0)) ** 2).mean())
+    return np.array(utilities)
 
 
 def thresholds_of(pooled, low, high, steps, even):
@@ -83,6 +88,20 @@ def thresholds_of(pooled, low, high, steps, even):
     if even == "rate":
         return [ordered[int(rate * len(ordered))] for rate in np.linspace(high, low, steps)]
     return np.linspace(ordered[int(high * len(ordered))], ordered[int(low * len(ordered))], steps)
+
+
+@pytest.mark.parametrize("extremes", [0.1, 0.3, 0.5])
+def test_opis_of_extremes_is_the_gap_between_the_best_and_the_worst(extremes):
+    generator = np.random.default_rng(5)
+    y = (generator.random((60, 7)) < 0.3).astype(int)
+    s = y * np.linspace(0, 2, 7) + generator.normal(size=y.shape)
+    pooled = [*s[y == 0]]
+    classes = [([*s[y[:, k] == 1, k]], [*s[y[:, k] == 0, k]]) for k in range(7)]
+    means = sorted(utilities_of(classes, thresholds_of(pooled, 0.01, 0.1, 101, "score")).mean(axis=1))
+    few = {0.1: 1, 0.3: 3, 0.5: 4}[extremes]
+    expected = (np.mean(means[-few:]) - np.mean(means[:few])) ** 2
+    assert metrics.opis_scores(y, s, extremes=extremes) == pytest.approx(expected)
+    assert metrics.opis_scores(y[:, [2]], s[:, [2]], extremes=extremes) == 0  # one label is both
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -158,6 +177,8 @@ def test_opis_of_many_pairs_looks_at_a_choice(monkeypatch):
         ({"high": 1.0}, "not 0.01 and 1"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"even": "rank"}, "even must be score or rate, not 'rank'"),
+        ({"extremes": 0.0}, "extremes must be a share above 0 and at most 0.5, not 0"),
+        ({"extremes": 0.6}, "not 0.6"),
     ],
 )
 def test_opis_refuses(given, words):
