@@ -86,7 +86,7 @@ FAULTS = [
     ("takes the margin away twice", "hill.py", "shifted = logits - self.margin", "shifted = logits - 2 * self.margin"),
     ("forgets the square of the hill", "hill.py", "probability**2", "probability"),
     ("focuses on what is right", "splc.py", "focus((-right).sigmoid(), self.gamma)", "focus(right.sigmoid(), self.gamma)"),
-    ("corrects by unshifted logits", "splc.py", "self.corrected(positive, shifted, epoch)", "self.corrected(positive, logits, epoch)"),
+    ("adds the margin to the positives", "splc.py", "logits - self.margin", "logits + self.margin"),
     ("forgets the sign of the positives", "zlpr.py", "log_one_plus(-logits, positive)", "log_one_plus(logits, positive)"),
     ("takes the anchor's size for the union", "jaccard_supcon.py", "(sizes[rows, None] + sizes - shared)", "(sizes[rows, None] + 0 * shared)"),
     ("does not normalise the index", "jaccard_supcon.py", "jaccard.div_(jaccard.sum(dim=1, keepdim=True).clamp(min=torch.finfo(jaccard.dtype).tiny))", "jaccard"),
