@@ -110,6 +110,10 @@ def has_headroom(claim: Claim, task: str) -> bool:
 
 
 def digest(study: str, path: Path = FILE) -> str:
-    """SHA-256 of the claims of one study, in hexadecimal: those of another may change and leave it frozen."""
-    own = [claim.model_dump(mode="json") for claim in load(path) if claim.study == study]
+    """SHA-256 of the claims of one study, in hexadecimal: those of another may change and leave it frozen.
+
+    What a claim that is settled is worded like does not count: it changes no verdict.
+    """
+    wording = {"otherwise", "advice", "advice_otherwise"}
+    own = [claim.model_dump(mode="json", exclude=wording) for claim in load(path) if claim.study == study]
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()

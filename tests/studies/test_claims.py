@@ -14,6 +14,8 @@ CLAIM = """
 [[claims]]
 id = "one"
 statement = "A is ahead."
+otherwise = "A is not ahead."
+advice = "Take A."
 source = "Somebody, Something"
 where = "abstract"
 study = "02_label_space"
@@ -73,6 +75,7 @@ class TestFile:
         before = digests(CLAIM + other)
         assert len(set(before)) == 2
         assert digests(f"# a comment\n{CLAIM}{other}") == before
+        assert digests(CLAIM.replace("Take A.", "Try A first.") + other) == before
         changed = digests(CLAIM.replace("0.5", "0.4") + other)
         assert changed[0] != before[0]
         assert changed[1] == before[1]

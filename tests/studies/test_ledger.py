@@ -71,7 +71,7 @@ def test_results_of_the_same_preset_are_read_and_the_missing_are_named(tmp_path)
     words = "holds on debtags, 100 labels; did not transfer on emoji, 100 labels"
     assert sentences.overall(own) == words
     assert views.overall(study)["verdict"].iloc[0] == words
-    assert views.headline(study.folder) == sentences.total(found)
+    assert views.headline(study.folder) == [sentences.Line("", sentences.total(found))]
     # another preset has nothing
     other = ledger(tmp_path, preset="standard")
     assert set(claims(other)["verdict"]) == {"not judged"}

@@ -9,10 +9,11 @@ import pytest
 
 from mlcl_utils import studies
 from mlcl_utils.runs import Grid, Run
-from mlcl_utils.studies.execution import Execution
+from mlcl_utils.studies.execution import Execution, begin
 from mlcl_utils.studies.label_space import LONGER, made
 from mlcl_utils.studies.label_space.measures import READ, WithWorlds, phases
-from mlcl_utils.studies.label_space.views import draw_phases
+from mlcl_utils.studies.label_space.views import draw_phases, phase_diagram, phase_table
+from mlcl_utils.studies.runs import train_grid
 from tests.studies.losing import Kept
 
 STUDY = studies.get("02_label_space")
@@ -35,6 +36,22 @@ def test_every_cell_has_every_loss_in_every_world_and_bce_for_longer(parameters)
         assert each.config.dataset.startswith(f"generator:labels={each.cell.num_labels}:")
         assert each.config.num_labels <= each.cell.num_labels
     assert made(STUDY.resolve({"preset": "quick"})) == []
+
+
+def test_from_runs_to_the_figure(tmp_path: Path) -> None:
+    """One world of the smallest size, trained."""
+    given = {**GIVEN, "worlds": 1, "made_num_labels": [10], "workers": 1, "results": str(tmp_path)}
+    study = begin(STUDY, given)
+    asked = [each.config for each in made(study.parameters)]
+    study.trained = WithWorlds(Grid([], [], 0), worlds=train_grid(study.parameters, asked))
+    assert len(study.trained.parts["made"].runs) == len(asked) == 16
+    rows = phases(study)
+    assert len(rows) == 4 * 2 * len(READ)
+    assert np.isfinite(rows["estimate"]).all()
+    assert phase_diagram(study) is not None
+    assert phase_table(study).shape == (8, len(READ))
+    assert (study.folder / "figures" / "phases.pdf").is_file()
+    assert (study.folder / "tables" / "phases.csv").is_file()
 
 
 def test_leads_are_differences_of_what_each_reading_reads(parameters, tmp_path: Path) -> None:

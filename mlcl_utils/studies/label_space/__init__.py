@@ -260,8 +260,6 @@ STUDY = Study(
             "matched_num_labels": [10],
             "label_draws": 1,
             "held_out": ["noto"],
-            "worlds": 1,
-            "made_num_labels": [10],
             "trials": 1,
         },
         "quick": {
