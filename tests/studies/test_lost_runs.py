@@ -175,5 +175,5 @@ LEDGER = (
 )
 
 
-ABSENT = {"base_labels", "matched_frequency", "fractions"}
+ABSENT = {"base_labels", "matched_frequency", "fractions", "phases"}
 """Figures for which the presets here are too small."""

@@ -190,7 +190,7 @@ def test_losses_below_the_untrained_encoder_are_left_out_of_the_order(tmp_path, 
     assert views.correlations_table(study) is None
     assert "no three losses" in capsys.readouterr().out
     assert not (study.folder / "tables" / "correlations.csv").exists()
-    assert views.headline(study.folder).startswith("Too few losses")
+    assert views.headline(study.folder)[0].head.startswith("Too few losses")
 
 
 def test_a_loss_that_lost_a_replicate_is_compared_with_none(tmp_path):
@@ -226,8 +226,8 @@ def test_a_loss_of_which_all_runs_have_failed_is_named(tmp_path):
 def test_the_headline_follows_the_table(tmp_path):
     study = execution(tmp_path, UP, DOWN, baseline=0.505)
     table = orders(study).query("head == 'probe' and metric == 'map'").iloc[0]
-    said = views.headline(study.folder)
-    assert f"the order of {len(table['losses'].split())} losses (of 6) by mAP does not carry over" in said
+    said = "".join(line.head + line.text for line in views.headline(study.folder))
+    assert f"The order of {len(table['losses'].split())} losses (of 6) by mAP does not carry over" in said
     numbers = [table[f"between_{each}"] for each in ("estimate", "lower", "upper")]
     assert sentences.bounded(*numbers, "+.2f") in said
 
