@@ -68,6 +68,21 @@ def death(status: int | None) -> str:
     return f"killed by {signal.Signals(-status).name}{hint}"
 
 
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory.
+
+    On Linux what ``getrusage`` says is no less than what the process that started this one had then.
+    """
+    import resource
+
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):  # no Linux
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
 def cores() -> int:
     """Number of cores that this process may use: what the system allows it, but no more than ``MLCL_CORES``.
 

@@ -102,3 +102,18 @@ def test_cores_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch, g
     monkeypatch.setenv("MLCL_CORES", given)
     with pytest.raises(UsageError, match=f"^MLCL_CORES='{given}' in the environment: give a whole number"):
         processes.cores()
+
+
+def test_peak_memory_is_ones_own() -> None:
+    """Not that of the process that started this one, though ``getrusage`` says so on Linux."""
+    held = bytearray(200 * 2**20)
+    code = "from mlcl_utils.processes import peak_memory; print(peak_memory())"
+    small = int(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
+    code = f"held = bytearray({300 * 2**20}); held[::4096] = bytes(len(held[::4096])); {code}"
+    large = int(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
+    assert len(held) > small > 2**20
+    assert large > small + 250 * 2**20

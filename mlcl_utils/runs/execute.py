@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import platform
-import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from mlcl_utils.data import Dataset, Task
 from mlcl_utils.data.emoji import leave_family_out
 from mlcl_utils.errors import UsageError
 from mlcl_utils.metrics.thresholds import HALF
+from mlcl_utils.processes import peak_memory
 from mlcl_utils.runs.config import RunConfig
 from mlcl_utils.runs.outcome import SPLITS, outcome_of
 from mlcl_utils.runs.own_head import at_half
@@ -257,8 +256,7 @@ def _peak_memory(device: torch.device) -> int:
     """Peak bytes on the device, or of the process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_memory()
 
 
 def _environment(device: torch.device, threads: int) -> dict[str, Any]:

@@ -62,18 +62,17 @@ def test_sparse_labels(name, sparse, dtype):
 
 
 LARGE = """
-import resource, sys, torch
+import torch
 from mlcl_utils import losses
+from mlcl_utils.processes import peak_memory
 torch.set_num_threads(1)
 labels = torch.zeros(256, 12000, dtype=torch.bool)
 generator = torch.Generator().manual_seed(0)
 labels[torch.arange(256)[:, None], torch.randint(12000, (256, 5), generator=generator)] = True
 z, c = (torch.randn(n, 16, generator=generator, requires_grad=True) for n in labels.shape)
-unit = 2**30 if sys.platform == "darwin" else 2**20
-used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-before = used()
+before = peak_memory()
 losses.create("reg")(labels, embeddings=z, prototypes=c).backward()
-print(used() - before)
+print((peak_memory() - before) / 2**30)
 """
 
 
